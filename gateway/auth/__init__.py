@@ -1,0 +1,1 @@
+"""Users, roles, tokens, logins, locks, and the store that keeps them."""

@@ -1,0 +1,1 @@
+"""What a statement does, as facts: pure, never raises, never guesses."""

@@ -1,0 +1,44 @@
+"""What the audit log holds: one event per thing that happened, as data ready for canonical JSON."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+
+class Kind(StrEnum):
+    """Every kind of event; the values are stable and documented in ``schemas/event.json``."""
+
+    USER_LOGIN = "user.login"
+    CERT_CREATE = "cert.create"
+    SESSION_START = "db.session.start"
+    SESSION_END = "db.session.end"
+    SESSION_PREPARE = "db.session.prepare"
+    SESSION_QUERY = "db.session.query"
+    SESSION_QUERY_END = "db.session.query.end"
+    SESSION_DENIED = "db.session.denied"
+    RESOURCE_CREATE = "resource.create"
+    RESOURCE_UPDATE = "resource.update"
+    RESOURCE_DELETE = "resource.delete"
+    USER_CREATE = "user.create"
+    USER_UPDATE = "user.update"
+    USER_DELETE = "user.delete"
+    USER_ACCEPT = "user.accept"
+    POLICY_LOAD = "policy.load"
+    SERVICE_START = "service.start"
+    SERVICE_STOP = "service.stop"
+    AUDIT_RESUMED = "audit.resumed"
+    AUDIT_STOPPED = "audit.stopped"
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One event. ``fields`` holds only JSON values (no floats), and never a secret or row data.
+
+    ``id`` is unique; ``time_ns`` is UTC nanoseconds since the epoch.
+    """
+
+    kind: Kind
+    id: str
+    time_ns: int
+    fields: Mapping[str, Any]

@@ -1,0 +1,1 @@
+"""The question to the policy and its answer; the sidecar that answers."""

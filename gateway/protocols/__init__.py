@@ -1,0 +1,8 @@
+"""Every protocol that Regate speaks, one line each."""
+
+from gateway.protocols.postgres import POSTGRES
+from gateway.sansio.protocol import Protocol
+
+REGISTRY: dict[str, Protocol] = {
+    "postgres": POSTGRES,
+}

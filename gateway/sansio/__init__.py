@@ -1,0 +1,1 @@
+"""The kit for codecs: flows, a bounded reader, and the record that a protocol is. No I/O here."""

@@ -1,0 +1,213 @@
+"""What a protocol is: a record of pure things, driven by ``gateway.session``.
+
+The engine's side of the contract, for each chunk that arrives from the client::
+
+    for item in conversation.from_client(chunk):      # lazily: state moves as items are handled
+        Housekeeping -> queue its bytes, in order
+        Request      -> facts = classify each statement; if conversation.must_settle(request, facts): flush
+        Settle       -> flush what is queued, then wait until conversation.is_settled()
+    flush = judge all queued requests in one question, record each decision durably, then in order
+            Allowed -> backend gets conversation.admit(request, facts)
+            Denied  -> conversation.refuse(request, facts, denial) says what either side gets
+
+Exactly one of ``admit`` and ``refuse`` is called for each request, in the order of the pipeline.
+"""
+
+import typing
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from gateway.model.classification import Classification
+from gateway.model.decision import Denied
+from gateway.model.identity import Identity, Route
+from gateway.model.resource import Database
+from gateway.model.statement import Catalog, NameContext, Phase, Statement
+from gateway.sansio.flow import Flow
+
+Facts: TypeAlias = tuple[Classification, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Startup:
+    """What a client asked for before anything was decided.
+
+    ``kind`` is ``session`` or ``cancel``; for a cancel only ``cancel_key`` counts. ``settings`` are judged as
+    ``SET``. ``parameters`` is what the protocol needs later and nobody judges.
+    """
+
+    kind: str = "session"
+    db_user: str = ""
+    db_name: str = ""
+    application: str = ""
+    settings: Mapping[str, str] = field(default_factory=dict)
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    cancel_key: bytes = b""
+    version: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Hello:
+    """What the listener knows when a flow starts: whether TLS runs already."""
+
+    encrypted: bool
+    tls_required: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """What a backend login needs; ``secret`` is None where a certificate, already presented by TLS, is it.
+
+    ``settings`` are the client's, once allowed, plus what the gateway pins.
+    """
+
+    startup: Startup
+    route: Route
+    database: Database
+    secret: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A logged-in backend: ``greeting`` is what the client must see before its first command is answered.
+
+    ``greeting`` must not hold the backend's own cancel key; the engine makes one with ``Protocol.greet``.
+    ``cancel_key`` is the backend's, opaque. ``server_version`` is the server's own words.
+    """
+
+    server_version: str
+    parameters: Mapping[str, str]
+    cancel_key: bytes
+    search_path: tuple[str, ...] | None = None
+    extra: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Request:
+    """One thing a client asks that must be judged before any byte of it moves on.
+
+    ``raw`` is what is forwarded if allowed: the very bytes that were judged. ``covered_by`` is the request
+    whose durable record already stands for this one (an Execute behind its Bind); the engine judges it again
+    but writes no second record while the verdict is the same.
+    """
+
+    raw: bytes
+    phase: Phase
+    statements: tuple[Statement, ...]
+    name: str = ""  # of the prepared statement or portal
+    bind_types: tuple[str, ...] = ()
+    covered_by: "Request | None" = None
+
+
+@dataclass(frozen=True, slots=True)
+class Housekeeping:
+    """A frame on the protocol's explicit allow-list, or the continuation of a stream that was judged."""
+
+    raw: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Settle:
+    """Nothing further may be judged until the backend has answered: flush, then wait for ``is_settled``.
+
+    ``raw`` is sent to the backend first, so that it answers (PostgreSQL: Flush).
+    """
+
+    raw: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """What either side gets when a request is refused, in the order of the pipeline."""
+
+    to_backend: bytes = b""
+    to_client: bytes = b""
+    close: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How an admitted request ended. ``rows`` is None where the protocol does not say."""
+
+    request: Request
+    rows: int | None = None
+    bytes: int = 0
+    error_code: str = ""
+    executed: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Relay:
+    """What a chunk from the backend becomes: usually the very chunk, and whatever ended with it."""
+
+    to_client: bytes
+    outcomes: tuple[Outcome, ...] = ()
+
+
+class Conversation(typing.Protocol):
+    """The command phase as a machine: bytes in, values out; it raises nothing but ProtocolError."""
+
+    def from_client(self, data: bytes) -> Iterator[Request | Housekeeping | Settle]:
+        """What the client's next bytes hold, lazily."""
+        ...
+
+    def must_settle(self, request: Request, facts: Facts) -> bool:
+        """True when what follows this request cannot be judged before the backend has answered it."""
+        ...
+
+    def is_settled(self) -> bool:
+        """True when nothing that changes what names mean is unanswered."""
+        ...
+
+    def admit(self, request: Request, facts: Facts) -> bytes:
+        """The bytes to forward; from here on the conversation expects their answer."""
+        ...
+
+    def refuse(self, request: Request, facts: Facts, denial: Denied) -> Refusal:
+        """What both sides get instead."""
+        ...
+
+    def from_backend(self, data: bytes) -> Relay:
+        """What the backend's next bytes become."""
+        ...
+
+    def names(self) -> NameContext:
+        """The context that names stand in now."""
+        ...
+
+    def set_catalog(self, catalog: Catalog | None) -> None:
+        """The engine read the catalogue (or could not: None)."""
+        ...
+
+    def wants_catalog(self) -> bool:
+        """True when the catalogue it has is stale: DDL ran, or it never had one."""
+        ...
+
+    def abandon(self) -> tuple[Outcome, ...]:
+        """The connection is over: every admitted request without an end, as an outcome not known."""
+        ...
+
+    def farewell(self, denial: Denied) -> bytes:
+        """The native message that ends a live session."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Protocol:
+    """One database protocol: its name, how it starts, how it logs in, how it talks, what it means."""
+
+    name: str
+    default_port: int
+    alpn: tuple[str, ...]
+    accept: Callable[[Hello], Flow[Startup]]
+    dial: Callable[[Database], Flow[None]]  # up to the end of TLS with the backend
+    login: Callable[[Login], Flow[Ready]]
+    greet: Callable[[Startup, Ready, bytes], bytes]  # what an accepted client sees, with the gateway's cancel key
+    refuse_startup: Callable[[Startup | None, Denied], bytes]
+    startup_statement: Callable[[Startup, Route], Statement]  # start-up settings, judged as SET
+    converse: Callable[[Startup, Ready, Route], Conversation]
+    classify: Callable[[Statement], Facts]
+    cancel: Callable[[bytes], Flow[None]]  # on a new backend connection, after ``dial``
+    new_cancel_key: Callable[[Startup], bytes]
+    read_catalog: Callable[[], Flow[Catalog]]  # on a second, logged-in connection
+    route_conflict: Callable[[Startup, Identity], str]  # a sentence when start-up contradicts the certificate

@@ -1,0 +1,1 @@
+"""The engine that moves bytes: decide, record, forward."""
