@@ -1,0 +1,28 @@
+"""Fixtures that several parts share; servers start at their first use and are stopped by pid at the end."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.servers import certificates, postgres
+from tests.servers.process import temporary_folder
+
+
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> certificates.Authority:
+    """A CA for a bare server and its clients, where Regate's own are not the subject."""
+    return certificates.Authority(tmp_path_factory.mktemp("authority"))
+
+
+@pytest.fixture(scope="session")
+def bare_postgres(authority: certificates.Authority) -> Iterator[postgres.Postgres]:
+    """A PostgreSQL that trusts ``authority``: database ``mydb`` with the roles alice and bob."""
+    server = authority.server()
+    with (
+        temporary_folder("regate-pg-") as folder,
+        postgres.running(
+            certificate=server.certificate, key=server.key, client_ca=server.ca, folder=folder
+        ) as running,
+    ):
+        running.create("mydb", "alice", "bob")
+        yield running
