@@ -1,0 +1,259 @@
+"""The one file that ``regate start`` reads, as frozen values; a mistake names the file, line and path."""
+
+import os
+import socket
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from gateway import address, document, schema
+from gateway.address import Address
+from gateway.document import Document, Problem
+from gateway.errors import ConfigError
+from gateway.mistakes import Path as Where
+from gateway.mistakes import dotted, shown, suggestion
+from gateway.model.resource import BackendAuth, BackendTls, Database
+
+DEFAULT_PATH = Path("/etc/regate.yaml")
+DEFAULT_DATA_DIR = Path("/var/lib/regate")
+DEFAULT_LISTEN = "0.0.0.0:3080"
+MAX_SOCKET_PATH = 107  # bytes of sun_path on Linux, less the closing NUL
+_ROOM_FOR_SOCKETS = 32  # the longest socket name that is made below the data directory
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    """Where logs go: *output* is ``stderr``, ``stdout`` or a path; *format* is text, json or empty."""
+
+    severity: str = "INFO"
+    output: str = "stderr"
+    format: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AuthService:
+    """Accounts, roles, certificate authorities, the audit log."""
+
+    enabled: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class ProxyService:
+    """The one public TLS port; *public* are the addresses that clients dial, the first of them shown."""
+
+    listen: Address
+    public: tuple[Address, ...]
+    enabled: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class DbService:
+    """The service next to the databases, and those that the file enrols."""
+
+    enabled: bool = True
+    databases: tuple[Database, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Opa:
+    """The OPA to run (*path*), or one that the operator runs (*address*); both empty: found or installed."""
+
+    path: Path | None = None
+    address: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """The whole file, with every default filled in and every path absolute."""
+
+    path: Path
+    cluster_name: str
+    data_dir: Path
+    proxy_service: ProxyService
+    audit_dir: Path
+    log: Log = field(default_factory=Log)
+    auth_service: AuthService = field(default_factory=AuthService)
+    db_service: DbService = field(default_factory=DbService)
+    opa: Opa = field(default_factory=Opa)
+    policy_dir: Path | None = None
+
+    @property
+    def admin_socket(self) -> Path:
+        """Where commands on this host reach the API without a login."""
+        return self.data_dir / "admin.sock"
+
+
+def load(path: Path) -> Config:
+    """Read and check the file at *path*; a ConfigError lists every mistake in it."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path} is not UTF-8 text") from error
+    except OSError as error:
+        hint = "write one with: regate configure --output=file://" + str(path.absolute())
+        raise ConfigError(f"cannot read {path}: {os.strerror(error.errno or 0)}", hint=hint) from error
+    return parse(text, path)
+
+
+def parse(text: str, path: Path) -> Config:
+    """The configuration in *text*; relative paths in it start at the folder of *path*."""
+    value, positions = document.read(text, str(path), schema.load("config"))
+    read = Document(value, positions)
+    document.refuse(str(path), sorted(_problems(read, path)))
+    return _config(value, path)
+
+
+def known_protocols() -> tuple[str, ...]:
+    """The database protocols of this version: one folder each, found without the cost of importing them."""
+    folder = Path(__file__).parent / "protocols"
+    return tuple(sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and entry.name[0] != "_"))
+
+
+def _config(value: Mapping[str, Any], path: Path) -> Config:
+    overall = value.get("regate") or value.get("teleport") or {}
+    base = path.absolute().parent
+    data_dir = base / overall.get("data_dir", DEFAULT_DATA_DIR)
+    audit_dir = value.get("audit", {}).get("dir")
+    opa = value.get("opa", {})
+    policy_dir = value.get("policy", {}).get("dir")
+    log = overall.get("log", {})
+    databases = value.get("db_service", {}).get("databases") or ()
+    return Config(
+        path=path.absolute(),
+        cluster_name=overall.get("cluster_name") or socket.gethostname(),
+        data_dir=data_dir,
+        proxy_service=_proxy_service(value.get("proxy_service", {})),
+        audit_dir=base / audit_dir if audit_dir else data_dir / "audit",
+        log=Log(
+            severity=log.get("severity", "INFO"),
+            output=log.get("output", "stderr"),
+            format=log.get("format", {}).get("output", ""),
+        ),
+        auth_service=AuthService(value.get("auth_service", {}).get("enabled", True)),
+        db_service=DbService(
+            enabled=value.get("db_service", {}).get("enabled", True),
+            databases=tuple(_database(item, base) for item in databases),
+        ),
+        opa=Opa(base / opa["path"] if "path" in opa else None, opa.get("address", "")),
+        policy_dir=base / policy_dir if policy_dir else None,
+    )
+
+
+def _proxy_service(section: Mapping[str, Any]) -> ProxyService:
+    listen = address.parse(section.get("listen_addr", DEFAULT_LISTEN))
+    own = Address(socket.gethostname() if listen.is_wildcard else listen.host, listen.port)
+    public = tuple(
+        address.parse(text, default_port=listen.port) for text in _as_list(section.get("public_addr"))
+    )
+    return ProxyService(listen=listen, public=public or (own,), enabled=section.get("enabled", True))
+
+
+def _database(item: Mapping[str, Any], base: Path) -> Database:
+    tls = item.get("tls", {})
+    auth = item.get("auth", {})
+    ca_file = tls.get("ca_cert_file")
+    secret_file = auth.get("secret_file")
+    return Database(
+        name=item["name"],
+        protocol=item["protocol"],
+        uri=item["uri"],
+        description=item.get("description", ""),
+        labels=dict(item.get("static_labels") or {}),
+        auth=BackendAuth(auth.get("method", "certificate")),
+        tls=BackendTls(
+            ca=(base / ca_file).read_text(encoding="ascii") if ca_file else "",
+            server_name=tls.get("server_name", ""),
+        ),
+        secret_file=str(base / secret_file) if secret_file else "",
+        secret_env=auth.get("secret_env", ""),
+        max_connections=item.get("max_connections", 0),
+    )
+
+
+def _as_list(value: str | list[str] | None) -> list[str]:
+    return [value] if isinstance(value, str) else list(value or ())
+
+
+def _problems(read: Document, path: Path) -> Iterator[Problem]:
+    """What a schema cannot say."""
+    value = read.value
+    if "regate" in value and "teleport" in value:
+        yield _problem(read, ("teleport",), "expected one of regate and teleport, got both")
+    for name in ("auth_service", "proxy_service"):
+        if not value.get(name, {}).get("enabled", True):
+            sentence = "expected yes: the services run in one process in this version"
+            yield _problem(read, (name, "enabled"), sentence)
+    overall = value.get("regate") or value.get("teleport") or {}
+    data_dir = path.absolute().parent / overall.get("data_dir", DEFAULT_DATA_DIR)
+    if len(os.fsencode(data_dir)) + _ROOM_FOR_SOCKETS > MAX_SOCKET_PATH:
+        most = MAX_SOCKET_PATH - _ROOM_FOR_SOCKETS
+        key = "regate" if "regate" in value else "teleport"
+        yield _problem(read, (key, "data_dir"), f"expected a path of at most {most} bytes (it holds sockets)")
+    yield from _proxy_problems(read)
+    seen: set[str] = set()
+    for index, item in enumerate(value.get("db_service", {}).get("databases") or ()):
+        at = ("db_service", "databases", index)
+        if item["name"] in seen:
+            yield _problem(
+                read, (*at, "name"), f"expected a name of its own, got {shown(item['name'])} again"
+            )
+        seen.add(item["name"])
+        yield from _database_problems(read, at, item, path.absolute().parent)
+
+
+def _proxy_problems(read: Document) -> Iterator[Problem]:
+    section = read.value.get("proxy_service", {})
+    listen = section.get("listen_addr", DEFAULT_LISTEN)
+    if _is_bad_address(listen):
+        yield _problem(read, ("proxy_service", "listen_addr"), f"expected host:port, got {shown(listen)}")
+    for text in _as_list(section.get("public_addr")):
+        if _is_bad_address(text, default_port=1) or address.parse(text, default_port=1).is_wildcard:
+            sentence = f"expected an address that clients can dial, got {shown(text)}"
+            yield _problem(read, ("proxy_service", "public_addr"), sentence)
+
+
+def _database_problems(read: Document, at: Where, item: Mapping[str, Any], base: Path) -> Iterator[Problem]:
+    known = known_protocols()
+    if item["protocol"] not in known:
+        sentence = f"expected one of {', '.join(known)}, got {shown(item['protocol'])}"
+        yield _problem(read, (*at, "protocol"), sentence + suggestion(item["protocol"], known))
+    uri = item["uri"]
+    on_socket = uri.startswith("unix:/")
+    if not on_socket and (_is_bad_address(uri) or address.parse(uri).is_wildcard):
+        yield _problem(read, (*at, "uri"), f"expected host:port or unix:/path, got {shown(uri)}")
+    auth = item.get("auth", {})
+    method = auth.get("method", "certificate")
+    secrets = [name for name in ("secret_file", "secret_env") if name in auth]
+    if method == "scram" and len(secrets) != 1:
+        yield _problem(read, (*at, "auth"), "expected one of secret_file and secret_env")
+    if method != "scram" and secrets:
+        yield _problem(read, (*at, "auth", secrets[0]), f"expected no secret with the method {method}")
+    if (method == "none") != on_socket and method != "scram":
+        sentence = "the method none is for unix sockets, and the method certificate for addresses"
+        yield _problem(read, (*at, "auth"), sentence)
+    ca_file = item.get("tls", {}).get("ca_cert_file")
+    if ca_file and (trouble := _pem_trouble(base / ca_file)):
+        yield _problem(read, (*at, "tls", "ca_cert_file"), trouble)
+
+
+def _pem_trouble(path: Path) -> str:
+    try:
+        text = path.read_text(encoding="ascii")
+    except UnicodeDecodeError:
+        text = ""
+    except OSError as error:
+        return f"cannot read {path}: {os.strerror(error.errno or 0)}"
+    return "" if "-----BEGIN CERTIFICATE-----" in text else f"expected a PEM certificate in {path}"
+
+
+def _is_bad_address(text: str, *, default_port: int | None = None) -> bool:
+    try:
+        address.parse(text, default_port=default_port)
+    except ConfigError:
+        return True
+    return False
+
+
+def _problem(read: Document, path: Where, sentence: str) -> Problem:
+    return Problem(read.line(path), dotted(path), sentence)

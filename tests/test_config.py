@@ -1,0 +1,206 @@
+"""What the one file means, and what a person is told about mistakes in it."""
+
+import socket
+from pathlib import Path
+
+import pytest
+
+from gateway import address, config
+from gateway.address import Address
+from gateway.errors import ConfigError
+from gateway.model.resource import BackendAuth, Database
+
+SEED = """\
+version: v3
+teleport:
+  data_dir: /var/lib/gate
+db_service:
+  enabled: true
+  databases:
+    - name: my-postgres
+      description: "Production PostgreSQL"
+      protocol: postgres
+      uri: postgres.internal.example.com:5432
+      static_labels:
+        env: production
+        team: platform
+auth_service:
+  enabled: yes
+ssh_service:
+  enabled: false
+"""
+
+
+def test_a_file_with_only_a_version_gets_every_default(tmp_path: Path) -> None:
+    read = config.parse("version: v3\n", tmp_path / "regate.yaml")
+    assert read.cluster_name == socket.gethostname()
+    assert read.data_dir == Path("/var/lib/regate")
+    assert read.audit_dir == Path("/var/lib/regate/audit")
+    assert read.proxy_service.listen == Address("0.0.0.0", 3080)
+    assert read.proxy_service.public == (Address(socket.gethostname(), 3080),)
+    assert read.auth_service.enabled
+    assert read.db_service.enabled
+    assert read.db_service.databases == ()
+    assert read.opa == config.Opa()
+    assert read.policy_dir is None
+
+
+def test_a_file_in_the_form_of_teleport_means_the_same(tmp_path: Path) -> None:
+    read = config.parse(SEED, tmp_path / "regate.yaml")
+    assert read.data_dir == Path("/var/lib/gate")
+    assert read.db_service.databases == (
+        Database(
+            name="my-postgres",
+            protocol="postgres",
+            uri="postgres.internal.example.com:5432",
+            description="Production PostgreSQL",
+            labels={"env": "production", "team": "platform"},
+        ),
+    )
+
+
+def test_relative_paths_start_at_the_folder_of_the_file(tmp_path: Path) -> None:
+    (tmp_path / "ca.pem").write_text("-----BEGIN CERTIFICATE-----\n")
+    text = """\
+version: v3
+regate: {data_dir: data, cluster_name: a.b, log: {severity: DEBUG, format: {output: json}}}
+proxy_service: {listen_addr: "127.0.0.1:4000", public_addr: [gate.example.com, "other:1"]}
+policy: {dir: policies}
+opa: {path: opa, address: "unix:/x"}
+audit: {dir: log}
+db_service:
+  databases:
+    - {name: a, protocol: postgres, uri: "[::1]:5",
+       tls: {ca_cert_file: ca.pem, server_name: n}, max_connections: 3}
+    - {name: b, protocol: postgres, uri: "unix:/run/s", auth: {method: none}}
+    - {name: c, protocol: postgres, uri: "h:5", auth: {method: scram, secret_file: s}}
+"""
+    read = config.parse(text, tmp_path / "regate.yaml")
+    assert read.data_dir == tmp_path / "data"
+    assert read.admin_socket == tmp_path / "data" / "admin.sock"
+    assert read.policy_dir == tmp_path / "policies"
+    assert read.audit_dir == tmp_path / "log"
+    assert read.opa == config.Opa(tmp_path / "opa", "unix:/x")
+    assert read.log == config.Log("DEBUG", "stderr", "json")
+    assert read.proxy_service.public == (Address("gate.example.com", 4000), Address("other", 1))
+    first, second, third = read.db_service.databases
+    assert (first.tls.ca, first.tls.server_name, first.max_connections) == (
+        "-----BEGIN CERTIFICATE-----\n",
+        "n",
+        3,
+    )
+    assert second.auth is BackendAuth.NONE
+    assert third.secret_file == str(tmp_path / "s")
+
+
+MISTAKES = [
+    ("version: v2", "1: version: expected \"v3\", got 'v2'"),
+    ("version: v3\nregate: {}\nteleport: {}", "3: teleport: expected one of regate and teleport, got both"),
+    (
+        "version: v3\nproxy_service:\n  listen_adr: x",
+        '3: proxy_service.listen_adr: unknown field; did you mean "listen_addr"?',
+    ),
+    (
+        "version: v3\nproxy_service:\n  listen_addr: localhost",
+        "3: proxy_service.listen_addr: expected host:port, got 'localhost'",
+    ),
+    (
+        "version: v3\nproxy_service:\n  public_addr: 0.0.0.0:1",
+        "3: proxy_service.public_addr: expected an address that clients can dial, got '0.0.0.0:1'",
+    ),
+    (
+        "version: v3\nauth_service:\n  enabled: no",
+        "3: auth_service.enabled: expected yes: the services run in one process in this version",
+    ),
+    ("version: v3\nauth_service:\n  enabled: 1", "3: auth_service.enabled: expected yes or no, got 1"),
+    (
+        "version: v3\nssh_service:\n  enabled: yes",
+        "3: ssh_service.enabled: expected false (Regate serves databases only), got true",
+    ),
+    (
+        "version: v3\nregate:\n  data_dir: /" + "x" * 90,
+        "3: regate.data_dir: expected a path of at most 75 bytes (it holds sockets)",
+    ),
+]
+DATABASE_MISTAKES = [
+    (
+        "protocol: postgre, uri: 'a:1'",
+        ".protocol: expected one of postgres, got 'postgre'; did you mean \"postgres\"?",
+    ),
+    ("protocol: postgres, uri: a", ".uri: expected host:port or unix:/path, got 'a'"),
+    ("protocol: postgres, uri: ':5'", ".uri: expected host:port or unix:/path, got ':5'"),
+    ("protocol: postgres", ': expected the field "uri", host:port or unix:/path'),
+    (
+        "protocol: postgres, uri: 'a:1', static_labels: {v: 15}",
+        ".static_labels.v: expected text, got 15",
+    ),
+    (
+        "protocol: postgres, uri: 'a:1', auth: {method: scram}",
+        ".auth: expected one of secret_file and secret_env",
+    ),
+    (
+        "protocol: postgres, uri: 'a:1', auth: {secret_env: X}",
+        ".auth.secret_env: expected no secret with the method certificate",
+    ),
+    (
+        "protocol: postgres, uri: 'unix:/x'",
+        ".auth: the method none is for unix sockets, and the method certificate for addresses",
+    ),
+    (
+        "protocol: postgres, uri: 'a:1', tls: {ca_cert_file: /no/such}",
+        ".tls.ca_cert_file: cannot read /no/such: No such file or directory",
+    ),
+    (
+        "protocol: postgres, uri: 'a:1', tls: {mode: insecure}",
+        ".tls.mode: expected \"verify-full\", got 'insecure'",
+    ),
+]
+
+
+@pytest.mark.parametrize(("text", "sentence"), MISTAKES)
+def test_a_mistake_is_told_with_its_line(text: str, sentence: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        config.parse(text, Path("/etc/r.yaml"))
+    assert str(caught.value) == f"/etc/r.yaml:{sentence}"
+
+
+@pytest.mark.parametrize(("item", "sentence"), DATABASE_MISTAKES)
+def test_a_mistake_in_a_database_names_its_place(item: str, sentence: str) -> None:
+    text = f"version: v3\ndb_service:\n  databases:\n    - {{name: a, {item}}}\n"
+    with pytest.raises(ConfigError) as caught:
+        config.parse(text, Path("/etc/r.yaml"))
+    assert str(caught.value) == f"/etc/r.yaml:4: db_service.databases[0]{sentence}"
+
+
+def test_two_databases_cannot_share_a_name() -> None:
+    item = "    - {name: a, protocol: postgres, uri: 'h:1'}\n"
+    with pytest.raises(
+        ConfigError, match=r"r.yaml:5: db_service.databases\[1\].name: expected a name of its own"
+    ):
+        config.parse(f"version: v3\ndb_service:\n  databases:\n{item}{item}", Path("/etc/r.yaml"))
+
+
+def test_a_missing_file_comes_with_the_command_that_writes_one(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="No such file or directory") as caught:
+        config.load(tmp_path / "none.yaml")
+    assert "regate configure" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("a:1", Address("a", 1)),
+        ("[::1]:2", Address("::1", 2)),
+        (":3", Address("", 3)),
+        ("h", Address("h", 9)),
+    ],
+)
+def test_addresses_read_back_what_they_show(text: str, expected: Address) -> None:
+    assert address.parse(text, default_port=9) == expected
+    assert address.parse(str(expected)) == expected
+
+
+@pytest.mark.parametrize("text", ["a:b", "::1:2", "a:70000", "http://a:1", "a b:1", "a:1\n", "[a]:1"])
+def test_what_is_no_address_is_refused(text: str) -> None:
+    with pytest.raises(ConfigError):
+        address.parse(text, default_port=9)
