@@ -1,0 +1,56 @@
+# What a developer and CI run. `make setup` needs python3 >= 3.11, git and make; it says what else is missing.
+SHELL := /bin/sh
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.setup
+export ONCE QUICK
+
+.PHONY: setup demo test check bench policy-test soak lock servers docs
+.DEFAULT_GOAL := setup
+
+setup: $(STAMP)  ## make .venv with regate and everything for development in it
+
+$(STAMP): pyproject.toml requirements-dev.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "regate needs Python >= 3.11; name one with: make setup PYTHON=python3.12" >&2; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { \
+	  rm -rf $(VENV); version=$$($(PYTHON) -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])'); \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	    apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $$version \
+	    && $(PYTHON) -m venv $(VENV); \
+	  else echo "no module venv; as root: apt-get install $$version" >&2; exit 1; fi; }
+	$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	$(BIN)/python -m pip install -q --disable-pip-version-check --no-build-isolation --no-deps -e .
+	@touch $@
+
+servers: setup  ## install PostgreSQL, pgbouncer, Java and Maven where they are missing
+	$(BIN)/python -m tests.servers.install
+
+demo: setup  ## the whole story on a real PostgreSQL; ONCE=1 ends after it
+	$(BIN)/python demo/run.py
+
+test: servers  ## every test but the long counts
+	$(BIN)/python -m pytest -q -m "not soak"
+
+soak: servers  ## the full counts
+	$(BIN)/python -m pytest -q -m soak --timeout=0
+
+policy-test: setup  ## format, check against the schemas, test and lint the policies
+	sh opa/policy-test.sh
+
+docs: setup  ## the reference page is what --help says
+	$(BIN)/python -m pytest -q tests/cli -k reference
+
+check: setup  ## format, lint, types, policies, docs in step
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(MAKE) --no-print-directory policy-test docs
+
+bench: servers  ## pgbench and COPY, direct, through pgbouncer and through regate; QUICK=1 takes under 50 s
+	$(BIN)/python -m benchmarks.pgbench $(if $(QUICK),--quick)
+
+lock: setup  ## write requirements-dev.lock anew from pyproject.toml
+	$(BIN)/python -m uv pip compile -q pyproject.toml --group dev --generate-hashes --universal \
+	  --python-version 3.11 --no-header -o requirements-dev.lock
