@@ -1,0 +1,182 @@
+"""One event as one line of canonical JSON, and back.
+
+Canonical means: keys sorted, no blanks, ASCII only, no floats. Every byte outside of printable ASCII is an
+escape (DEL, C1 controls, line separators and bidirectional controls too), so a record is one line whatever an
+attacker put into it, and a terminal that shows it sees no control byte. Text that is not Unicode (a lone
+surrogate) becomes U+FFFD: JSON cannot carry it in a way that all readers accept.
+
+    {"fields":{…},"id":"01K…","index":7,"kind":"user.login","time":"2026-01-31T12:00:00.000000001Z"}
+"""
+
+import calendar
+import json
+import re
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from gateway.errors import AuditError
+from gateway.model.event import Event, Kind
+
+MAX_RECORD_BYTES = (
+    64 * 1024 * 1024
+)  # a statement of 10 MiB whose every byte needs six; a line is never longer
+_KEYS = frozenset({"fields", "id", "index", "kind", "time"})
+_SCALARS = frozenset({str, int, bool, type(None)})
+_TIME = re.compile(r"(\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2})\.(\d{9})Z")
+_NS = 1_000_000_000
+_LAST_SECOND = 253_402_300_799  # 9999-12-31T23:59:59Z: RFC 3339 has four digits for the year
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """An event at its place in the log."""
+
+    index: int
+    event: Event
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """A record but for its index, which only the writer knows: the line is ``head + index + tail``."""
+
+    head: bytes
+    tail: bytes
+
+    def line(self, index: int) -> bytes:
+        """The whole line, without the newline that ends it in a file."""
+        return b"%b%d%b" % (self.head, index, self.tail)
+
+
+def canonical(event: Event, index: int) -> bytes:
+    """The line for *event* at *index*, without its newline; AuditError when a field cannot be recorded."""
+    return body(event).line(index)
+
+
+def body(event: Event) -> Body:
+    """All of the line but its index; AuditError when a field cannot be recorded."""
+    try:
+        fields = event.fields if type(event.fields) is dict else dict(event.fields)
+        _check(fields)
+        text, id_ = _dump(fields), _dump(event.id)
+        if "\\ud" in text or "\\ud" in id_:  # an astral character, or half of one
+            text, id_ = _dump(_whole(fields)), _dump(_whole(event.id))
+        head = f'{{"fields":{text},"id":{id_},"index":'
+        tail = f',"kind":"{event.kind.value}","time":"{rfc3339(event.time_ns)}"}}'
+    except (TypeError, ValueError, RecursionError) as error:
+        raise AuditError(f"event {event.kind.value} cannot be recorded: {error}") from error
+    if len(head) > MAX_RECORD_BYTES - 128:
+        raise AuditError(f"event {event.kind.value} cannot be recorded: {len(head)} bytes")
+    return Body(head.encode("ascii"), tail.encode("ascii"))
+
+
+def decode(line: bytes) -> Record:
+    """The record that *line* holds; AuditError unless the line is exactly what ``canonical`` writes."""
+    index, raw = _parse(line)
+    try:
+        kind = Kind(raw["kind"])
+    except ValueError:
+        raise AuditError(f"unknown kind of event: {raw['kind'][:64]!r}") from None
+    record = Record(index, Event(kind, raw["id"], parse_rfc3339(raw["time"]), raw["fields"]))
+    if canonical(record.event, index) != line:
+        raise AuditError("the line is not canonical")
+    return record
+
+
+def read_fields(line: bytes) -> Record:
+    """As ``decode``, for readers that trust the file: without proving that the line is canonical."""
+    index, raw = _parse(line)
+    try:
+        return Record(index, Event(Kind(raw["kind"]), raw["id"], parse_rfc3339(raw["time"]), raw["fields"]))
+    except ValueError:
+        raise AuditError(f"unknown kind of event: {raw['kind'][:64]!r}") from None
+
+
+def rfc3339(time_ns: int) -> str:
+    """UTC with nanoseconds; every value has the same length, so that text order is time order."""
+    seconds, rest = divmod(time_ns, _NS)
+    return f"{_second(seconds)}.{rest:09d}Z"
+
+
+def parse_rfc3339(text: str) -> int:
+    """Nanoseconds since the epoch of a time that ``rfc3339`` wrote."""
+    found = _TIME.fullmatch(text)
+    if found is None:
+        raise AuditError(f"not a time: {text[:40]!r}")
+    return _seconds(found[1]) * _NS + int(found[2])
+
+
+@lru_cache(maxsize=64)
+def _second(seconds: int) -> str:
+    if not 0 <= seconds <= _LAST_SECOND:
+        raise ValueError(f"time {seconds} is outside of the years 1970 to 9999")
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
+
+
+@lru_cache(maxsize=64)
+def _seconds(text: str) -> int:
+    try:
+        return calendar.timegm(time.strptime(text, "%Y-%m-%dT%H:%M:%S"))
+    except ValueError:
+        raise AuditError(f"not a time: {text!r}") from None
+
+
+def _parse(line: bytes) -> tuple[int, dict[str, Any]]:
+    try:
+        raw = json.loads(line, parse_float=_refuse, parse_constant=_refuse)
+    except (ValueError, RecursionError):
+        raise AuditError("the line is not JSON") from None
+    if not isinstance(raw, dict) or raw.keys() != _KEYS:
+        raise AuditError("the line is not a record")
+    index = raw["index"]
+    if type(index) is not int or index < 0 or not isinstance(raw["fields"], dict):
+        raise AuditError("the line is not a record")
+    if not all(isinstance(raw[key], str) for key in ("id", "kind", "time")):
+        raise AuditError("the line is not a record")
+    return index, raw
+
+
+def _refuse(text: str) -> Any:
+    raise ValueError(f"not an integer: {text}")
+
+
+def _check(fields: Mapping[str, Any]) -> None:
+    """Refuse what canonical JSON has no form for."""
+    todo: list[Any] = [fields]
+    for item in todo:
+        if type(item) is dict:
+            for key in item:
+                if type(key) is not str:
+                    raise TypeError(f"a key is {type(key).__name__}, not str")
+            values = item.values()
+        else:
+            values = item
+        for value in values:
+            kind = type(value)
+            if kind in _SCALARS:
+                continue
+            if kind is dict or kind is list or kind is tuple:
+                todo.append(value)
+            elif not isinstance(value, str):
+                raise TypeError(f"a value is {kind.__name__}")
+
+
+def _whole(value: Any) -> Any:
+    """*value* with every half of a surrogate pair joined or replaced."""
+    if isinstance(value, str):
+        return value.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    if isinstance(value, dict):
+        return {_whole(key): _whole(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_whole(item) for item in value]
+    return value
+
+
+_encoder = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def _dump(value: Any) -> str:
+    # The library escapes all above U+007E but DEL itself.
+    return _encoder.encode(value).replace("\x7f", "\\u007f")
