@@ -1,0 +1,66 @@
+"""What a database user can see, read over a second connection and shared by that user's sessions."""
+
+import asyncio  # noqa: TID251
+from dataclasses import dataclass
+
+from gateway.clock import Clock
+from gateway.errors import BackendError, ProtocolError
+from gateway.model.identity import Route
+from gateway.model.resource import Database
+from gateway.model.statement import Catalog
+from gateway.sansio.protocol import Protocol, Startup
+from gateway.session.dial import Dialler
+from gateway.session.line import Line, drive
+
+FRESH_SECONDS = 30.0
+READ_SECONDS = 10.0
+
+
+@dataclass(slots=True)
+class _Entry:
+    catalog: Catalog | None = None
+    read_at: float = 0.0
+
+
+class Catalogs:
+    """Catalogues by (database, database user, database name): dropped at DDL, read again after 30 s.
+
+    An unchanged catalogue stays the same object, because name resolution is remembered by identity.
+    """
+
+    def __init__(self, dialler: Dialler, clock: Clock) -> None:
+        self._dialler = dialler
+        self._clock = clock
+        self._entries: dict[tuple[str, str, str], _Entry] = {}
+        self._turns: dict[tuple[str, str, str], asyncio.Lock] = {}
+
+    async def get(self, protocol: Protocol, route: Route, database: Database, *, fresh: bool = False) -> Catalog | None:
+        """The catalogue, at most 30 s old (or newer than this call, if *fresh*); None when it cannot be read."""
+        key = (database.name, route.db_user, route.db_name)
+        asked_at = self._clock.monotonic()
+        entry = self._entries.setdefault(key, _Entry())
+        if not fresh and entry.catalog is not None and asked_at - entry.read_at < FRESH_SECONDS:
+            return entry.catalog
+        async with self._turns.setdefault(key, asyncio.Lock()):
+            if entry.read_at > asked_at:  # somebody read it while this session waited
+                return entry.catalog
+            started_at = self._clock.monotonic()
+            found = await self._read(protocol, route, database)
+            if found is None or found != entry.catalog:
+                entry.catalog = found
+            entry.read_at = started_at
+            return entry.catalog
+
+    async def _read(self, protocol: Protocol, route: Route, database: Database) -> Catalog | None:
+        try:
+            backend = await self._dialler.login(protocol, Startup(), route, database)
+        except BackendError:
+            return None
+        line = Line(None, stream=backend.stream)
+        try:
+            async with asyncio.timeout(READ_SECONDS):
+                return await drive(protocol.read_catalog(), line)
+        except (ProtocolError, TimeoutError):
+            return None
+        finally:
+            line.close()

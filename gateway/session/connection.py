@@ -1,0 +1,254 @@
+"""One client connection from its first byte to its last record."""
+
+import asyncio  # noqa: TID251
+import ssl
+from contextlib import suppress
+
+from gateway.ca.identity import from_certificate
+from gateway.clock import new_id, utc
+from gateway.errors import AuditError, BackendError, CertificateError, ProtocolError
+from gateway.model.decision import Allowed, Decision, Denied, Reason
+from gateway.model.event import Event
+from gateway.model.identity import Identity, Route, Use
+from gateway.model.resource import Database
+from gateway.policy.document import ConnectQuestion
+from gateway.sansio.protocol import Conversation, Hello, Protocol, Startup
+from gateway.session.dial import Backend
+from gateway.session.environment import Environment
+from gateway.session.grant import Grant
+from gateway.session.line import Line, drive
+from gateway.session.session import Session, SessionOver
+
+NOT_FOUND = "database_not_found"
+
+
+class Connection:
+    """What the registry sees of a live session, and the steps that lead to one."""
+
+    def __init__(self, protocol: Protocol, env: Environment) -> None:
+        self.session_id = new_id(env.clock.now_ns())
+        self.user = ""
+        self.cancel_key = b""
+        self._protocol = protocol
+        self._env = env
+        self._grant: Grant | None = None
+        self._session: Session | None = None
+        self._backend: Backend | None = None
+        self._started = env.clock.monotonic()
+
+    # -- what the registry asks
+
+    def question(self) -> ConnectQuestion:
+        """The connect question, asked as of now."""
+        assert self._grant is not None
+        return self._grant.question()
+
+    def granted(self, decision: Allowed) -> None:
+        """Still allowed, with these roles."""
+        assert self._grant is not None
+        self._grant.renew(decision)
+
+    def end(self, denial: Denied) -> None:
+        """The session is over, and the client is told why."""
+        if self._session is not None:
+            self._session.stop(denial.code, denial)
+
+    async def cancel(self) -> None:
+        """Withdraw what is judged now, or ask the database to stop what it runs."""
+        session, grant, backend = self._session, self._grant, self._backend
+        if session is None or grant is None or backend is None or session.cancel() or not session.is_busy():
+            return
+        session.holding(1)
+        try:
+            await grant.cancel_backend(backend.ready.cancel_key)
+        finally:
+            session.holding(-1)
+
+    def sweep(self) -> None:
+        """Look at the clocks: the login's end, the session's longest life, the idle limit."""
+        session, grant = self._session, self._grant
+        if session is None or grant is None or grant.decision is None:
+            return
+        limits, now = grant.decision.limits, self._env.clock.monotonic()
+        idle = min(limits.idle_seconds or self._env.deadlines.idle, self._env.deadlines.idle)
+        if utc(self._env.clock) >= grant.identity.login_expires:
+            self.end(self._denial("login_expired", "the login behind this session has ended; run `regate login`"))
+        elif limits.max_session_seconds is not None and now - self._started > limits.max_session_seconds:
+            self.end(self._denial("session_too_long", "the session reached the longest time its roles allow"))
+        elif not session.is_busy() and now - session.last_active > idle:
+            self.end(self._denial("idle_timeout", f"the session was idle for {idle:g} s"))
+
+    # -- the steps
+
+    async def serve(self, line: Line, hello: Hello) -> None:
+        """Serve *line* to its end; nothing but a bug or a cancellation leaves here."""
+        startup: Startup | None = None
+        try:
+            async with asyncio.timeout(self._env.deadlines.handshake):
+                startup = await drive(self._protocol.accept(hello), line)
+            if startup.kind == "cancel":
+                await self._cancel_other(startup, line)
+            else:
+                await self._open(startup, line)
+        except (ProtocolError, TimeoutError, OSError, ssl.SSLError) as error:
+            self._env.log.info("connection refused", protocol=self._protocol.name, error=str(error) or "timeout")
+        finally:
+            line.close()
+
+    async def _cancel_other(self, startup: Startup, line: Line) -> None:
+        der = line.peer_certificate()
+        user = None if der is None else from_certificate(der, now=utc(self._env.clock)).user
+        await self._env.live.cancel(startup.cancel_key, user)
+
+    async def _open(self, startup: Startup, line: Line) -> None:
+        found = self._route(startup, line)
+        if isinstance(found, Denied):
+            await self._turn_away(startup, line, found)
+            return
+        identity, route = found
+        known = self._env.databases(route.database)
+        database = known or Database(name=route.database, protocol=route.protocol, uri="")
+        self.user = identity.user
+        self._grant = Grant(
+            self.session_id, self._protocol, identity, route, database, line.peer, self._env
+        )
+        self._grant.connections = self._env.live.enter(identity.user, database.name)
+        try:
+            decision = await self._decide(startup, known)
+            match decision:
+                case Allowed():
+                    await self._connect(startup, line, self._grant)
+                case Denied():
+                    await self._turn_away(startup, line, decision)
+        finally:
+            self._env.live.leave(identity.user, database.name)
+
+    def _route(self, startup: Startup, line: Line) -> tuple[Identity, Route] | Denied:
+        """Who it is and what the certificate opens."""
+        der = line.peer_certificate()
+        if der is None:
+            return self._denial(
+                "certificate_required", "connect with a client certificate: run `regate db login` first"
+            )
+        try:
+            identity = from_certificate(der, now=utc(self._env.clock))
+        except CertificateError as error:
+            return self._denial("certificate_refused", str(error))
+        if identity.use is not Use.DATABASE or identity.route is None:
+            return self._denial(
+                "certificate_refused", "this certificate opens no database: run `regate db login` first"
+            )
+        if identity.cluster != self._env.cluster or identity.route.protocol != self._protocol.name:
+            return self._denial("certificate_refused", "this certificate is for another cluster or protocol")
+        conflict = self._protocol.route_conflict(startup, identity)
+        if conflict:
+            return self._denial("route_mismatch", conflict)
+        return identity, identity.route
+
+    async def _decide(self, startup: Startup, known: Database | None) -> Decision:
+        """May connect: asked for a database that does not exist too, so that both take the same time."""
+        grant = self._grant
+        assert grant is not None
+        decision = await self._env.policy.connect(grant.question())
+        if known is None:
+            match decision:
+                case Denied(revisions=None):
+                    return decision  # nobody answered; that is no secret
+                case _:
+                    return self._denial(NOT_FOUND, f"database {grant.database.name!r} not found")
+        match decision:
+            case Denied():
+                return decision
+            case Allowed():
+                grant.renew(decision)
+        return self._over_limit(grant, decision) or await self._settings(startup, grant, decision)
+
+    def _over_limit(self, grant: Grant, decision: Allowed) -> Denied | None:
+        most = min(decision.limits.max_connections or self._env.user_connections, self._env.user_connections)
+        if grant.connections > most:
+            return self._denial("too_many_connections", f"{self.user} may have {most} connections at a time")
+        cap = grant.database.max_connections
+        if cap and self._env.live.on_database(grant.database.name) > cap:
+            return self._denial("database_full", f"{grant.database.name} takes {cap} connections at a time")
+        return None
+
+    async def _settings(self, startup: Startup, grant: Grant, decision: Allowed) -> Decision:
+        """Start-up settings are judged as the SET they amount to."""
+        statement = self._protocol.startup_statement(startup, grant.route)
+        facts = self._protocol.classify(statement)
+        if not facts:
+            return decision
+        verdict = await grant.ask(facts)
+        match verdict:
+            case Allowed():
+                return decision
+            case Denied():
+                return verdict
+
+    async def _turn_away(self, startup: Startup | None, line: Line, denial: Denied) -> None:
+        if self._grant is not None:
+            with suppress(AuditError):  # refused either way
+                await self._env.audit.append([self._grant.denied(denial)])
+        self._env.log.info("connect refused", user=self.user, code=denial.code, decision_id=denial.decision_id)
+        await line.write(self._protocol.refuse_startup(startup, denial))
+
+    async def _connect(self, startup: Startup, line: Line, grant: Grant) -> None:
+        """Record, dial, log in, greet, converse, record."""
+        try:
+            await self._env.audit.append([grant.started(startup.application)])
+        except AuditError as error:
+            await line.write(
+                self._protocol.refuse_startup(startup, self._denial("audit_unavailable", str(error)))
+            )
+            return
+        over = SessionOver("not_started")
+        try:
+            over = await self._converse(startup, line, grant)
+        except BackendError as error:
+            over = SessionOver("backend_unreachable", self._denial("backend_unreachable", str(error)))
+            await line.write(self._protocol.refuse_startup(startup, self._denial(over.code, str(error))))
+        except asyncio.CancelledError:
+            over = SessionOver("service_stopped")
+            raise
+        finally:
+            self._env.audit.post(self._ended(grant, line, over))
+
+    async def _converse(self, startup: Startup, line: Line, grant: Grant) -> SessionOver:
+        backend = await self._env.dialler.login(self._protocol, startup, grant.route, grant.database)
+        self._backend = backend
+        self.cancel_key = self._protocol.new_cancel_key(startup)
+        client = await line.adopt()
+        conversation = self._protocol.converse(startup, backend.ready, grant.route)
+        self._session = Session(grant, client, backend.stream, conversation, self._env)
+        self._env.live.add(self)
+        try:
+            client.write(self._protocol.greet(startup, backend.ready, self.cancel_key))
+            over = await self._session.run()
+            await self._close(over, line, conversation, grant)
+        finally:
+            self._env.live.remove(self)
+            backend.stream.close()
+        return over
+
+    async def _close(
+        self, over: SessionOver, line: Line, conversation: Conversation, grant: Grant
+    ) -> None:
+        """Tell the client why, and leave nothing running behind it."""
+        if over.denial is not None:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._env.deadlines.farewell):
+                    await line.write(conversation.farewell(over.denial))
+        assert self._session is not None
+        assert self._backend is not None
+        if self._session.is_busy() and over.code != "backend_closed":
+            await grant.cancel_backend(self._backend.ready.cancel_key)
+
+    def _ended(self, grant: Grant, line: Line, over: SessionOver) -> Event:
+        totals = {
+            "bytes_sent": 0 if line.stream is None else line.stream.sent,
+            "bytes_received": 0 if line.stream is None else line.stream.received,
+        }
+        return grant.ended(over.code, "" if over.denial is None else over.denial.sentence, totals)
+
+    def _denial(self, code: str, message: str) -> Denied:
+        return Denied(new_id(self._env.clock.now_ns()), (Reason(code, message),))

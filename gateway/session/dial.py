@@ -1,0 +1,181 @@
+"""Reaching a database: TCP or a unix socket, TLS with a certificate minted for this session, login."""
+
+import asyncio  # noqa: TID251
+import os
+import socket
+import ssl
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from gateway import address
+from gateway.ca.issue import mint_db_client
+from gateway.ca.keys import Authorities, pem
+from gateway.ca.tls import backend_context
+from gateway.clock import Clock, utc
+from gateway.errors import BackendError, ProtocolError
+from gateway.model.identity import Route
+from gateway.model.resource import BackendAuth, Database
+from gateway.sansio.protocol import Login, Protocol, Ready, Startup
+from gateway.session.line import Line, Upgrade, client_upgrade, drive
+from gateway.session.stream import Stream
+
+UNIX = "unix:"
+MINTED_FOR = timedelta(hours=1)
+KEEPALIVE_IDLE_SECONDS = 20
+USER_TIMEOUT_MS = 60_000  # a half-open peer is noticed within a minute
+
+
+@dataclass(frozen=True, slots=True)
+class Backend:
+    """A logged-in database connection."""
+
+    stream: Stream
+    ready: Ready
+
+
+@dataclass(frozen=True, slots=True)
+class Dialler:
+    """Opens connections to databases on behalf of sessions."""
+
+    cluster: str
+    authorities: Authorities
+    clock: Clock
+    dial_seconds: float = 5.0
+    login_seconds: float = 10.0
+
+    async def login(
+        self, protocol: Protocol, startup: Startup, route: Route, database: Database
+    ) -> Backend:
+        """A logged-in connection as the route's database user; BackendError says which step failed."""
+        line = await self.connect(protocol, route.db_user, database)
+        try:
+            async with asyncio.timeout(self.login_seconds):
+                secret = _secret(database)
+                ready = await drive(protocol.login(Login(startup, route, database, secret)), line)
+                return Backend(await line.adopt(), ready)
+        except TimeoutError as error:
+            line.close()
+            raise BackendError(f"{database.uri} did not finish the login in {self.login_seconds:g} s") from error
+        except ProtocolError as error:
+            line.close()
+            raise BackendError(f"login to {database.uri} as {route.db_user} failed: {error}") from error
+        except BaseException:
+            line.close()
+            raise
+
+    async def connect(self, protocol: Protocol, db_user: str, database: Database) -> Line:
+        """A connection up to the end of TLS, verified."""
+        sock: socket.socket | None = None
+        try:
+            async with asyncio.timeout(self.dial_seconds):
+                sock = await _reach(database.uri, protocol.default_port)
+                line = Line(sock, upgrade=self._upgrade(db_user, database))
+                await drive(protocol.dial(database), line)
+                return line
+        except TimeoutError as error:
+            _close(sock)
+            raise BackendError(f"{database.uri} did not answer in {self.dial_seconds:g} s") from error
+        except ssl.SSLCertVerificationError as error:
+            _close(sock)
+            raise BackendError(
+                f"the certificate of {database.uri} was refused: {error.verify_message}",
+                hint="sign one with `regate auth sign --format=db --host=NAME`, or name its CA in tls.ca_cert_file",
+            ) from error
+        except (OSError, ProtocolError) as error:
+            _close(sock)
+            raise BackendError(f"cannot reach {database.uri}: {_words(error)}") from error
+
+    async def cancel(self, protocol: Protocol, db_user: str, database: Database, key: bytes) -> None:
+        """Ask the database to cancel what runs under *key*."""
+        line = await self.connect(protocol, db_user, database)
+        try:
+            async with asyncio.timeout(self.login_seconds):
+                await drive(protocol.cancel(key), line)
+        except (TimeoutError, ProtocolError) as error:
+            raise BackendError(f"{database.uri} did not take the cancel request") from error
+        finally:
+            line.close()
+
+    def _upgrade(self, db_user: str, database: Database) -> Upgrade:
+        """TLS with a certificate of the database user's, made for this connection and kept nowhere."""
+        minted = None
+        if database.auth is BackendAuth.CERTIFICATE:
+            minted = mint_db_client(
+                self.authorities.db_client,
+                cluster=self.cluster,
+                db_user=db_user,
+                ttl=MINTED_FOR,
+                now=utc(self.clock),
+            )
+        anchor = database.tls.ca or pem(self.authorities.db.certificate)
+        name = database.tls.server_name
+        if not name and not database.uri.startswith(UNIX):
+            name = address.parse(database.uri, default_port=0).host
+        return client_upgrade(backend_context(anchor, minted), name)
+
+
+def keep_alive(sock: socket.socket) -> None:
+    """Small packets at once, and a dead peer noticed within a minute (security checklist, C4)."""
+    if sock.family == socket.AF_UNIX:
+        return
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, KEEPALIVE_IDLE_SECONDS)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 10)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 4)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, USER_TIMEOUT_MS)
+
+
+async def _reach(uri: str, default_port: int) -> socket.socket:
+    loop = asyncio.get_running_loop()
+    if uri.startswith(UNIX):
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+        return await _connect(sock, uri.removeprefix(UNIX))
+    place = address.parse(uri, default_port=default_port)
+    failure: OSError = OSError(f"{place.host} has no address")
+    for family, kind, proto, _, where in await loop.getaddrinfo(
+        place.host, place.port, type=socket.SOCK_STREAM
+    ):
+        sock = socket.socket(family, kind | socket.SOCK_NONBLOCK, proto)
+        try:
+            keep_alive(sock)
+            return await _connect(sock, where)
+        except OSError as error:
+            failure = error
+    raise failure
+
+
+async def _connect(sock: socket.socket, where: tuple[Any, ...] | str) -> socket.socket:
+    try:
+        await asyncio.get_running_loop().sock_connect(sock, where)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+def _close(sock: socket.socket | None) -> None:
+    if sock is not None and sock.fileno() >= 0:
+        sock.close()
+
+
+def _words(error: Exception) -> str:
+    return os.strerror(error.errno).lower() if isinstance(error, OSError) and error.errno else str(error)
+
+
+def _secret(database: Database) -> str | None:
+    """The password the gateway holds, read at each login so that a rotated one is taken up."""
+    if database.auth is not BackendAuth.SCRAM:
+        return None
+    if database.secret_env:
+        secret = os.environ.get(database.secret_env, "")
+    else:
+        try:
+            secret = Path(database.secret_file).read_text("utf-8").partition("\n")[0]
+        except OSError as error:
+            raise BackendError(f"the secret of database {database.name} cannot be read: {_words(error)}") from error
+    if not secret:
+        raise BackendError(f"database {database.name} has no secret", hint="set auth.secret_file or auth.secret_env")
+    return secret

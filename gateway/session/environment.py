@@ -1,0 +1,45 @@
+"""What a session needs from the service around it, in one value."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from structlog.typing import FilteringBoundLogger
+
+from gateway.audit.log import AuditLog
+from gateway.clock import Clock
+from gateway.model.resource import Database
+from gateway.observe.metrics import Metrics
+from gateway.policy.client import PolicyClient
+from gateway.session.catalog import Catalogs
+from gateway.session.dial import Dialler
+from gateway.session.facts import Classifier
+from gateway.session.live import Live
+
+
+@dataclass(frozen=True, slots=True)
+class Deadlines:
+    """How long a peer may take, in seconds (security checklist: C3, C4, 15, 16)."""
+
+    handshake: float = 10.0  # from the first byte to a complete start-up
+    settle: float = 300.0  # a statement that later ones depend on
+    idle: float = 1800.0
+    farewell: float = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """One database service: its policy, its log, its keys and its sessions."""
+
+    cluster: str
+    clock: Clock
+    policy: PolicyClient
+    audit: AuditLog
+    dialler: Dialler
+    databases: Callable[[str], Database | None]
+    live: Live
+    classifier: Classifier
+    catalogs: Catalogs
+    metrics: Metrics
+    log: FilteringBoundLogger
+    deadlines: Deadlines = field(default_factory=Deadlines)
+    user_connections: int = 50

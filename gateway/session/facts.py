@@ -1,0 +1,85 @@
+"""Classification at the edge: short texts inline, long or deep ones in a process that can be killed (R4).
+
+The process only fills the classifier's parse cache; names are resolved here, so both ways give the same facts.
+"""
+
+import asyncio  # noqa: TID251
+import multiprocessing
+import os
+import signal
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
+
+from gateway.classify import sql
+from gateway.model.statement import Statement
+from gateway.sansio.protocol import Facts, Protocol, Request
+
+PARSE_SECONDS = 0.25  # the wall limit of a text up to a kibibyte; short time bombs are caught before, by R3
+PARSE_SECONDS_PER_KIB = 0.002
+
+
+class Classifier:
+    """Turns requests into facts without ever holding up the event loop for long."""
+
+    def __init__(self) -> None:
+        self._turn = asyncio.Lock()
+        self._pool: ProcessPoolExecutor | None = None
+        self._worker = 0
+
+    async def start(self) -> None:
+        """Start the parsing process, so that the first long statement does not wait for its imports."""
+        self._pool = ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"))
+        self._worker = await asyncio.get_running_loop().run_in_executor(self._pool, _ready)
+
+    async def close(self) -> None:
+        """End the parsing process."""
+        self._kill()
+
+    def now(self, protocol: Protocol, request: Request) -> Facts | None:
+        """The facts at once, or None when a text is so long or deep that ``later`` must be awaited."""
+        facts: Facts = ()
+        for statement in request.statements:
+            if sql.needs_pool(statement.text):
+                return None
+            facts = protocol.classify(statement) if not facts else facts + protocol.classify(statement)
+        return facts
+
+    async def later(self, protocol: Protocol, request: Request) -> Facts:
+        """The facts of long or deep texts."""
+        facts: Facts = ()
+        for statement in request.statements:
+            if sql.needs_pool(statement.text):
+                await self._parse(statement)
+            facts += protocol.classify(statement)
+        return facts
+
+    async def _parse(self, statement: Statement) -> None:
+        """Fill the parse cache; a text that takes too long is remembered as not understood."""
+        key = sql.parse_key(statement)
+        if sql.is_remembered(key):
+            return
+        limit = PARSE_SECONDS + PARSE_SECONDS_PER_KIB * len(statement.text) / 1024
+        async with self._turn:
+            if self._pool is None:
+                await self.start()
+            loop = asyncio.get_running_loop()
+            try:
+                async with asyncio.timeout(limit):
+                    parsed = await loop.run_in_executor(self._pool, sql.parse_uncached, key)
+            except (TimeoutError, BrokenProcessPool):
+                self._kill()
+                parsed = sql.not_parsed(key, "parse_timeout")
+            sql.remember(key, parsed)
+
+    def _kill(self) -> None:
+        if self._pool is not None:
+            with suppress(ProcessLookupError):
+                os.kill(self._worker, signal.SIGKILL)
+            self._pool.shutdown(wait=False, cancel_futures=True)
+            self._pool = None
+
+
+def _ready() -> int:
+    sql.parse_uncached(sql.parse_key_of("SELECT 1", "postgres", ""))
+    return os.getpid()

@@ -1,0 +1,129 @@
+"""What the policy granted a session at connect, and how it is asked about each statement since."""
+
+from collections.abc import Mapping
+
+from gateway.errors import BackendError
+from gateway.model.decision import Allowed, Decision, Denied
+from gateway.model.event import Event
+from gateway.model.identity import Identity, Route
+from gateway.model.resource import Database
+from gateway.policy.document import ConnectQuestion, SessionQuestion
+from gateway.sansio.protocol import Conversation, Facts, Outcome, Protocol, Request
+from gateway.session.catalog import FRESH_SECONDS
+from gateway.session.environment import Environment
+from gateway.session.record import Recorder, Who
+
+STALE = "stale_session"
+
+
+class Grant:
+    """The standing of one session: who, where, with which roles, as of which revision."""
+
+    def __init__(
+        self,
+        session_id: str,
+        protocol: Protocol,
+        identity: Identity,
+        route: Route,
+        database: Database,
+        client_address: str,
+        env: Environment,
+    ) -> None:
+        self.session_id = session_id
+        self.protocol = protocol
+        self.identity = identity
+        self.route = route
+        self.database = database
+        self.client_address = client_address
+        self.restricted = True
+        self.connections = 1
+        self.decision: Allowed | None = None
+        self.who = Who.of(session_id, identity, database, (route.db_user, route.db_name), client_address)
+        self._env = env
+        self._recorder = Recorder(env.clock)
+        self._session: SessionQuestion | None = None
+        self._catalog_at = float("-inf")
+
+    def question(self) -> ConnectQuestion:
+        """May this session be open, asked as of now?"""
+        return ConnectQuestion(
+            identity=self.identity,
+            database=self._env.databases(self.database.name) or self.database,
+            db_user=self.route.db_user,
+            db_name=self.route.db_name,
+            client_address=self.client_address,
+            session_id=self.session_id,
+            time_ns=self._env.clock.now_ns(),
+            active_connections=self.connections,
+        )
+
+    def renew(self, decision: Allowed) -> None:
+        """The policy says yes, now with these roles."""
+        self.decision = decision
+        self.restricted = decision.restricted
+        self._session = SessionQuestion(
+            user=self.identity.user,
+            roles=decision.roles,
+            data_revision=decision.revisions.data,
+            database=self.database,
+            db_user=self.route.db_user,
+            db_name=self.route.db_name,
+            session_id=self.session_id,
+            client_address=self.client_address,
+        )
+
+    async def ask(self, facts: Facts) -> Decision:
+        """May this be run? A session that the data has overtaken is judged again first."""
+        assert self._session is not None, "queries come after a granted connect"
+        decision = await self._env.policy.query(self._session, facts)
+        if not (isinstance(decision, Denied) and decision.code == STALE):
+            return decision
+        again = await self._env.policy.connect(self.question())
+        match again:
+            case Allowed():
+                self.renew(again)
+                return await self._env.policy.query(self._session, facts)
+            case Denied():
+                return again
+
+    async def refresh_catalog(self, conversation: Conversation) -> None:
+        """Read the catalogue where the conversation's is stale or 30 s old."""
+        now = self._env.clock.monotonic()
+        stale = conversation.wants_catalog()
+        if not stale and now - self._catalog_at < FRESH_SECONDS:
+            return
+        fresh = stale and self._catalog_at > float("-inf")
+        conversation.set_catalog(
+            await self._env.catalogs.get(self.protocol, self.route, self.database, fresh=fresh)
+        )
+        self._catalog_at = now
+
+    async def cancel_backend(self, key: bytes) -> None:
+        """Cancel what runs at the backend; one that cannot be reached has nothing left to cancel."""
+        try:
+            await self._env.dialler.cancel(self.protocol, self.route.db_user, self.database, key)
+        except BackendError as error:
+            self._env.log.warning("cancel failed", session_id=self.session_id, error=str(error))
+
+    # -- records
+
+    def started(self, application: str) -> Event:
+        """The connect was allowed."""
+        assert self.decision is not None
+        return self._recorder.started(self.who, self.decision, application)
+
+    def denied(self, denial: Denied) -> Event:
+        """The connect was refused."""
+        return self._recorder.denied(self.who, denial)
+
+    def ended(self, code: str, message: str, totals: Mapping[str, int]) -> Event:
+        """The session is over."""
+        return self._recorder.ended(self.who, code, message, totals)
+
+    def events(self, request: Request, facts: Facts, decision: Decision) -> list[Event]:
+        """The records of one judged request."""
+        return self._recorder.requested(self.who, request, facts, decision)
+
+    def finished(self, queries: list[str], outcome: Outcome, duration_ns: int) -> Event:
+        """The record of how it went."""
+        return self._recorder.finished(self.who, queries, outcome, duration_ns)

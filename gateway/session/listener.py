@@ -1,0 +1,147 @@
+"""The one public port: what a connection speaks is told by its first byte, and inside TLS by ALPN.
+
+A plain socket is accepted and one byte is looked at without taking it. 0x16 opens a TLS handshake: ALPN then
+names a database protocol, or it is the HTTPS API. Anything else is read by a protocol's own flow.
+"""
+
+import asyncio  # noqa: TID251
+import socket
+import ssl
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from structlog.typing import FilteringBoundLogger
+
+from gateway.sansio.protocol import Hello, Protocol
+from gateway.session.connection import Connection
+from gateway.session.dial import keep_alive
+from gateway.session.environment import Environment
+from gateway.session.line import TLS_HANDSHAKE_SECONDS, TLS_SHUTDOWN_SECONDS, Line, server_upgrade
+from gateway.session.stream import Stream
+
+BACKLOG = 1024
+HANDSHAKES_AT_ONCE = 200
+FIRST_BYTE_SECONDS = 10.0
+TLS_RECORD = 0x16
+HTTP = "http/1.1"
+
+
+@dataclass(frozen=True, slots=True)
+class Port:
+    """What is behind the public port: *plain* is the protocol that is recognised by its own first bytes."""
+
+    context: Callable[[], ssl.SSLContext]
+    by_alpn: Mapping[str, Protocol]
+    plain: Protocol
+    http: Callable[[], asyncio.Protocol]
+
+
+class Listener:
+    """Accepts connections and serves each in a task of its own."""
+
+    def __init__(self, port: Port, env: Environment, log: FilteringBoundLogger) -> None:
+        self._port = port
+        self._env = env
+        self._log = log
+        self._handshakes = asyncio.Semaphore(HANDSHAKES_AT_ONCE)
+
+    async def serve(self, listening: socket.socket) -> None:
+        """Accept until cancelled; a connection's failure is its own."""
+        loop = asyncio.get_running_loop()
+        async with asyncio.TaskGroup() as tasks:
+            while True:
+                try:
+                    sock, address = await loop.sock_accept(listening)
+                except OSError as error:  # too many open files: let some close
+                    self._log.warning("cannot accept", error=str(error))
+                    await asyncio.sleep(0.1)
+                    continue
+                sock.setblocking(False)
+                upgrade = server_upgrade(self._port.context())
+                tasks.create_task(self._serve(Line(sock, peer=f"{address[0]}:{address[1]}", upgrade=upgrade)))
+
+    async def _serve(self, line: Line) -> None:
+        try:
+            await self._recognise(line)
+        except (OSError, ssl.SSLError, TimeoutError) as error:
+            self._log.info("handshake failed", client_address=line.peer, error=str(error) or "timeout")
+        except Exception:  # the outermost loop of the process: a bug ends one connection, not all
+            self._log.exception("connection failed", client_address=line.peer)
+        finally:
+            line.close()
+
+    async def _recognise(self, line: Line) -> None:
+        assert line.sock is not None
+        keep_alive(line.sock)
+        async with asyncio.timeout(FIRST_BYTE_SECONDS):
+            first = await _first_byte(line.sock)
+        if first == TLS_RECORD:
+            async with self._handshakes:
+                protocol = await self._handshake(line)
+            if protocol is not None:
+                await Connection(protocol, self._env).serve(line, Hello(encrypted=True))
+        elif first is not None:
+            await Connection(self._port.plain, self._env).serve(line, Hello(encrypted=False))
+
+    async def _handshake(self, line: Line) -> Protocol | None:
+        """TLS, then the protocol that ALPN named; None for an API connection, which is aiohttp's from here."""
+        sock, line.sock = line.sock, None  # the transport closes it
+        first = _First(self._port)
+        await asyncio.get_running_loop().connect_accepted_socket(
+            lambda: first,
+            sock,
+            ssl=self._port.context(),
+            ssl_handshake_timeout=TLS_HANDSHAKE_SECONDS,
+            ssl_shutdown_timeout=TLS_SHUTDOWN_SECONDS,
+        )
+        line.stream = first.stream
+        return first.protocol
+
+
+class _First(asyncio.Protocol):
+    """Stands in until the handshake is over, then hands the transport to what ALPN named."""
+
+    def __init__(self, port: Port) -> None:
+        self._port = port
+        self.protocol: Protocol | None = None
+        self.stream: Stream | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        tls = transport.get_extra_info("ssl_object")
+        self.protocol = self._port.by_alpn.get(tls.selected_alpn_protocol() or HTTP)
+        successor: asyncio.Protocol
+        if self.protocol is None:
+            successor = self._port.http()
+        else:
+            successor = self.stream = Stream()
+        transport.set_protocol(successor)
+        successor.connection_made(transport)
+
+
+async def _first_byte(sock: socket.socket) -> int | None:
+    """The first byte, left where it is; None when the peer closed without a word."""
+    loop = asyncio.get_running_loop()
+    readable = loop.create_future()
+    loop.add_reader(sock, lambda: readable.done() or readable.set_result(None))
+    try:
+        await readable
+    finally:
+        loop.remove_reader(sock)
+    byte = sock.recv(1, socket.MSG_PEEK)
+    return byte[0] if byte else None
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket; *port* 0 takes a free one."""
+    family, kind, proto, _, address = socket.getaddrinfo(
+        host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    )[0]
+    sock = socket.socket(family, kind | socket.SOCK_NONBLOCK, proto)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind(address)
+        sock.listen(BACKLOG)
+    except BaseException:
+        sock.close()
+        raise
+    return sock

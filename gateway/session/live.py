@@ -1,0 +1,124 @@
+"""The sessions that are open now: who they belong to, how to end one, and judging all of them again."""
+
+import asyncio  # noqa: TID251
+from collections import Counter
+from collections.abc import Iterator
+from typing import Protocol
+
+from gateway.model.decision import Allowed, Denied
+from gateway.policy.client import PolicyClient
+from gateway.policy.document import ConnectQuestion
+
+REJUDGE_AT_ONCE = 64  # questions in one batch when roles, locks or policy changed
+SWEEP_SECONDS = 1.0
+
+
+class LiveSession(Protocol):
+    """What the registry knows of a session."""
+
+    session_id: str
+    user: str
+    cancel_key: bytes
+
+    def question(self) -> ConnectQuestion:
+        """The connect question, asked as of now."""
+        ...
+
+    def granted(self, decision: Allowed) -> None:
+        """The policy still allows it, with these roles."""
+        ...
+
+    def end(self, denial: Denied) -> None:
+        """Tell the client why, cancel what runs, and close."""
+        ...
+
+    async def cancel(self) -> None:
+        """The client asked to cancel what runs now."""
+        ...
+
+    def sweep(self) -> None:
+        """Look at the clocks: the login's end and the idle limit."""
+        ...
+
+
+class Live:
+    """The registry; a connection is counted from before its question is asked, so that limits cannot be raced."""
+
+    def __init__(self) -> None:
+        self._sessions: dict[str, LiveSession] = {}
+        self._by_key: dict[bytes, LiveSession] = {}
+        self._users: Counter[str] = Counter()
+        self._databases: Counter[str] = Counter()
+
+    def __len__(self) -> int:
+        return len(self._sessions)
+
+    def __iter__(self) -> Iterator[LiveSession]:
+        return iter(list(self._sessions.values()))
+
+    def enter(self, user: str, database: str) -> int:
+        """Count a connection that is about to be judged; the answer includes it."""
+        self._users[user] += 1
+        self._databases[database] += 1
+        return self._users[user]
+
+    def leave(self, user: str, database: str) -> None:
+        """Take it back."""
+        for counter, name in ((self._users, user), (self._databases, database)):
+            counter[name] -= 1
+            if counter[name] <= 0:
+                del counter[name]
+
+    def on_database(self, database: str) -> int:
+        """How many connections this database has through the gateway."""
+        return self._databases[database]
+
+    def add(self, session: LiveSession) -> None:
+        """A session began."""
+        self._sessions[session.session_id] = session
+        self._by_key[session.cancel_key] = session
+
+    def remove(self, session: LiveSession) -> None:
+        """A session is over."""
+        self._sessions.pop(session.session_id, None)
+        self._by_key.pop(session.cancel_key, None)
+
+    async def cancel(self, key: bytes, user: str | None) -> bool:
+        """Cancel by key; where TLS gave an identity it must be the session's own."""
+        session = self._by_key.get(key)
+        if session is None or (user is not None and user != session.user):
+            return False
+        await session.cancel()
+        return True
+
+    async def rejudge(self, policy: PolicyClient) -> int:
+        """Ask again whether each session may be open; returns how many questions nobody answered.
+
+        Those sessions stay open, with every query refused, until somebody answers: ask again then.
+        """
+        unanswered = 0
+        sessions = list(self._sessions.values())
+        for start in range(0, len(sessions), REJUDGE_AT_ONCE):
+            batch = sessions[start : start + REJUDGE_AT_ONCE]
+            decisions = await policy.rejudge([session.question() for session in batch])
+            for session, decision in zip(batch, decisions, strict=True):
+                match decision:
+                    case Allowed():
+                        session.granted(decision)
+                    case Denied(revisions=None):
+                        unanswered += 1
+                    case Denied():
+                        session.end(decision)
+        return unanswered
+
+    async def sweep_forever(self) -> None:
+        """Look at every session's clocks once a second, for as long as the service runs."""
+        while True:
+            await asyncio.sleep(SWEEP_SECONDS)
+            for session in self:
+                session.sweep()
+
+    def end_all(self, denial: Denied) -> None:
+        """The service stops."""
+        for session in self:
+            session.end(denial)
