@@ -1,0 +1,164 @@
+"""The direction of imports, as docs/architecture.md draws it: an arrow that turns fails here."""
+
+import ast
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGE = ROOT / "gateway"
+
+# What everybody may import: they know nothing about the parts.
+FLOOR = frozenset({"errors", "clock"})
+# Small leaves beside the parts: they stand on the floor, on each other, and on the values.
+LEAVES = frozenset({"model", "schema", "mistakes", "document", "address", "observe"})
+BELOW: dict[str, frozenset[str]] = {
+    "errors": frozenset(),
+    "clock": frozenset(),
+    "model": frozenset(),
+    "mistakes": frozenset(),
+    "address": frozenset(),
+    "schema": frozenset(),
+    "document": frozenset({"schema", "mistakes"}),
+    "observe": frozenset({"model"}),
+    "sansio": frozenset({"model"}),
+    "classify": frozenset({"model", "sansio"}),
+    "protocols": frozenset({"model", "sansio", "classify"}),
+    "policy": LEAVES | {"sansio"},
+    "audit": LEAVES,
+    "ca": LEAVES,
+    "config": LEAVES,
+    "session": LEAVES | {"sansio", "protocols", "classify", "policy", "audit", "ca", "config"},
+    "auth": LEAVES | {"policy", "audit", "ca", "config"},
+}
+BELOW["api"] = LEAVES | {"policy", "audit", "ca", "config", "auth"}
+BELOW["services"] = frozenset(BELOW) - {"services"}
+BELOW["cli"] = frozenset(BELOW)
+
+# The edge: everywhere else ruff refuses asyncio, and this test sees that nobody waved it through.
+ASYNC = (
+    "session/",
+    "services/",
+    "api/",
+    "cli/",
+    "policy/client",
+    "policy/publish",
+    "policy/sidecar",
+    "audit/log",
+    "auth/store/",
+)
+# What only the edge may touch besides asyncio.
+NETWORK = frozenset({"asyncio", "uvloop", "aiohttp", "socket"})
+
+
+@dataclass(frozen=True, slots=True)
+class Import:
+    """One import in one module; ``line`` leads a reader there."""
+
+    module: Path
+    line: int
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.module}:{self.line} imports {self.name}"
+
+
+def imports(path: Path, name: Path) -> Iterator[Import]:
+    """Each absolute import in *path*, wherever it stands: in a function or under TYPE_CHECKING counts too."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"), str(path))):
+        match node:
+            case ast.Import(names=names):
+                yield from (Import(name, node.lineno, alias.name) for alias in names)
+            case ast.ImportFrom(module="gateway", names=names, level=0):
+                yield from (Import(name, node.lineno, f"gateway.{alias.name}") for alias in names)
+            case ast.ImportFrom(module=str(module), level=0):
+                yield Import(name, node.lineno, module)
+            case ast.ImportFrom():
+                yield Import(name, node.lineno, "a relative name")
+            case _:
+                pass
+
+
+def part(dotted: str) -> str:
+    """The part of Regate that a dotted name belongs to; empty when it is not Regate's."""
+    head, _, rest = dotted.partition(".")
+    return rest.partition(".")[0] if head == "gateway" else ""
+
+
+def own_part(name: Path) -> str:
+    return name.parts[0].removesuffix(".py")
+
+
+def wrong_arrows(found: list[Import]) -> list[str]:
+    wrong = []
+    for item in found:
+        here, there = own_part(item.module), part(item.name)
+        if item.name == "a relative name" or (
+            there and there != here and there not in FLOOR | BELOW.get(here, frozenset())
+        ):
+            wrong.append(str(item))
+    return wrong
+
+
+def is_at_the_edge(name: Path) -> bool:
+    return name.as_posix().startswith(ASYNC)
+
+
+@pytest.fixture(scope="module")
+def found() -> list[Import]:
+    return [
+        item for path in sorted(PACKAGE.rglob("*.py")) for item in imports(path, path.relative_to(PACKAGE))
+    ]
+
+
+def test_every_part_has_its_place_in_the_table() -> None:
+    parts = {own_part(path.relative_to(PACKAGE)) for path in PACKAGE.rglob("*.py")} - {"__init__"}
+    assert parts - set(BELOW) == set()
+
+
+def test_the_table_has_no_circle() -> None:
+    done: set[str] = set()
+    while ready := {name for name, below in BELOW.items() if name not in done and below - {name} <= done}:
+        done |= ready
+    assert set(BELOW) - done == set()
+
+
+def test_imports_point_one_way(found: list[Import]) -> None:
+    assert len(found) > 0
+    assert wrong_arrows(found) == []
+
+
+def test_asyncio_is_imported_at_the_edge_only(found: list[Import]) -> None:
+    wrong = [str(item) for item in found if item.name.partition(".")[0] == "asyncio"]
+    assert [line for line in wrong if not is_at_the_edge(Path(line.split(":")[0]))] == []
+
+
+def test_code_that_knows_a_wire_format_does_no_io(found: list[Import]) -> None:
+    pure = ("model/", "sansio/", "protocols/", "classify/")
+    assert [
+        str(item)
+        for item in found
+        if item.module.as_posix().startswith(pure) and item.name.partition(".")[0] in NETWORK
+    ] == []
+
+
+@pytest.mark.parametrize(
+    ("module", "text", "is_wrong"),
+    [
+        ("model/event.py", "from gateway.errors import RegateError", False),
+        ("model/event.py", "from gateway.sansio import flow", True),
+        ("auth/login.py", "import gateway.session.live", True),
+        ("session/live.py", "from gateway import auth", True),
+        ("session/live.py", "def late():\n    from gateway.auth import login", True),
+        ("protocols/postgres/messages.py", "from gateway.sansio.reader import Reader", False),
+        ("api/users.py", "from gateway.services import run", True),
+        ("cli/start.py", "from gateway.services import run", False),
+        ("policy/client.py", "from . import answer", True),
+    ],
+)
+def test_a_turned_arrow_is_seen(module: str, text: str, *, is_wrong: bool, tmp_path: Path) -> None:
+    path = tmp_path / "module.py"
+    path.write_text(text)
+    assert bool(wrong_arrows(list(imports(path, Path(module))))) is is_wrong
