@@ -1,0 +1,78 @@
+"""Which way a command reaches the API: the unix socket on the auth service's host, or the login."""
+
+import os
+from pathlib import Path
+
+from gateway.cli import profile, trust
+from gateway.cli.client import Api, PublicEndpoint, SocketEndpoint
+from gateway.cli.failures import LoginNeededError, UnreachableError
+from gateway.cli.profile import Profile
+from gateway.cli.trust import Trust
+from gateway.clock import SystemClock, utc
+
+DEFAULT_CONFIG = "/etc/regate.yaml"
+
+
+def admin(config: str, proxy: str) -> Api:
+    """The API for a command of an administrator.
+
+    A configuration that was named (``-c`` or REGATE_CONFIG) is obeyed: its socket or an error. Else the
+    default file's socket is taken where it is accessible, else the login.
+    """
+    named = "" if proxy else config or os.environ.get("REGATE_CONFIG", "")
+    if named:
+        path = _socket_of(Path(named))
+        if not path.is_socket():
+            hint = f"start it with: regate start -c {named}"
+            raise UnreachableError(f"no auth service listens on {path}", hint=hint)
+        return Api(SocketEndpoint(path))
+    if not proxy and os.access(DEFAULT_CONFIG, os.R_OK):
+        path = _socket_of(Path(DEFAULT_CONFIG))
+        if _is_accessible(path):
+            return Api(SocketEndpoint(path))
+    try:
+        return user(proxy)
+    except LoginNeededError as error:
+        hint = "run regate login, or on the host of the auth service give its file with -c FILE"
+        raise LoginNeededError(str(error), hint=hint) from error
+
+
+def user(proxy: str) -> Api:
+    """The API with the login of the profile for *proxy* (or the current one)."""
+    return api(profile.current(proxy, now=utc(SystemClock())))
+
+
+def api(chosen: Profile) -> Api:
+    """The API with the login of *chosen*."""
+    return Api(PublicEndpoint(chosen.proxy, kept_trust(chosen), profile.need_login(chosen)))
+
+
+def kept_trust(chosen: Profile) -> Trust:
+    """How the profile's proxy was verified when it was first trusted."""
+    return trust.by_file(chosen.proxy_ca) if chosen.proxy_ca else Trust()
+
+
+def establish(chosen: Profile, *, pin: str, proxy_ca: str) -> tuple[Api, Trust]:
+    """The API without a login, after the proxy's authority is known; nothing secret was sent before."""
+    if pin:
+        wanted = trust.check_pin_form(pin)
+        ping = Api(PublicEndpoint(chosen.proxy, None)).get("/v1/ping")
+        found = trust.by_pin(chosen.proxy, wanted, ping)
+    elif proxy_ca:
+        found = trust.by_file(Path(proxy_ca))
+    else:
+        found = kept_trust(chosen)
+    return Api(PublicEndpoint(chosen.proxy, found)), found
+
+
+def _socket_of(path: Path) -> Path:
+    from gateway import config  # noqa: PLC0415 # reading YAML costs a quarter of a second; many commands need none
+
+    return config.load(path).admin_socket
+
+
+def _is_accessible(path: Path) -> bool:
+    try:
+        return path.is_socket() and os.access(path, os.W_OK)
+    except PermissionError:
+        return False

@@ -1,0 +1,104 @@
+"""Knowing the proxy before anything secret is sent to it: a pin, an authority's file, or what was kept.
+
+There is no trust on first use. With a pin, 1. the proxy's authority is fetched over a connection that
+verifies nothing and carries nothing secret; 2. its public key must have the pinned digest; 3. every further
+connection is new and verified with that authority, name and dates included.
+"""
+
+import hashlib
+import hmac
+import re
+import ssl
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+
+from gateway.address import Address
+from gateway.cli.failures import TrustError
+from gateway.errors import ConfigError
+
+_PIN = re.compile(r"sha256:[0-9a-f]{64}\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """How a proxy is verified: *proxy_ca* is PEM text, None for the system's roots."""
+
+    proxy_ca: str | None = None
+
+
+def check_pin_form(pin: str) -> str:
+    """*pin* in lower case; a ConfigError when it cannot be one."""
+    text = pin.strip().lower()
+    if not _PIN.match(text):
+        raise ConfigError(
+            f"{pin!r} is no pin: expected sha256: and 64 hexadecimal digits",
+            hint="regate start prints the pin, and so does regate status on the host of the auth service",
+        )
+    return text
+
+
+def pin_of(certificate_pem: str) -> str:
+    """The pin of an authority: the digest of its public key."""
+    certificate = x509.load_pem_x509_certificate(certificate_pem.encode("ascii"))
+    key = certificate.public_key().public_bytes(
+        serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+    return "sha256:" + hashlib.sha256(key).hexdigest()
+
+
+def by_pin(proxy: Address, pin: str, ping: Any) -> Trust:
+    """Trust in the authority that *ping*, fetched unverified, carries, if it has the pinned key."""
+    host_ca = ping.get("host_ca") if isinstance(ping, dict) else None
+    if not isinstance(host_ca, str):
+        raise TrustError(f"{proxy} did not show its certificate authority", hint="is it a Regate proxy?")
+    try:
+        found = pin_of(host_ca)
+    except (ValueError, UnicodeEncodeError) as error:
+        raise TrustError(f"{proxy} showed an authority that cannot be read") from error
+    if not hmac.compare_digest(found, pin):
+        raise TrustError(
+            f"{proxy} has not the pinned authority: expected {pin}, got {found}",
+            hint="stop here unless the cluster was set up anew; ask its operator for the pin",
+        )
+    # Exactly the first certificate: whatever else stands in the answer was not pinned.
+    first = x509.load_pem_x509_certificate(host_ca.encode("ascii"))
+    return Trust(first.public_bytes(serialization.Encoding.PEM).decode("ascii"))
+
+
+def by_file(path: Path) -> Trust:
+    """Trust in the authorities of a PEM file that the person names."""
+    try:
+        text = path.read_text(encoding="ascii")
+        x509.load_pem_x509_certificates(text.encode("ascii"))
+    except OSError as error:
+        raise ConfigError(f"cannot read {path}: {error.strerror}") from error
+    except ValueError as error:
+        raise ConfigError(f"{path} does not hold certificates in PEM") from error
+    return Trust(text)
+
+
+def context(trust: Trust) -> ssl.SSLContext:
+    """TLS settings that verify chain, name and dates."""
+    made = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    made.minimum_version = ssl.TLSVersion.TLSv1_2
+    made.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION
+    made.hostname_checks_common_name = False
+    if trust.proxy_ca is None:
+        made.load_default_certs(ssl.Purpose.SERVER_AUTH)
+    else:
+        made.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+        made.load_verify_locations(cadata=trust.proxy_ca)
+    return made
+
+
+def unverified_context() -> ssl.SSLContext:
+    """TLS that proves nothing: only for fetching an authority that a pin then judges."""
+    made = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    made.minimum_version = ssl.TLSVersion.TLSv1_2
+    made.check_hostname = False
+    made.verify_mode = ssl.CERT_NONE
+    return made
