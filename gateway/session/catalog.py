@@ -34,8 +34,10 @@ class Catalogs:
         self._entries: dict[tuple[str, str, str], _Entry] = {}
         self._turns: dict[tuple[str, str, str], asyncio.Lock] = {}
 
-    async def get(self, protocol: Protocol, route: Route, database: Database, *, fresh: bool = False) -> Catalog | None:
-        """The catalogue, at most 30 s old (or newer than this call, if *fresh*); None when it cannot be read."""
+    async def get(
+        self, protocol: Protocol, route: Route, database: Database, *, fresh: bool = False
+    ) -> Catalog | None:
+        """The catalogue, at most 30 s old, or newer than this call; None when it cannot be read."""
         key = (database.name, route.db_user, route.db_name)
         asked_at = self._clock.monotonic()
         entry = self._entries.setdefault(key, _Entry())

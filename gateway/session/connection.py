@@ -72,7 +72,9 @@ class Connection:
         limits, now = grant.decision.limits, self._env.clock.monotonic()
         idle = min(limits.idle_seconds or self._env.deadlines.idle, self._env.deadlines.idle)
         if utc(self._env.clock) >= grant.identity.login_expires:
-            self.end(self._denial("login_expired", "the login behind this session has ended; run `regate login`"))
+            self.end(
+                self._denial("login_expired", "the login behind this session has ended; run `regate login`")
+            )
         elif limits.max_session_seconds is not None and now - self._started > limits.max_session_seconds:
             self.end(self._denial("session_too_long", "the session reached the longest time its roles allow"))
         elif not session.is_busy() and now - session.last_active > idle:
@@ -91,7 +93,9 @@ class Connection:
             else:
                 await self._open(startup, line)
         except (ProtocolError, TimeoutError, OSError, ssl.SSLError) as error:
-            self._env.log.info("connection refused", protocol=self._protocol.name, error=str(error) or "timeout")
+            self._env.log.info(
+                "connection refused", protocol=self._protocol.name, error=str(error) or "timeout"
+            )
         finally:
             line.close()
 
@@ -109,9 +113,7 @@ class Connection:
         known = self._env.databases(route.database)
         database = known or Database(name=route.database, protocol=route.protocol, uri="")
         self.user = identity.user
-        self._grant = Grant(
-            self.session_id, self._protocol, identity, route, database, line.peer, self._env
-        )
+        self._grant = Grant(self.session_id, self._protocol, identity, route, database, line.peer, self._env)
         self._grant.connections = self._env.live.enter(identity.user, database.name)
         try:
             decision = await self._decide(startup, known)
@@ -189,7 +191,9 @@ class Connection:
         if self._grant is not None:
             with suppress(AuditError):  # refused either way
                 await self._env.audit.append([self._grant.denied(denial)])
-        self._env.log.info("connect refused", user=self.user, code=denial.code, decision_id=denial.decision_id)
+        self._env.log.info(
+            "connect refused", user=self.user, code=denial.code, decision_id=denial.decision_id
+        )
         await line.write(self._protocol.refuse_startup(startup, denial))
 
     async def _connect(self, startup: Startup, line: Line, grant: Grant) -> None:
@@ -230,9 +234,7 @@ class Connection:
             backend.stream.close()
         return over
 
-    async def _close(
-        self, over: SessionOver, line: Line, conversation: Conversation, grant: Grant
-    ) -> None:
+    async def _close(self, over: SessionOver, line: Line, conversation: Conversation, grant: Grant) -> None:
         """Tell the client why, and leave nothing running behind it."""
         if over.denial is not None:
             with suppress(TimeoutError):

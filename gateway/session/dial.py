@@ -45,9 +45,7 @@ class Dialler:
     dial_seconds: float = 5.0
     login_seconds: float = 10.0
 
-    async def login(
-        self, protocol: Protocol, startup: Startup, route: Route, database: Database
-    ) -> Backend:
+    async def login(self, protocol: Protocol, startup: Startup, route: Route, database: Database) -> Backend:
         """A logged-in connection as the route's database user; BackendError says which step failed."""
         line = await self.connect(protocol, route.db_user, database)
         try:
@@ -57,7 +55,9 @@ class Dialler:
                 return Backend(await line.adopt(), ready)
         except TimeoutError as error:
             line.close()
-            raise BackendError(f"{database.uri} did not finish the login in {self.login_seconds:g} s") from error
+            raise BackendError(
+                f"{database.uri} did not finish the login in {self.login_seconds:g} s"
+            ) from error
         except ProtocolError as error:
             line.close()
             raise BackendError(f"login to {database.uri} as {route.db_user} failed: {error}") from error
@@ -81,7 +81,7 @@ class Dialler:
             _close(sock)
             raise BackendError(
                 f"the certificate of {database.uri} was refused: {error.verify_message}",
-                hint="sign one with `regate auth sign --format=db --host=NAME`, or name its CA in tls.ca_cert_file",
+                hint="sign one with `regate auth sign --format=db`, or name its CA in tls.ca_cert_file",
             ) from error
         except (OSError, ProtocolError) as error:
             _close(sock)
@@ -175,7 +175,11 @@ def _secret(database: Database) -> str | None:
         try:
             secret = Path(database.secret_file).read_text("utf-8").partition("\n")[0]
         except OSError as error:
-            raise BackendError(f"the secret of database {database.name} cannot be read: {_words(error)}") from error
+            raise BackendError(
+                f"the secret of database {database.name} cannot be read: {_words(error)}"
+            ) from error
     if not secret:
-        raise BackendError(f"database {database.name} has no secret", hint="set auth.secret_file or auth.secret_env")
+        raise BackendError(
+            f"database {database.name} has no secret", hint="set auth.secret_file or auth.secret_env"
+        )
     return secret

@@ -1,6 +1,6 @@
 """Classification at the edge: short texts inline, long or deep ones in a process that can be killed (R4).
 
-The process only fills the classifier's parse cache; names are resolved here, so both ways give the same facts.
+The process only fills the parse cache; names are resolved here, so both ways give the same facts.
 """
 
 import asyncio  # noqa: TID251

@@ -118,8 +118,9 @@ async def drive(flow: Flow[T], line: Line) -> T:
                     pending = await _flush(line, pending)
                     step = await _reading(flow, line, size)
                 case StartTls():
+                    invitation, pending = pending, b""
                     line.refuse_early_bytes()
-                    pending = await _flush(line, pending)
+                    await _flush(line, invitation)
                     await line.start_tls()
                     step = partial(next, flow)
     except ProtocolError:

@@ -65,7 +65,7 @@ class Listener:
             await self._recognise(line)
         except (OSError, ssl.SSLError, TimeoutError) as error:
             self._log.info("handshake failed", client_address=line.peer, error=str(error) or "timeout")
-        except Exception:  # the outermost loop of the process: a bug ends one connection, not all
+        except Exception:  # noqa: BLE001 # the outermost loop of the process: a bug ends one connection, not all
             self._log.exception("connection failed", client_address=line.peer)
         finally:
             line.close()
@@ -84,7 +84,7 @@ class Listener:
             await Connection(self._port.plain, self._env).serve(line, Hello(encrypted=False))
 
     async def _handshake(self, line: Line) -> Protocol | None:
-        """TLS, then the protocol that ALPN named; None for an API connection, which is aiohttp's from here."""
+        """TLS, then the protocol that ALPN named; None for the API, which is aiohttp's from here."""
         sock, line.sock = line.sock, None  # the transport closes it
         first = _First(self._port)
         await asyncio.get_running_loop().connect_accepted_socket(

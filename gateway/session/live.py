@@ -42,7 +42,7 @@ class LiveSession(Protocol):
 
 
 class Live:
-    """The registry; a connection is counted from before its question is asked, so that limits cannot be raced."""
+    """The registry; a connection counts from before its question is asked, so limits cannot be raced."""
 
     def __init__(self) -> None:
         self._sessions: dict[str, LiveSession] = {}

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import TypeAlias
 
 from gateway.clock import new_id
-from gateway.errors import AuditError, BackendError, ProtocolError
+from gateway.errors import AuditError, ProtocolError
 from gateway.model.decision import Allowed, Decision, Denied, Reason
 from gateway.model.event import Event
 from gateway.model.statement import Phase, Statement
@@ -262,7 +262,9 @@ class Session:
         failure = self._backend.failure
         if failure is not None:
             raise SessionOver("backend_protocol_error", self._local("backend_protocol_error", str(failure)))
-        raise SessionOver("backend_closed", self._local("backend_closed", "the database closed the connection"))
+        raise SessionOver(
+            "backend_closed", self._local("backend_closed", "the database closed the connection")
+        )
 
     async def _watch_end(self) -> None:
         raise await asyncio.shield(self.over)
