@@ -1,0 +1,100 @@
+"""Opens the database behind a URL, and brings its tables up to date.
+
+SQLite runs in WAL mode with full syncing: a token that was redeemed stays redeemed after a power cut.
+Writers begin with ``BEGIN IMMEDIATE``, so that a transaction that reads first cannot fail when it comes to
+write. On PostgreSQL they take a lock on the revision's row, to the same effect.
+"""
+
+import os
+from pathlib import Path
+from typing import Any
+
+from alembic import command
+from alembic.config import Config
+from alembic.util import CommandError
+from sqlalchemy import Connection, event, text
+from sqlalchemy.engine import make_url
+from sqlalchemy.engine.url import URL
+from sqlalchemy.exc import ArgumentError
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from gateway.errors import ConfigError
+
+WRITES = "regate_writes"
+"""The execution option that marks a connection whose transactions write."""
+
+_DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg"}
+_ADVISORY_LOCK = 0x52454741  # any constant that nobody else uses on that database
+
+
+def open_engine(url: str) -> AsyncEngine:
+    """An engine for ``sqlite:///path`` or ``postgresql://…``."""
+    parsed = _parse(url)
+    if parsed.get_backend_name() == "postgresql":
+        return create_async_engine(parsed, pool_pre_ping=True)
+    if parsed.database:
+        _create_private(Path(parsed.database))
+    engine = create_async_engine(parsed)
+    event.listen(engine.sync_engine, "connect", _configure_sqlite)
+    event.listen(engine.sync_engine, "begin", _begin_sqlite)
+    return engine
+
+
+async def migrate(engine: AsyncEngine) -> None:
+    """Bring the tables to the newest form; several processes may try at once."""
+    async with engine.execution_options(**{WRITES: True}).begin() as connection:
+        await connection.run_sync(_upgrade)
+
+
+def alembic_config(connection: Connection) -> Config:
+    """The migrations that ship with the program, to run on *connection*."""
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).with_name("migrations")).replace("%", "%%"))
+    config.attributes["connection"] = connection
+    return config
+
+
+def _parse(url: str) -> URL:
+    try:
+        parsed = make_url(url)
+    except ArgumentError as error:
+        raise ConfigError("storage url: expected sqlite:///path or postgresql://…") from error
+    name = parsed.get_backend_name()
+    if name not in _DRIVERS:
+        raise ConfigError(f"storage url: expected sqlite or postgresql, got {name}")
+    return parsed.set(drivername=_DRIVERS[name])
+
+
+def _create_private(path: Path) -> None:
+    # SQLite gives its -wal and -shm files the mode of the database itself.
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be opened: {error.strerror}") from error
+    if path.stat().st_mode & 0o077:
+        raise ConfigError(f"{path} may be read by others", hint=f"chmod 600 {path}")
+
+
+def _configure_sqlite(connection: Any, _record: object) -> None:
+    connection.isolation_level = None  # transactions begin where _begin_sqlite says
+    cursor = connection.cursor()
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=5000", "foreign_keys=ON"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    writes = connection.get_execution_options().get(WRITES, False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def _upgrade(connection: Connection) -> None:
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _ADVISORY_LOCK})
+    try:
+        command.upgrade(alembic_config(connection), "head")
+    except CommandError as error:
+        raise ConfigError(
+            f"the stored state is of another version of regate: {error}",
+            hint="start the version that wrote it, or a newer one",
+        ) from error

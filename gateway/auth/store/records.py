@@ -1,0 +1,33 @@
+"""What the store hands out: resources, and one consistent picture of them for the policy."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+KINDS: tuple[str, ...] = ("role", "user", "token", "db", "lock")
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """A document that an operator wrote (or that was made for one).
+
+    ``revision`` is the store's data revision at which it last changed, so it never comes back, even when
+    a resource is deleted and made again; 0 means it was not stored yet.
+    """
+
+    kind: str
+    name: str
+    version: str
+    document: Mapping[str, Any]
+    revision: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Everything the policy may know, as of one revision; no hash and no secret is in it."""
+
+    revision: int
+    roles: list[dict[str, Any]]
+    users: list[dict[str, Any]]
+    locks: list[dict[str, Any]]
+    databases: list[dict[str, Any]]

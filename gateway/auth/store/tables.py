@@ -1,0 +1,67 @@
+"""The tables, as the newest migration leaves them; a test compares the two."""
+
+from sqlalchemy import BigInteger, Column, Index, MetaData, String, Table, Text
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+resources = Table(
+    "resources",
+    metadata,
+    Column("kind", String(32), primary_key=True),
+    Column("name", String(256), primary_key=True),
+    Column("version", String(32), nullable=False),
+    Column("document", Text, nullable=False),  # JSON
+    Column("revision", BigInteger, nullable=False),
+)
+
+counters = Table(
+    "counters",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("value", BigInteger, nullable=False),
+)
+
+credentials = Table(
+    "credentials",
+    metadata,
+    Column("user_name", String(256), primary_key=True),
+    Column("password_hash", Text, nullable=False),
+    Column("totp_secret", Text, nullable=False),  # empty: no second factor
+    Column("totp_step", BigInteger, nullable=False),  # the last step whose code was used
+)
+
+tokens = Table(
+    "tokens",
+    metadata,
+    Column("digest", String(64), primary_key=True),  # SHA-256 of the token; the token is kept nowhere
+    Column("purpose", String(16), nullable=False),
+    Column("owner", String(256), nullable=False),
+    Column("expires_at", BigInteger, nullable=False),  # seconds
+    Index(None, "owner"),
+)
+
+attempts = Table(
+    "attempts",
+    metadata,
+    Column("id", String(26), primary_key=True),
+    Column("bucket", String(64), nullable=False),  # a digest: what was typed as a name may be a password
+    Column("at", BigInteger, nullable=False),  # milliseconds
+    Index(None, "bucket", "at"),
+    Index(None, "at"),
+)
+
+certificates = Table(
+    "certificates",
+    metadata,
+    Column("serial", String(40), primary_key=True),
+    Column("certificate_use", String(16), nullable=False),
+    Column("owner", String(256), nullable=False),
+    Column("issued_at", BigInteger, nullable=False),  # seconds
+    Column("expires_at", BigInteger, nullable=False),  # seconds
+    Index(None, "expires_at"),
+)
