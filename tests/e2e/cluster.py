@@ -1,0 +1,349 @@
+"""A whole Regate as its users meet it: the real executable, a real PostgreSQL, nothing reached from inside.
+
+Every step is a command of ``regate`` that a person could have typed, so what works here works there. Used by
+the end-to-end tests and by the benchmark.
+"""
+
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tests.e2e.access import Access
+from tests.servers import postgres, process
+from tests.servers.process import LOOPBACK, Server, ServerError, free_port
+
+REGATE = Path(sys.executable).parent / "regate"
+DATABASE = "my-postgres"
+PASSWORD = "correct horse battery staple 7"
+_PIN = re.compile(r"sha256:[0-9a-f]{64}")
+_TOKEN = re.compile(r"--token[ =](\S+)|^(?:token|sign-up token)[:\s]+(\S+)$|^(\S{20,})$", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What a command answered."""
+
+    code: int
+    stdout: str
+    stderr: str
+
+    @property
+    def said(self) -> str:
+        """Both streams, for looking for words in."""
+        return self.stdout + self.stderr
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """A person with a profile of their own."""
+
+    name: str
+    home: Path
+    cluster: "Cluster"
+
+    def regate(self, *arguments: str, stdin: str = "", check: bool = True) -> Done:
+        """Run ``regate`` as this person."""
+        return self.cluster.run(*arguments, home=self.home, stdin=stdin, check=check)
+
+    def login(self) -> Done:
+        """Log in with the password."""
+        return self.regate(
+            "login", *self.cluster.trust, f"--user={self.name}", "--password-stdin", stdin=PASSWORD + "\n"
+        )
+
+    def access(self, db_user: str, db_name: str, database: str = DATABASE) -> Access:
+        """A certificate for one database, and where it is used."""
+        self.regate("db", "login", f"--db-user={db_user}", f"--db-name={db_name}", database)
+        said = self.regate("db", "env", database).stdout
+        values = dict(re.findall(r"^(?:export )?(PG\w+)=['\"]?(.*?)['\"]?;?$", said, re.MULTILINE))
+        return Access(
+            host=values["PGHOST"],
+            port=int(values["PGPORT"]),
+            db_user=values.get("PGUSER", db_user),
+            db_name=values.get("PGDATABASE", db_name),
+            certificate=Path(values["PGSSLCERT"]),
+            key=Path(values["PGSSLKEY"]),
+            ca=Path(values["PGSSLROOTCERT"]),
+        )
+
+    @contextmanager
+    def tunnel(self, db_user: str, db_name: str, database: str = DATABASE) -> Iterator[Access]:
+        """``regate proxy db --tunnel`` for the length of the block: a plain port on the loopback address."""
+        port = free_port()
+        route = (f"--db-user={db_user}", f"--db-name={db_name}")
+        server = process.start(
+            "tunnel",
+            [REGATE, "proxy", "db", "--tunnel", f"--port={port}", *route, database],
+            log=self.home / f"tunnel-{port}.log",
+            directory=self.home,
+            environment=self.cluster.environment(self.home),
+            as_unprivileged=False,
+        )
+        try:
+            server.wait_until(lambda: listens(port), seconds=15)
+            yield Access(LOOPBACK, port, db_user, db_name)
+        finally:
+            server.stop()
+
+
+@dataclass(slots=True)
+class Cluster:
+    """One running ``regate start`` with its database."""
+
+    folder: Path
+    port: int
+    server: Server | None = None
+    pin: str = ""
+    database: postgres.Postgres | None = None
+    users: dict[str, User] = field(default_factory=dict)
+
+    @property
+    def configuration(self) -> Path:
+        """The file that ``regate start -c`` reads."""
+        return self.folder / "regate.yaml"
+
+    @property
+    def proxy(self) -> str:
+        """The one public address."""
+        return f"localhost:{self.port}"
+
+    @property
+    def trust(self) -> tuple[str, str]:
+        """What a person types to trust this cluster and no other."""
+        return f"--proxy={self.proxy}", f"--ca-pin={self.pin}"
+
+    @property
+    def pg(self) -> postgres.Postgres:
+        """The database behind it."""
+        assert self.database is not None
+        return self.database
+
+    @property
+    def pid(self) -> int:
+        """The gateway's process."""
+        assert self.server is not None
+        return self.server.pid
+
+    def environment(self, home: Path) -> dict[str, str]:
+        """A person's surroundings: their own profile, and nothing of ours."""
+        kept = {
+            name: os.environ[name] for name in ("LANG", "XDG_CACHE_HOME", "REGATE_OPA") if name in os.environ
+        }
+        cache = {"XDG_CACHE_HOME": str(Path.home() / ".cache")} | kept
+        path = os.pathsep.join([str(REGATE.parent), os.environ.get("PATH", os.defpath)])
+        return cache | {"HOME": str(home), "REGATE_HOME": str(home / ".regate"), "PATH": path}
+
+    def run(self, *arguments: str, home: Path, stdin: str = "", check: bool = True, **more: str) -> Done:
+        """One command to its end; *more* are variables of its environment."""
+        done = subprocess.run(
+            [REGATE, *arguments],
+            env=self.environment(home) | more,
+            cwd=home,
+            input=stdin,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        if check and done.returncode != 0:
+            raise ServerError(f"regate {' '.join(arguments)}: {done.returncode}: {done.stdout}{done.stderr}")
+        return Done(done.returncode, done.stdout, done.stderr)
+
+    def admin(self, *arguments: str, stdin: str = "", check: bool = True) -> Done:
+        """One command of the administrator, on the host itself."""
+        home = self.folder / "admin"
+        home.mkdir(exist_ok=True)
+        return self.run(
+            *arguments, home=home, stdin=stdin, check=check, REGATE_CONFIG=str(self.configuration)
+        )
+
+    def start(self) -> None:
+        """Start the gateway and wait until it says that it is ready."""
+        log = self.folder / "start.log"
+        log.unlink(missing_ok=True)
+        self.server = process.start(
+            "regate",
+            [REGATE, "start", "-c", self.configuration],
+            log=log,
+            directory=self.folder,
+            environment=self.environment(self.folder),
+            as_unprivileged=False,
+        )
+        self.server.wait_until(
+            lambda: listens(self.port) and _PIN.search(log.read_text()) is not None, seconds=180
+        )
+        found = _PIN.search(log.read_text())
+        assert found is not None
+        self.pin = found.group()
+
+    def stop(self) -> int:
+        """Stop it as an operator would."""
+        assert self.server is not None
+        return self.server.stop(seconds=20)
+
+    def kill(self) -> None:
+        """End it as a power cut would."""
+        assert self.server is not None
+        self.server.kill()
+
+    def create(self, document: Mapping[str, Any], *, check: bool = True) -> Done:
+        """``regate create`` of one resource, whether it exists already or not."""
+        path = self.folder / f"{document['kind']}.yaml"
+        path.write_text(yaml.safe_dump(dict(document)))
+        return self.admin("create", "-f", str(path), check=check)
+
+    def add_user(self, name: str, *roles: str) -> User:
+        """An account made by the administrator, taken up and logged in by the person."""
+        home = self.folder / f"home-{name}"
+        home.mkdir(mode=0o700)
+        said = self.admin("users", "add", name, f"--roles={','.join(roles)}", "--format=json").stdout
+        token = home / "token"
+        token.write_text(_token(said))
+        token.chmod(0o600)
+        user = User(name, home, self)
+        user.regate(
+            "users", "accept", *self.trust, f"--token-file={token}", "--password-stdin", stdin=PASSWORD + "\n"
+        )
+        user.login()
+        self.users[name] = user
+        return user
+
+    def audit(self, *filters: str) -> list[dict[str, Any]]:
+        """``regate audit ls`` as values, oldest first."""
+        said = self.admin("audit", "ls", "--format=json", *filters).stdout
+        return records(said)
+
+    def opa_pid(self) -> int:
+        """The OPA sidecar: the gateway's child of that name."""
+        for child in children(self.pid):
+            command = Path(f"/proc/{child}/cmdline").read_bytes().split(b"\0")
+            if Path(command[0].decode()).name == "opa":
+                return child
+        raise ServerError("the gateway has no child called opa")
+
+
+def records(text: str) -> list[dict[str, Any]]:
+    """Records from a JSON array or from JSON lines."""
+    stripped = text.strip()
+    if stripped.startswith("["):
+        listed = json.loads(stripped)
+        assert isinstance(listed, list)
+        return listed
+    return [json.loads(line) for line in stripped.splitlines()]
+
+
+def _token(said: str) -> str:
+    try:
+        value = json.loads(said)
+    except ValueError:
+        found = _TOKEN.search(said)
+        assert found is not None, said
+        return next(group for group in found.groups() if group)
+    return str(value["token"])
+
+
+def children(pid: int) -> list[int]:
+    """The process ids of all children of *pid*, threads' children too."""
+    return [
+        int(child)
+        for task in Path(f"/proc/{pid}/task").iterdir()
+        for child in (task / "children").read_text().split()
+    ]
+
+
+def listens(port: int) -> bool:
+    """True when somebody accepts connections there."""
+    try:
+        socket.create_connection((LOOPBACK, port), timeout=1).close()
+    except OSError:
+        return False
+    return True
+
+
+def eventually(what: str, *, seconds: float = 10) -> Iterator[None]:
+    """Yield again and again until the loop is left; fail with *what* when time is up."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        yield
+        time.sleep(0.05)
+    raise AssertionError(f"not within {seconds:g} s: {what}")
+
+
+def role(name: str, version: str = "v7", **spec: Any) -> dict[str, Any]:
+    """A role as YAML would hold it."""
+    return {"kind": "role", "version": version, "metadata": {"name": name}, "spec": spec}
+
+
+def wide_role(name: str) -> dict[str, Any]:
+    """A role without restriction: every database, user and name."""
+    everything = {"db_labels": {"*": "*"}, "db_users": ["*"], "db_names": ["*"]}
+    return role(name, allow=everything)
+
+
+@contextmanager
+def running(folder: Path | None = None, *, settings: Mapping[str, str] | None = None) -> Iterator[Cluster]:
+    """A cluster with one enrolled PostgreSQL whose certificates are the cluster's own."""
+    with ExitStack() as stack:
+        home = folder or stack.enter_context(process.temporary_folder("regate-"))
+        home.chmod(0o700)
+        cluster = Cluster(home, free_port())
+        configure(cluster)
+        cluster.start()
+        stack.callback(cluster.stop)
+        cluster.database = stack.enter_context(_enrolled(cluster, settings or {}))
+        yield cluster
+
+
+def configure(cluster: Cluster, **more: Any) -> None:
+    """Write the file: all three services, one loopback port, everything below the folder."""
+    document = {
+        "version": "v3",
+        "regate": {"data_dir": str(cluster.folder / "data"), "cluster_name": "e2e"},
+        "auth_service": {"enabled": True},
+        "proxy_service": {
+            "enabled": True,
+            "listen_addr": f"{LOOPBACK}:{cluster.port}",
+            "public_addr": cluster.proxy,
+        },
+        "db_service": {"enabled": True},
+        **more,
+    }
+    cluster.configuration.write_text(yaml.safe_dump(document))
+
+
+@contextmanager
+def _enrolled(cluster: Cluster, settings: Mapping[str, str]) -> Iterator[postgres.Postgres]:
+    out = cluster.folder / "server"
+    cluster.admin("auth", "sign", "--format=db", "--host=localhost", f"--out={out}", "--ttl=2190h")
+    client_ca = cluster.folder / "db-client.crt"
+    client_ca.write_text(cluster.admin("auth", "export", "--type=db-client").stdout)
+    with (
+        process.temporary_folder("regate-pg-") as data,
+        postgres.running(
+            certificate=out.with_suffix(".crt"),
+            key=out.with_suffix(".key"),
+            client_ca=client_ca,
+            settings=settings,
+            folder=data,
+        ) as server,
+    ):
+        cluster.create(
+            {
+                "kind": "db",
+                "version": "v3",
+                "metadata": {"name": DATABASE, "description": "the shop", "labels": {"env": "dev"}},
+                "spec": {"protocol": "postgres", "uri": server.uri},
+            }
+        )
+        yield server
