@@ -124,6 +124,6 @@ class Grant:
         """The records of one judged request."""
         return self._recorder.requested(self.who, request, facts, decision)
 
-    def finished(self, queries: list[str], outcome: Outcome, duration_ns: int) -> Event:
-        """The record of how it went."""
+    def finished(self, queries: list[str], outcome: Outcome, duration_ns: int) -> list[Event]:
+        """The records of how it went."""
         return self._recorder.finished(self.who, queries, outcome, duration_ns)

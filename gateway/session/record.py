@@ -98,22 +98,29 @@ class Recorder:
             extra["parameters"] = {"count": len(request.bind_types), "types": sorted(set(request.bind_types))}
         return [self.event(kind, {**who.fields, **self._fields(item), **extra}) for item in facts]
 
-    def finished(self, who: Who, queries: list[str], outcome: Outcome, duration_ns: int) -> Event:
-        """An admitted request ended; *queries* are the ids of its events."""
-        return self.event(
-            Kind.SESSION_QUERY_END,
-            {
-                "session_id": who.fields["session_id"],
-                "user": who.fields["user"],
-                "database": who.fields["database"],
-                "queries": queries,
-                "rows": outcome.rows,
-                "bytes": outcome.bytes,
-                "duration_ns": duration_ns,
-                "error_code": outcome.error_code,
-                "executed": outcome.executed,
-            },
-        )
+    def finished(self, who: Who, queries: list[str], outcome: Outcome, duration_ns: int) -> list[Event]:
+        """An admitted request ended; *queries* are the ids of its events, the first gets the totals.
+
+        A statement that was only prepared has an end of its own where that failed, and none otherwise.
+        """
+        if outcome.request.phase is Phase.PREPARE and not outcome.error_code:
+            return []
+        fields = {
+            "session_id": who.fields["session_id"],
+            "user": who.fields["user"],
+            "database": who.fields["database"],
+            "duration_ns": duration_ns,
+            "error_code": outcome.error_code,
+            "executed": outcome.executed,
+        }
+        totals = {"rows": outcome.rows, "bytes": outcome.bytes}
+        return [
+            self.event(
+                Kind.SESSION_QUERY_END,
+                {**fields, "query_id": query, **(totals if number == 0 else {"rows": None, "bytes": 0})},
+            )
+            for number, query in enumerate(queries)
+        ]
 
     def _fields(self, item: Classification) -> dict[str, Any]:
         kept = self._facts.get(id(item))

@@ -239,7 +239,8 @@ class Session:
         if running is not None:
             queries, started_ns = running
             duration_ns = max(0, self._env.clock.now_ns() - started_ns)
-            self._env.audit.post(self._grant.finished(queries, outcome, duration_ns))
+            for event in self._grant.finished(queries, outcome, duration_ns):
+                self._env.audit.post(event)
 
     def _not_run(self, request: Request) -> None:
         self._finished(Outcome(request, executed=False))
