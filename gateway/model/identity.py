@@ -45,3 +45,16 @@ class Identity:
     serial: str
     route: Route | None = None
     key_id: str = field(default="")
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """Who calls the API: ``local`` is the administrator on the auth host, ``user`` a person with a login.
+
+    ``roles`` and ``traits`` are those of the login, which the policy narrows to what the user still has.
+    """
+
+    kind: str
+    name: str
+    roles: tuple[str, ...] = ()
+    traits: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
