@@ -35,7 +35,7 @@ class Endpoint(Protocol):
 
 
 class PublicEndpoint:
-    """The proxy's public port, verified by *trusted*; None skips the verification, for fetching a pinned CA."""
+    """The proxy's public port, verified by *trusted*; None skips that, for fetching a pinned CA."""
 
     def __init__(self, proxy: Address, trusted: Trust | None, login: Certified | None = None) -> None:
         self.proxy = proxy
@@ -137,14 +137,13 @@ class Api:
         try:
             connection.request(method, path, body=data, headers=headers)
             response = connection.getresponse()
-            if response.status >= 300:
-                raise _failure(response.status, _json(response.read(MAX_ANSWER)))
+            refused = response.read(MAX_ANSWER) if response.status >= 300 else None
         except (OSError, http.client.HTTPException) as error:
             connection.close()
             raise self._unreachable(error) from error
-        except BaseException:
+        if refused is not None:
             connection.close()
-            raise
+            raise _failure(response.status, _json(refused))
         return connection, response
 
     def _unreachable(self, error: Exception) -> RegateError:

@@ -1,0 +1,129 @@
+"""The ``regate`` executable: a tree of commands that are imported only when they run."""
+
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from gateway.cli.options import examples
+from gateway.errors import RegateError
+
+VERSION_HELP = "Print the version."
+
+# name -> (module below gateway.cli : command, the first line of its help). The line stands here too, so that
+# `regate --help` needs no import; a test compares the two.
+COMMANDS: dict[str, tuple[str, str]] = {
+    "configure": ("configure:configure", "Write a configuration file for all three services."),
+    "start": ("start:start", "Run the services that a configuration file enables."),
+    "auth": ("auth:auth", "Certificates and authorities of the cluster."),
+    "create": ("resources:create", "Store the resources of a YAML file."),
+    "get": ("resources:get", "Print stored resources."),
+    "edit": ("resources:edit", "Change a stored resource in an editor."),
+    "rm": ("resources:rm", "Remove a stored resource."),
+    "users": ("users:users", "Accounts of people."),
+    "login": ("login:login", "Log in to a cluster and get a certificate of hours."),
+    "logout": ("login:logout", "Remove the login and every database certificate from this machine."),
+    "status": ("login:status", "Show who you are logged in as, and until when."),
+    "db": ("db:db", "Databases you may reach, and how to connect."),
+    "proxy": ("proxy:proxy", "A local port for clients that cannot do certificates."),
+    "audit": ("audit:audit", "Read and verify the audit log."),
+    "doctor": ("doctor:doctor", "Find out what is wrong, and what to do about it."),
+    "completion": ("completion:completion", "Print the completion script for a shell."),
+    "version": ("version:version", VERSION_HELP),
+}
+
+
+class LazyGroup(click.Group):
+    """A group that knows its commands by name and imports one when it is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 # click's signature
+        """All names, in the order of a newcomer's day."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 # as above
+        """The command called *cmd_name*."""
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, name = COMMANDS[cmd_name][0].partition(":")
+        command = getattr(importlib.import_module(f"gateway.cli.{module}"), name)
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        """The list for ``--help``, without importing what it lists."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, about) for name, (_, about) in COMMANDS.items()])
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command to run; a misspelt one comes with the nearest name."""
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            import difflib  # noqa: PLC0415 # only for a mistake
+
+            near = difflib.get_close_matches(args[0], COMMANDS, n=1)
+            hint = f" Did you mean {near[0]!r}?" if near else ""
+            ctx.fail(f"No such command {args[0]!r}.{hint}")
+        return super().resolve_command(ctx, args)
+
+
+@click.group(
+    cls=LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog=examples(
+        "regate login --proxy=gate.example.com:3080 --user=alice",
+        "regate db ls",
+        "regate db connect --db-user=alice --db-name=mydb my-postgres",
+    ),
+)
+@click.option("--debug", is_flag=True, help="Show where an unexpected error came from.")
+@click.version_option(
+    None, "--version", package_name="regate", message="regate %(version)s", help=VERSION_HELP
+)
+@click.pass_context
+def cli(ctx: click.Context, *, debug: bool) -> None:
+    """Reach databases through a gateway whose every yes and no is written in Rego."""
+    ctx.ensure_object(dict)["debug"] = debug
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run one command and leave with its exit code; a failure is a sentence, never a trace."""
+    sys.exit(run(sys.argv[1:] if arguments is None else arguments))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command; its exit code."""
+    shared: dict[str, Any] = {}
+    try:
+        code = cli.main(args=list(arguments), prog_name="regate", standalone_mode=False, obj=shared)
+        sys.stdout.flush()
+    except click.exceptions.Exit as error:
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        return 130
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except RegateError as error:
+        _say(str(error), error.hint)
+        return error.exit_code
+    except BrokenPipeError:
+        # The reader of a pipe went away (`regate audit ls | head`): no more can be said to it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    except Exception as error:  # the one outermost place of this process
+        if shared.get("debug"):
+            raise
+        _say(f"unexpected {type(error).__name__}", "run it again with: regate --debug …")
+        return 1
+    return code if isinstance(code, int) else 0
+
+
+def _say(sentence: str, hint: str) -> None:
+    color = "red" if sys.stderr.isatty() and "NO_COLOR" not in os.environ else None
+    click.echo(click.style("error: ", fg=color, bold=bool(color)) + sentence, err=True)
+    if hint:
+        click.echo(f"  hint: {hint}", err=True)

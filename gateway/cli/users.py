@@ -1,0 +1,156 @@
+"""``regate users``: accounts, sign-up tokens, and accepting one on a person's own machine."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import click
+
+from gateway.cli import channel, output, profile
+from gateway.cli.client import segment
+from gateway.cli.options import (
+    ask,
+    config_option,
+    duration,
+    examples,
+    format_option,
+    names,
+    password_stdin_option,
+    secret_from_file,
+    secret_from_stdin,
+    trust_options,
+)
+from gateway.clock import SystemClock, utc
+from gateway.errors import ConfigError
+
+
+@click.group()
+def users() -> None:
+    """Accounts of people."""
+
+
+@users.command(
+    epilog=examples(
+        "regate users add alice --roles=access", "regate users add bob --roles=access,editor --ttl=24h"
+    )
+)
+@click.argument("name")
+@click.option("--roles", type=names, required=True, help="Names of roles, with commas between them.")
+@click.option("--ttl", type=duration, default="1h", show_default=True, help="How long the token is good.")
+@format_option
+@config_option
+def add(name: str, roles: list[str], ttl: int, form: str, config: str, proxy: str) -> None:
+    """Make an account and print its one-time sign-up token."""
+    body = {"name": name, "roles": roles, "ttl_seconds": ttl}
+    answer = channel.admin(config, proxy).post("/v1/users", body)
+    output.show(answer, form, lambda: _say_token(f'User "{output.clean(name)}" has been created.', answer))
+
+
+@users.command(epilog=examples("regate users ls", "regate users ls --format=json"))
+@format_option
+@config_option
+def ls(form: str, config: str, proxy: str) -> None:
+    """List accounts."""
+    found = channel.admin(config, proxy).get("/v1/users")["users"]
+    rows = [(user["name"], ",".join(user["roles"]), _state(user)) for user in found]
+    output.show(found, form, lambda: output.table(("User", "Roles", "State"), rows))
+
+
+@users.command(epilog=examples("regate users rm alice"))
+@click.argument("name")
+@config_option
+def rm(name: str, config: str, proxy: str) -> None:
+    """Remove an account; its sessions end."""
+    channel.admin(config, proxy).delete(f"/v1/users/{segment(name)}")
+    click.echo(f'User "{output.clean(name)}" has been removed')
+
+
+@users.command(epilog=examples("regate users reset alice", "regate users reset alice --ttl=30m"))
+@click.argument("name")
+@click.option("--ttl", type=duration, default="1h", show_default=True, help="How long the token is good.")
+@format_option
+@config_option
+def reset(name: str, ttl: int, form: str, config: str, proxy: str) -> None:
+    """Take away password and second factor, and print a new sign-up token."""
+    body = {"ttl_seconds": ttl}
+    answer = channel.admin(config, proxy).post(f"/v1/users/{segment(name)}/reset", body)
+    sentence = f'User "{output.clean(name)}" has been reset.'
+    output.show(answer, form, lambda: _say_token(sentence, answer))
+
+
+@users.command(epilog=examples("regate users update alice --set-roles=access,db-access"))
+@click.argument("name")
+@click.option("--set-roles", type=names, required=True, help="The roles from now on, with commas between.")
+@config_option
+def update(name: str, set_roles: list[str], config: str, proxy: str) -> None:
+    """Change the roles of an account; live sessions are judged again."""
+    channel.admin(config, proxy).put(f"/v1/users/{segment(name)}", {"roles": set_roles})
+    click.echo(f'User "{output.clean(name)}" has been updated: roles {",".join(set_roles)}')
+
+
+@users.command(
+    epilog=examples(
+        "regate users accept --proxy=localhost:3080 --ca-pin=sha256:…",
+        "regate users accept --proxy=localhost:3080 --ca-pin=sha256:… --token-file=token --password-stdin",
+    )
+)
+@click.option("--proxy", metavar="HOST:PORT", required=True, envvar="REGATE_PROXY", help="The proxy.")
+@trust_options
+@click.option("--token-file", metavar="FILE", default="", help="Read the token from this file.")
+@password_stdin_option
+@click.option("--totp/--no-totp", default=None, help="Set up one-time codes, or not, without asking.")
+def accept(
+    proxy: str, ca_pin: str, proxy_ca: str, token_file: str, *, password_stdin: bool, totp: bool | None
+) -> None:
+    """Accept an account with its sign-up token and choose a password.
+
+    Run it on your own machine. The password and the token are asked for, or read from a file or a pipe; they
+    are never arguments, because other users of the machine could see those.
+    """
+    if password_stdin and token_file == "-":  # noqa: S105 # the name of standard input, no secret
+        raise ConfigError("the token and the password cannot both come from standard input")
+    chosen = profile.open_profile(profile.proxy_address(proxy), now=utc(SystemClock()))
+    api, _ = channel.establish(chosen, pin=ca_pin, proxy_ca=proxy_ca)
+    api.get("/v1/ping")
+    token = (
+        secret_from_file(token_file, "token")
+        if token_file
+        else ask("Sign-up token", hint="give --token-file")
+    )
+    password = (
+        secret_from_stdin("password")
+        if password_stdin
+        else ask("New password", hint="give --password-stdin", twice=True)
+    )
+    wants_totp = totp if totp is not None else _ask_totp(is_script=password_stdin)
+    body = {"token": token, "password": password, "totp": wants_totp}
+    answer = api.post("/v1/users/accept", body)
+    if answer.get("totp_uri"):
+        click.echo(f"Add this to your authenticator app:\n  {answer['totp_uri']}")
+    # The next command is shown as it must be typed: with the same proof of who the proxy is.
+    proof = f" --ca-pin={ca_pin}" if ca_pin else f" --proxy-ca={proxy_ca}" if proxy_ca else ""
+    user = answer.get("user", "NAME")
+    click.echo(f"The account is yours. Log in with:\n  regate login --proxy={proxy}{proof} --user={user}")
+
+
+def _ask_totp(*, is_script: bool) -> bool:
+    if is_script:
+        return False
+    return click.confirm(
+        "Protect the account with one-time codes of an authenticator app?", default=False, err=True
+    )
+
+
+def _say_token(sentence: str, answer: Mapping[str, Any]) -> None:
+    now = utc(SystemClock())
+    end = output.until(output.moment(answer["expires"]), now)
+    proxy, pin = answer.get("proxy") or "HOST:PORT", answer.get("ca_pin") or "sha256:…"
+    click.echo(f"{sentence} The sign-up token works once, until {end}:\n")
+    click.echo(f"  {answer['token']}\n")
+    click.echo("On their own machine they run:")
+    click.echo(f"  regate users accept --proxy={proxy} --ca-pin={pin}")
+
+
+def _state(user: Mapping[str, Any]) -> str:
+    if user.get("locked"):
+        return "locked"
+    return "active" if user.get("has_password", True) else "invited"
