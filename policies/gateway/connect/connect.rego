@@ -1,0 +1,194 @@
+# METADATA
+# title: May this user open this database as this database user
+# description: |
+#   Asked on every connect, and again for live sessions when roles, locks or policy change. One role must grant all
+#   of it; any deny of any role of the user refuses. A database outside the user's view is answered exactly as one
+#   that does not exist.
+# scope: subpackages
+# schemas:
+#   - input: schema["input.connect"]
+package gateway.connect
+
+import data.gateway.lib.frame
+import data.gateway.lib.guards
+import data.gateway.lib.roles
+import data.gateway.lib.subject
+
+# METADATA
+# title: The decision
+# entrypoint: true
+default decision := {
+	"contract": 1,
+	"allow": false,
+	"reasons": [{"code": "input_invalid", "message": "the question is not one that can be answered"}],
+	"policy_revision": "",
+	"data_revision": -1,
+}
+
+decision := frame.refusal(_person) if count(_person) > 0
+
+decision := frame.refusal([_not_found]) if {
+	count(_person) == 0
+	not _visible
+}
+
+decision := frame.refusal(_refusals) if {
+	count(_person) == 0
+	_visible
+	count(_refusals) > 0
+}
+
+decision := object.union(frame.stamp, {
+	"allow": true,
+	"reasons": [{"code": "role_permits", "role": name} | some name in sort(_granting)],
+	"roles": sort(_granting),
+	"restricted": _restricted,
+	"limits": _limits,
+}) if {
+	count(_person) == 0
+	_visible
+	count(_refusals) == 0
+	count(_granting) > 0
+}
+
+_not_found := {"code": "database_not_found", "message": "there is no such database, or none that you may see"}
+
+_person := array.concat(subject.objections(input.identity.user, input.time), _expired)
+
+_expired := [{"code": "login_expired", "message": "the login behind this certificate has ended"} |
+	input.identity.login_expires_ns <= input.time
+]
+
+# Every role of the user, for what takes away; and those that may grant.
+_all := {name: data.regate.index.roles[name] | some name in subject.roles_today(input.identity.user)}
+
+_effective := {name: _all[name] |
+	some name in subject.roles_effective(input.identity.user, input.identity.roles)
+}
+
+_traits := subject.traits(input.identity.user)
+
+_seeing := {name |
+	some name, role in _effective
+	roles.sees(role, input.database, _traits)
+}
+
+default _visible := false
+
+_visible if {
+	count(_seeing) > 0
+	not _hidden
+}
+
+_hidden if {
+	some role in _all
+	roles.denies_database(role, input.database, _traits)
+}
+
+_by_user := {name |
+	some name in _seeing
+	roles.grants_user(_all[name], input.db_user, _traits)
+}
+
+_by_name := {name |
+	some name in _seeing
+	roles.grants_name(_all[name], input.database.protocol, input.db_name, _traits)
+}
+
+_granting := _by_user & _by_name
+
+_refusals := array.concat(
+	array.concat(_denials, _locks),
+	array.concat(array.concat(_unsupported, _missing_grants), _too_many),
+)
+
+_denials := array.concat(
+	[{"code": "denied_by_role", "message": _sentence("this role denies database user \"%s\"", [input.db_user]), "role": name} |
+		some name in sort(object.keys(_all))
+		roles.denies_user(_all[name], input.db_user, _traits)
+	],
+	[{"code": "denied_by_role", "message": _sentence("this role denies database name \"%s\"", [input.db_name]), "role": name} |
+		some name in sort(object.keys(_all))
+		roles.denies_name(_all[name], input.db_name, _traits)
+	],
+)
+
+_sentence(pattern, values) := sprintf(pattern, values)
+
+_locks := subject.database_locks(
+	input.identity.user,
+	input.time,
+	{"database": input.database.name, "db_user": input.db_user, "db_name": input.db_name},
+)
+
+_unsupported := array.concat(
+	[{"code": "option_unsupported", "message": _sentence("this role asks for %s, which is not carried out", [field]), "role": name} |
+		some name in sort(object.keys(_all))
+		some field in _all[name].refuses
+	],
+	[{"code": "template_unresolved", "message": _sentence("a deny of this role needs a trait that is missing: %s", [text]), "role": name} |
+		some name in sort(object.keys(_all))
+		some text in sort(roles.unresolved_denials(_all[name], _traits))
+	],
+)
+
+_missing_grants := [] if count(_granting) > 0
+
+_missing_grants := array.concat(
+	array.concat(
+		[{"code": "db_user_not_granted", "message": _sentence("this role sees the database but does not list \"%s\" in its db_users", [input.db_user]), "role": name} |
+			some name in sort(_seeing - _by_user)
+		],
+		[{"code": "db_name_not_granted", "message": _sentence("this role sees the database but does not list \"%s\" in its db_names", [input.db_name]), "role": name} |
+			some name in sort(_seeing - _by_name)
+		],
+	),
+	[{"code": "option_unsupported", "message": _sentence("this role uses %s, which is not carried out, and so grants nothing", [field]), "role": name} |
+		some name in sort(object.keys(_effective))
+		some field in _effective[name].unsupported
+	],
+) if {
+	count(_granting) == 0
+}
+
+_too_many := [{"code": "too_many_connections", "message": _sentence("at most %d connections at once are granted", [_limits.max_connections])} |
+	input.active_connections >= _limits.max_connections
+]
+
+# The strictest of the user's roles wins.
+_limits := {limit: min(bounds) |
+	some limit in ["idle_seconds", "max_connections", "max_session_seconds"]
+	bounds := [bound | some role in _all; bound := role.limits[limit]]
+	count(bounds) > 0
+}
+
+default _restricted := true
+
+# Only where nothing looks at statements are names left unresolved.
+_restricted := false if {
+	some name in _granting
+	_all[name].restricted == false
+	not _takes_away
+	not _guarded
+}
+
+_takes_away if {
+	some role in _all
+	count(role.permissions.deny) > 0
+}
+
+_guarded if {
+	count(guards.active) > 0 with input as {
+		"contract": frame.contract,
+		"time": input.time,
+		"session": {
+			"user": input.identity.user,
+			"roles": sort(_granting),
+			"data_revision": frame.data_revision,
+			"database": input.database,
+			"db_user": input.db_user,
+			"db_name": input.db_name,
+		},
+		"request": {"statements": []},
+	}
+}

@@ -1,0 +1,10 @@
+# METADATA
+# title: Guards
+# description: |
+#   The place where guards are found: `guards/<category>/<guard>/`. A guard objects with `deny contains {"code": …}`;
+#   it may say `applies := false` for a database that it has nothing to say about. None is shipped; a team's own folder
+#   brings them.
+# scope: subpackages
+# schemas:
+#   - input: schema["input.query"]
+package gateway.guards

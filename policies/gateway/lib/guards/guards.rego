@@ -1,0 +1,26 @@
+# METADATA
+# title: The guards that are there
+# description: Collects the objections of every guard by its place; there is no list to edit.
+# schemas:
+#   - input: schema["input.query"]
+package gateway.lib.guards
+
+# The guards that are on for the database in question. One that does not say so is on.
+active contains path if {
+	some category, name
+	guard := data.gateway.guards[category][name]
+	not guard.applies == false
+	path := concat("/", [category, name])
+}
+
+# What they object to. An objection without a code of its own still refuses.
+objections contains reason if {
+	some category, name
+	some objection in data.gateway.guards[category][name].deny
+	reason := object.union(_shaped(objection), {"guard": concat("/", [category, name])})
+}
+
+_shaped(objection) := object.filter(objection, ["code", "message"]) if {
+	is_string(objection.code)
+	is_string(object.get(objection, "message", ""))
+} else := {"code": "guard_refused"}

@@ -1,0 +1,347 @@
+# METADATA
+# title: What is prepared when data is published
+# description: |
+#   Turns role and lock documents into the index that decisions read, so that no pattern is taken apart while somebody
+#   waits. A field about databases that is not carried out here is never ignored: in what a role allows it stops that
+#   role from granting, in its options or denies it refuses whoever has the role.
+# scope: subpackages
+# schemas:
+#   - input: schema["input.prepare"]
+package gateway.prepare
+
+import data.gateway.lib.frame
+import data.gateway.lib.labels
+import data.gateway.lib.templates
+
+# METADATA
+# title: The index
+# entrypoint: true
+default index := {"contract": 1, "roles": {}, "locks": []}
+
+index := {
+	"contract": frame.contract,
+	"roles": {name: _entry(document) | some name, document in input.roles},
+	"locks": [_lock(document) | some document in input.locks],
+}
+
+_supported_versions := {"regate/v1", "v7"}
+
+_entry(document) := {
+	"grants": count(unsupported_in_allow(document)) == 0,
+	"unsupported": sort(unsupported_in_allow(document)),
+	"refuses": sort(unsupported_elsewhere(document)),
+	"allow": _side(document.version, _part(document, "allow")),
+	"deny": _side(document.version, _part(document, "deny")),
+	"names_may_be_absent": document.version == "v7",
+	"restricted": count(_list(_part(document, "allow"), "db_permissions")) > 0,
+	"permissions": {
+		"allow": [_permission(entry) | some entry in _list(_part(document, "allow"), "db_permissions")],
+		"deny": [_permission(entry) | some entry in _list(_part(document, "deny"), "db_permissions")],
+	},
+	"rules": {
+		"allow": [rule | some rule in _rules(document, "allow"); _without_condition(rule)],
+		"deny": _rules(document, "deny"),
+	},
+	"limits": _limits(_options(document)),
+}
+
+_side(version, part) := {
+	"labels": labels.compile_selector(object.get(part, "db_labels", {})),
+	"users": _names(version, _strings(part, "db_users")),
+	"names": _names(version, _strings(part, "db_names")),
+	"names_given": count(_strings(part, "db_names")) > 0,
+}
+
+_names("v7", values) := labels.compile_exact(values)
+
+_names(version, values) := labels.compile(values) if version != "v7"
+
+_permission(entry) := {
+	"match": labels.compile_selector(object.get(entry, "match", {})),
+	"operations": {upper(name): true | some name in _strings(entry, "permissions")},
+}
+
+_rules(document, side) := [shaped |
+	some rule in _list(_part(document, side), "rules")
+	shaped := {
+		"resources": _strings(rule, "resources"),
+		"verbs": _strings(rule, "verbs"),
+		"where": object.get(rule, "where", ""),
+	}
+]
+
+# A condition is not evaluated here: an allowing rule with one allows nothing, a denying one denies always.
+_without_condition(rule) if rule.where == ""
+
+_part(document, side) := object.get(document.spec, side, {}) if is_object(object.get(document.spec, side, {}))
+
+else := {}
+
+_options(document) := options if {
+	options := document.spec.options
+	is_object(options)
+} else := {}
+
+_list(thing, key) := value if {
+	value := thing[key]
+	is_array(value)
+} else := []
+
+_strings(thing, key) := labels.as_list(thing[key]) if thing[key]
+
+else := []
+
+# Fields of `allow` and `deny` that are about databases and are carried out.
+_carried_out := {"db_labels", "db_names", "db_permissions", "db_users"}
+
+# About databases by name, and not a condition on any connect.
+_no_condition := {"db_service_labels", "db_service_labels_expression"}
+
+_unsupported_fields(document, side) := ({field |
+	some name, value in _part(document, side)
+	_is_about_databases(document.version, name)
+	not name in _carried_out
+	not name in _no_condition
+	not _is_blank(value)
+	field := concat(".", [side, name])
+} | {field |
+	some entry in _list(_part(document, side), "db_permissions")
+	some key, _ in object.get(entry, "match", {})
+	not key in _match_keys
+	field := concat(".", [side, "db_permissions.match", key])
+}) | {field |
+	some entry in _list(_part(document, side), "db_permissions")
+	some key, _ in entry
+	not key in {"match", "permissions"}
+	field := concat(".", [side, "db_permissions", key])
+}
+
+# What an object of a database can be matched by.
+_match_keys := {"*", "database", "database_service_name", "name", "object_kind", "protocol", "schema"}
+
+_is_about_databases(_, name) if startswith(name, "db_")
+
+_is_about_databases("regate/v1", name) if not name in {"db_labels", "db_names", "db_permissions", "db_users", "rules"}
+
+_is_blank(value) if value in {null, "", false}
+
+_is_blank(value) if count(value) == 0
+
+# METADATA
+# title: Fields of what a role allows that are not carried out
+unsupported_in_allow(document) := (_unsupported_fields(document, "allow") | _bad_fields(document, "allow")) | {"version" |
+	not document.version in _supported_versions
+}
+
+# METADATA
+# title: Fields of a role's denies and options that are not carried out
+unsupported_elsewhere(document) := (_unsupported_fields(document, "deny") | _bad_fields(document, "deny")) | {field |
+	some name, value in _options(document)
+	not _option_carried_out(name, value)
+	field := concat(".", ["options", name])
+}
+
+_option_carried_out(name, value) if {
+	name in {"client_idle_timeout", "max_session_ttl"}
+	is_number(_seconds(value))
+}
+
+_option_carried_out("max_db_connections", value) if {
+	is_number(value)
+	value >= 0
+}
+
+_option_carried_out(name, value) if {
+	name in _options_without_effect_when_off
+	value in {null, "", false, "no", "off", "optional"}
+}
+
+_option_carried_out(name, _) if name in _options_elsewhere
+
+# Options that would narrow or change database access; asked for, they are not carried out.
+_options_without_effect_when_off := {
+	"create_db_user",
+	"create_db_user_mode",
+	"device_trust_mode",
+	"pin_source_ip",
+	"require_session_mfa",
+}
+
+# Options that bear on other kinds of resources, or that hold anyway: the end of the login always ends a session,
+# and locks are always strict.
+_options_elsewhere := {
+	"cert_extensions",
+	"cert_format",
+	"create_desktop_user",
+	"create_host_user_default_shell",
+	"create_host_user_mode",
+	"desktop_clipboard",
+	"desktop_directory_sharing",
+	"disconnect_expired_cert",
+	"enhanced_recording",
+	"forward_agent",
+	"idp",
+	"lock",
+	"max_connections",
+	"max_kubernetes_connections",
+	"max_sessions",
+	"mfa_verification_interval",
+	"permit_x11_forwarding",
+	"port_forwarding",
+	"record_session",
+	"request_access",
+	"request_prompt",
+	"ssh_file_copy",
+	"ssh_port_forwarding",
+}
+
+_limits(options) := {limit: bound |
+	some limit, option in {
+		"idle_seconds": "client_idle_timeout",
+		"max_connections": "max_db_connections",
+		"max_session_seconds": "max_session_ttl",
+	}
+	bound := _bound(limit, options[option])
+	bound > 0
+}
+
+_bound("max_connections", value) := value
+
+_bound(limit, value) := _seconds(value) if limit != "max_connections"
+
+# Whole seconds of a duration such as `8h0m0s`; zero and `never` are no bound.
+_seconds(value) := ceil(time.parse_duration_ns(value) / 1000000000) if {
+	is_string(value)
+	regex.match(`^([0-9]{1,7}(\.[0-9]{1,9})?(ns|us|ms|s|m|h)){1,6}$`, value)
+}
+
+_seconds("never") := 0
+
+_seconds("") := 0
+
+_seconds("0") := 0
+
+_seconds(0) := 0
+
+# What a lock may name; a lock that names none of these is about something that is not here.
+_lock_fields := {"database", "db_name", "db_user", "role", "user"}
+
+_lock(document) := object.union(
+	{
+		"target": object.filter(object.get(document.spec, "target", {}), _lock_fields),
+		"message": object.get(document.spec, "message", ""),
+	},
+	_expiry(document.spec),
+)
+
+_expiry(spec) := {"expires_ns": time.parse_rfc3339_ns(spec.expires)} if _is_time(spec.expires)
+
+else := {}
+
+# A selector, name or permission that cannot be what it should be.
+_bad_fields(document, side) := {mistake.path | some mistake in _mistakes(document, side)}
+
+_mistakes(document, side) := _selector_mistakes(
+	concat(".", [side, "db_labels"]),
+	object.get(_part(document, side), "db_labels", {}),
+) | (_name_mistakes(document, side) | _permission_mistakes(document, side))
+
+_selector_mistakes(path, selector) := {{"path": path, "message": "a map from label to values is expected"} |
+	not is_object(selector)
+	not is_null(selector)
+} | ({mistake |
+	some key, values in selector
+	some message in _value_mistakes(values)
+	mistake := {"path": concat(".", [path, key]), "message": message}
+} | {{"path": concat(".", [path, "*"]), "message": "* as a label goes only with the value *"} |
+	is_object(selector)
+	"*" in object.keys(selector)
+	not labels.as_list(selector["*"]) == ["*"]
+})
+
+_name_mistakes(document, side) := {mistake |
+	some field in ["db_users", "db_names"]
+	values := _part(document, side)[field]
+	not is_null(values)
+	some message in _value_mistakes(values)
+	mistake := {"path": concat(".", [side, field]), "message": message}
+}
+
+_permission_mistakes(document, side) := {mistake |
+	some index, entry in _list(_part(document, side), "db_permissions")
+	path := sprintf("%s.db_permissions[%d].match", [side, index])
+	some mistake in _selector_mistakes(path, object.get(entry, "match", {}))
+} | {{"path": concat(".", [side, "db_permissions"]), "message": "a list is expected"} |
+	value := _part(document, side).db_permissions
+	not is_array(value)
+	not is_null(value)
+}
+
+# What is wrong with the values of one selector key or one list of names.
+_value_mistakes(values) := {"a string or a list of strings is expected"} if {
+	not _are_strings(values)
+} else := {message |
+	some value in labels.as_list(values)
+	message := _value_mistake(value)
+}
+
+_are_strings(values) if {
+	every value in labels.as_list(values) {
+		is_string(value)
+	}
+}
+
+_value_mistake(value) := sprintf("%q is not a regular expression", [value]) if {
+	not templates.is_template(value)
+	not regex.is_valid(labels.expression(value))
+}
+
+_value_mistake(value) := sprintf("%q is not a template that is understood", [value]) if {
+	templates.is_template(value)
+	is_null(templates.parse(value))
+}
+
+# METADATA
+# title: What is wrong with a document, before it is stored
+# description: Errors keep it from being stored; warnings name fields that are not carried out.
+# entrypoint: true
+default problems := []
+
+problems := array.concat(
+	sort({problem | some problem in _errors(input.document)}),
+	sort({problem | some problem in _warnings(input.document)}),
+)
+
+_errors(document) := {problem |
+	document.kind == "role"
+	some side in ["allow", "deny"]
+	some mistake in _mistakes(document, side)
+	problem := {"severity": "error", "path": concat(".", ["spec", mistake.path]), "message": mistake.message}
+} | ({problem |
+	document.kind == "role"
+	some field in ["client_idle_timeout", "max_session_ttl"]
+	value := _options(document)[field]
+	not _option_carried_out(field, value)
+	problem := {
+		"severity": "error",
+		"path": concat(".", ["spec.options", field]),
+		"message": "a duration such as 8h0m0s is expected",
+	}
+} | {problem |
+	document.kind == "lock"
+	value := document.spec.expires
+	not _is_time(value)
+	problem := {"severity": "error", "path": "spec.expires", "message": "a time such as 2026-01-31T12:00:00Z is expected"}
+})
+
+_warnings(document) := {problem |
+	document.kind == "role"
+	some field in ((_unsupported_fields(document, "allow") | unsupported_elsewhere(document)) - _bad_fields(document, "deny"))
+	problem := {
+		"severity": "warning",
+		"path": concat(".", ["spec", field]),
+		"message": "not carried out by this version: connects that depend on it are refused",
+	}
+}
+
+_is_time(value) if regex.match(`^[0-9]{4}-(0[1-9]|1[0-2])-([0-2][0-9]|3[01])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,9})?(Z|[+-][0-9]{2}:[0-9]{2})$`, value)
