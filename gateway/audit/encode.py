@@ -1,9 +1,9 @@
 """One event as one line of canonical JSON, and back.
 
-Canonical means: keys sorted, no blanks, ASCII only, no floats. Every byte outside of printable ASCII is an
-escape (DEL, C1 controls, line separators and bidirectional controls too), so a record is one line whatever an
-attacker put into it, and a terminal that shows it sees no control byte. Text that is not Unicode (a lone
-surrogate) becomes U+FFFD: JSON cannot carry it in a way that all readers accept.
+Canonical means: keys sorted, no blanks, ASCII only, no floats. Every byte outside of printable ASCII is
+an escape (DEL, C1 controls, line separators and bidirectional controls too), so a record is one line
+whatever an attacker put into it, and a terminal that shows it sees no control byte. Text that is not
+Unicode (a lone surrogate) becomes U+FFFD: JSON cannot carry it in a way that all readers accept.
 
     {"fields":{…},"id":"01K…","index":7,"kind":"user.login","time":"2026-01-31T12:00:00.000000001Z"}
 """

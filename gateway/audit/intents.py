@@ -1,8 +1,8 @@
 """Which records still wait for their outcome: a statement that was let through, a session that began.
 
 ``db.session.query`` opens an intent that ``db.session.query.end`` with its id as ``query_id`` closes;
-``db.session.start`` opens one that ``db.session.end`` with the same ``session_id`` closes. What is open when the
-process dies, or when its session ends, is closed with the outcome ``unknown``.
+``db.session.start`` opens one that ``db.session.end`` with the same ``session_id`` closes. What is open
+when the process dies, or when its session ends, is closed with the outcome ``unknown``.
 """
 
 from collections.abc import Iterable, Mapping
@@ -43,12 +43,10 @@ class Intents:
         elif kind is Kind.SESSION_QUERY_END:
             session = _session(event)
             queries = self._queries.get(session)
-            if (
-                queries is not None
-                and queries.pop(str(event.fields.get("query_id", "")), None)
-                and not queries
-            ):
-                del self._queries[session]
+            if queries is not None:
+                queries.pop(str(event.fields.get("query_id", "")), None)
+                if not queries:
+                    del self._queries[session]
         elif kind is Kind.SESSION_START:
             self._sessions[_session(event)] = _brief(event)
         elif kind is Kind.SESSION_END:

@@ -1,7 +1,7 @@
 """Signed notes with Ed25519: text, a blank line, and one line per signature.
 
-Implements https://c2sp.org/signed-note with signature type 0x01. Signatures of other types are those of unknown
-keys, which a verifier ignores.
+Implements https://c2sp.org/signed-note with signature type 0x01. Signatures of other types are those of
+unknown keys, which a verifier ignores.
 """
 
 import base64

@@ -1,8 +1,8 @@
 """The Merkle tree of RFC 6962, section 2.1: roots, inclusion and consistency proofs, and their verification.
 
-Leaves are hashes here; ``leaf_hash`` makes one from a record's bytes. A log grows through a ``Frontier``, which
-keeps one hash per bit of its size. Proofs are made from all leaf hashes. Verification follows RFC 9162, sections
-2.1.3.2 and 2.1.4.2, which describe the same trees by iterative algorithms.
+Leaves are hashes here; ``leaf_hash`` makes one from a record's bytes. A log grows through a ``Frontier``,
+which keeps one hash per bit of its size. Proofs are made from all leaf hashes. Verification follows RFC
+9162, sections 2.1.3.2 and 2.1.4.2, which describe the same trees by iterative algorithms.
 """
 
 from collections.abc import Iterable, Sequence
