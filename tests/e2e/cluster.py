@@ -292,8 +292,16 @@ def wide_role(name: str) -> dict[str, Any]:
 
 
 @contextmanager
-def running(folder: Path | None = None, *, settings: Mapping[str, str] | None = None) -> Iterator[Cluster]:
-    """A cluster with one enrolled PostgreSQL whose certificates are the cluster's own."""
+def running(
+    folder: Path | None = None,
+    *,
+    settings: Mapping[str, str] | None = None,
+    also_trusted: Path | None = None,
+) -> Iterator[Cluster]:
+    """A cluster with one enrolled PostgreSQL whose certificates are the cluster's own.
+
+    *also_trusted* is a second CA for the database's clients, for legs that do not go through the cluster.
+    """
     with ExitStack() as stack:
         home = folder or stack.enter_context(process.temporary_folder("regate-"))
         home.chmod(0o700)
@@ -301,7 +309,7 @@ def running(folder: Path | None = None, *, settings: Mapping[str, str] | None = 
         configure(cluster)
         cluster.start()
         stack.callback(cluster.stop)
-        cluster.database = stack.enter_context(_enrolled(cluster, settings or {}))
+        cluster.database = stack.enter_context(_enrolled(cluster, settings or {}, also_trusted))
         yield cluster
 
 
@@ -323,11 +331,16 @@ def configure(cluster: Cluster, **more: Any) -> None:
 
 
 @contextmanager
-def _enrolled(cluster: Cluster, settings: Mapping[str, str]) -> Iterator[postgres.Postgres]:
+def _enrolled(
+    cluster: Cluster, settings: Mapping[str, str], also_trusted: Path | None
+) -> Iterator[postgres.Postgres]:
     out = cluster.folder / "server"
     cluster.admin("auth", "sign", "--format=db", "--host=localhost", f"--out={out}", "--ttl=2190h")
     client_ca = cluster.folder / "db-client.crt"
-    client_ca.write_text(cluster.admin("auth", "export", "--type=db-client").stdout)
+    trusted = [cluster.admin("auth", "export", "--type=db-client").stdout]
+    if also_trusted is not None:
+        trusted.append(also_trusted.read_text())
+    client_ca.write_text("".join(trusted))
     with (
         process.temporary_folder("regate-pg-") as data,
         postgres.running(
