@@ -39,10 +39,10 @@ def make_hash(password: str) -> str:
 def matches(password_hash: str, password: str) -> bool:
     """Whether the password is the one; an empty hash (no such user) takes as long and matches nothing."""
     try:
-        right = _HASHER.verify(password_hash or _DUMMY, _form(password))
+        _HASHER.verify(password_hash or _DUMMY, _form(password))
     except (VerificationError, InvalidHashError):
         return False
-    return right and bool(password_hash)
+    return bool(password_hash)
 
 
 def is_outdated(password_hash: str) -> bool:

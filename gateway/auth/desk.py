@@ -1,0 +1,114 @@
+"""What every operation of the auth service works with: the store, the keys, the policy and the record."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeAlias
+
+from gateway.auth.store import Change, Store
+from gateway.auth.store.workers import Workers
+from gateway.ca.issue import Issued, MintedCertificate
+from gateway.ca.keys import Authorities
+from gateway.ca.steady import SteadyClock
+from gateway.clock import Clock
+from gateway.errors import AccessError
+from gateway.model.decision import Allowed, Decision, Denied
+from gateway.model.event import Kind
+from gateway.model.identity import Identity, Subject, Use
+from gateway.model.resource import Database
+
+ISSUED_AT = "issued_at_ns"
+"""The store's counter for the latest time at which a certificate was issued."""
+
+
+class AdminPolicy(Protocol):
+    """The policy's answer to ``gateway.admin``."""
+
+    async def admin(self, subject: Subject, verb: str, kind: str, name: str) -> Decision:
+        """May *subject* do this to that?"""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectAttempt:
+    """What a per-database certificate would be for."""
+
+    identity: Identity
+    database: Database
+    db_user: str
+    db_name: str
+    source: str
+
+
+Record: TypeAlias = Callable[[Kind, Mapping[str, Any]], Awaitable[None]]
+Validate: TypeAlias = Callable[[Mapping[str, Any]], Awaitable[list[str]]]
+LoginLimits: TypeAlias = Callable[[str], Awaitable[int | None]]
+MayConnect: TypeAlias = Callable[[ConnectAttempt], Awaitable[Decision]]
+
+
+async def _no_problem(_document: Mapping[str, Any]) -> list[str]:
+    return []
+
+
+async def _no_limit(_user: str) -> int | None:
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Hooks:
+    """What the auth service asks of others.
+
+    ``record`` returns when the event is durable, and raises when it cannot be. ``validate`` says what is
+    wrong with a document's patterns. ``login_limits`` says how many seconds a user's login may last (None:
+    the default). ``may_connect`` is asked before a per-database certificate is given.
+    """
+
+    policy: AdminPolicy
+    record: Record
+    may_connect: MayConnect
+    validate: Validate = _no_problem
+    login_limits: LoginLimits = _no_limit
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """The auth service's tools, in one value."""
+
+    store: Store
+    authorities: Authorities
+    clock: Clock
+    steady: SteadyClock
+    hooks: Hooks
+    workers: Workers = field(repr=False)
+
+    def seconds(self) -> int:
+        """Now, in seconds since the epoch."""
+        return self.clock.now_ns() // 1_000_000_000
+
+    async def authorise(self, subject: Subject, verb: str, kind: str, name: str = "") -> None:
+        """Ask the policy; a refusal is an AccessError with its code."""
+        match await self.hooks.policy.admin(subject, verb, kind, name):
+            case Allowed():
+                return
+            case Denied() as denial:
+                raise AccessError(denial.sentence, code=denial.code)
+
+    async def record(self, kind: Kind, subject: Subject, **fields: Any) -> None:
+        """Write an event about what *subject* does."""
+        await self.hooks.record(kind, {**actor(subject), **fields})
+
+    async def issued(self, change: Change, certificate: Issued | MintedCertificate, use: Use, owner: str) -> None:
+        """Keep a new certificate's serial number, and the time, before anybody gets to see it."""
+        assert certificate.expires is not None
+        await change.record_certificate(
+            certificate.serial,
+            use=use.value,
+            owner=owner,
+            issued_at=self.steady.latest_ns // 1_000_000_000,
+            expires_at=int(certificate.expires.timestamp()),
+        )
+        await change.set_counter(ISSUED_AT, self.steady.latest_ns)
+
+
+def actor(subject: Subject) -> dict[str, Any]:
+    """How a subject is named in the record."""
+    return {"user": subject.name, "subject": subject.kind, "roles": list(subject.roles)}
