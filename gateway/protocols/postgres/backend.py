@@ -1,0 +1,282 @@
+"""The server's direction: answers matched to what was asked, and handed on in the chunk they came in.
+
+Rows are walked by their headers and never opened. What is not a row is looked at whole: it ends a request,
+moves the session's state, is rewritten (a refusal's error) or swallowed (the answers to the gateway's own
+questions).
+"""
+
+from collections.abc import Callable
+from typing import Final
+
+from gateway.errors import ProtocolError
+from gateway.protocols.postgres import errors, messages
+from gateway.protocols.postgres.login import PINNED
+from gateway.protocols.postgres.pipeline import Expected
+from gateway.protocols.postgres.state import State
+from gateway.sansio.protocol import Relay
+
+_HEADER: Final = 5
+_MAX_KEPT: Final = 8 << 20  # of one message that is looked at whole
+_MAX_ROW: Final = 1 << 30  # the server's own limit
+_STATUSES: Final = b"ITE"
+
+# Passed as they come, whole or in part: nothing in them moves the state.
+_STREAMED: Final = frozenset({messages.NOTICE_RESPONSE, messages.NOTIFICATION_RESPONSE})
+
+Handler = Callable[[bytes, int, int], bytes | None]
+
+
+class Backend:
+    """Reads what the server sends; holds at most one unfinished message, and never a row."""
+
+    __slots__ = ("_handlers", "_held", "_mark", "_need", "_passing", "_rows", "_seen", "_state")
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+        self._held = bytearray()
+        self._need = 0
+        self._passing = 0  # bytes of a row that has begun and was passed on
+        self._rows = 0  # since the last message that was none
+        self._seen = 0  # bytes of all chunks before this one
+        self._mark = 0  # where the result that is under way began
+        self._handlers: dict[int, Handler] = {
+            messages.BIND_COMPLETE: self._bind_complete,
+            messages.CLOSE_COMPLETE: self._close_complete,
+            messages.COMMAND_COMPLETE: self._command_complete,
+            messages.COPY_IN_RESPONSE: self._copy_in,
+            messages.COPY_OUT_RESPONSE: self._results,
+            messages.BACKEND_KEY_DATA: self._dropped,
+            messages.DATA_ROW: self._own_row,
+            messages.EMPTY_QUERY_RESPONSE: self._command_complete,
+            messages.ERROR_RESPONSE: self._error,
+            messages.FUNCTION_CALL_RESPONSE: self._function_result,
+            messages.NO_DATA: self._described,
+            messages.PARAMETER_DESCRIPTION: self._parameters,
+            messages.PARAMETER_STATUS: self._parameter_status,
+            messages.PARSE_COMPLETE: self._parse_complete,
+            messages.PORTAL_SUSPENDED: self._command_complete,
+            messages.READY_FOR_QUERY: self._ready,
+            messages.ROW_DESCRIPTION: self._described,
+            messages.COPY_DONE: self._results,
+        }
+
+    def read(self, data: bytes) -> Relay:
+        """What *data* becomes for the client, and what ended with it."""
+        if self._held:
+            self._held += data
+            if len(self._held) < self._need:
+                return Relay(b"")
+            data = bytes(self._held)
+            self._held.clear()
+        size = len(data)
+        at = min(size, self._passing)
+        self._passing -= at
+        begin, parts = 0, []
+        takes_rows = self._takes_rows()
+        while size - at >= _HEADER:
+            kind = data[at]
+            stop = at + 1 + messages.length_at(data, at + 1)[0]
+            if (kind == messages.DATA_ROW or kind == messages.COPY_DATA) and takes_rows:  # noqa: PLR1714 - speed
+                if not at + _HEADER <= stop <= at + _MAX_ROW:
+                    raise ProtocolError(f"the database sent a row of {stop - at} bytes")
+                self._rows += 1
+                at = stop
+                continue
+            if stop < at + _HEADER:
+                raise ProtocolError("the database sent a message shorter than its own length")
+            if kind in _STREAMED:
+                at = stop
+                continue
+            if stop > size:
+                if stop - at > _MAX_KEPT:
+                    raise ProtocolError(f"the database sent a message {chr(kind)!r} of {stop - at} bytes")
+                self._need = stop - at
+                break
+            handler = self._handlers.get(kind)
+            if handler is None:
+                raise ProtocolError(f"the database sent {chr(kind)!r}, which nothing here may answer")
+            instead = handler(data, at, stop)
+            if instead is not None:
+                parts.append(data[begin:at])
+                if instead:
+                    parts.append(instead)
+                begin = stop
+            self._rows = 0
+            takes_rows = self._takes_rows()
+            at = stop
+        else:
+            self._need = _HEADER
+        if at > size:
+            self._passing = at - size
+            at = size
+        self._seen += at
+        if at < size:
+            self._held += data[at:]
+        if begin or parts or at < size:
+            parts.append(data[begin:at])
+            data = b"".join(parts)
+        outcomes = self._state.pipeline.take() if self._state.pipeline.outcomes else ()
+        return Relay(data, outcomes)
+
+    def _takes_rows(self) -> bool:
+        queue = self._state.pipeline.queue
+        if not queue:
+            return False
+        head = queue[0]
+        return head.kind in {messages.EXECUTE, messages.QUERY} and not head.is_own
+
+    # -- matching
+
+    def _next(self, kind: int, said: str) -> Expected:
+        """The head of the pipeline, which must be of *kind*."""
+        queue = self._state.pipeline.queue
+        if not queue or queue[0].kind != kind:
+            raise ProtocolError(f"the database sent {said} where it was not asked for")
+        return queue.popleft()
+
+    def _head(self, said: str) -> Expected:
+        """The statement that runs now."""
+        queue = self._state.pipeline.queue
+        if not queue or queue[0].kind not in {messages.EXECUTE, messages.QUERY}:
+            raise ProtocolError(f"the database sent {said} where nothing runs")
+        return queue[0]
+
+    def _size(self, stop: int) -> int:
+        end = self._seen + stop
+        size = end - self._mark
+        self._mark = end
+        return size
+
+    # -- extended query
+
+    def _parse_complete(self, _data: bytes, _at: int, stop: int) -> bytes | None:
+        expected = self._next(messages.PARSE, "ParseComplete")
+        if expected.is_own:
+            return b""
+        assert expected.prepared is not None
+        self._state.registry.parse_done(expected.prepared)
+        self._state.pipeline.finish(expected, "", None, self._size(stop))
+        return None
+
+    def _bind_complete(self, _data: bytes, _at: int, _stop: int) -> bytes | None:
+        expected = self._next(messages.BIND, "BindComplete")
+        if expected.is_own:
+            return b""
+        assert expected.portal is not None
+        expected.portal.is_confirmed = True
+        if expected.steer is not None:
+            self._state.pipeline.settle(expected)
+        return None
+
+    def _close_complete(self, _data: bytes, _at: int, _stop: int) -> bytes | None:
+        expected = self._next(messages.CLOSE, "CloseComplete")
+        if expected.prepared is not None:
+            self._state.registry.parse_done(expected.prepared)
+        return b"" if expected.is_own else None
+
+    def _parameters(self, _data: bytes, _at: int, _stop: int) -> bytes | None:
+        queue = self._state.pipeline.queue
+        if not queue or queue[0].kind != messages.DESCRIBE:
+            raise ProtocolError("the database sent ParameterDescription where it was not asked for")
+        return None
+
+    def _described(self, _data: bytes, _at: int, _stop: int) -> bytes | None:
+        queue = self._state.pipeline.queue
+        if queue and queue[0].kind == messages.DESCRIBE:
+            queue.popleft()
+            return None
+        self._head("a description of rows")
+        return None
+
+    # -- results
+
+    def _results(self, _data: bytes, _at: int, _stop: int) -> bytes | None:
+        self._head("COPY data")
+        return None
+
+    def _command_complete(self, data: bytes, at: int, stop: int) -> bytes | None:
+        head = self._head("the end of a command")
+        kind = data[at]
+        if head.is_own:
+            self._state.pipeline.queue.popleft()
+            return b""
+        rows = (
+            messages.rows_of(data[at + _HEADER : stop]) if kind == messages.COMMAND_COMPLETE else self._rows
+        )
+        if head.kind == messages.QUERY:
+            if rows is not None:
+                head.rows = rows + (head.rows or 0)
+            return None
+        self._state.pipeline.queue.popleft()
+        self._state.pipeline.finish(head, "", rows, self._size(stop))
+        return None
+
+    def _own_row(self, data: bytes, at: int, stop: int) -> bytes | None:
+        head = self._head("a row")
+        if not head.is_own:
+            raise ProtocolError("the database sent a row where nothing runs")
+        columns = messages.read_row(data[at + _HEADER : stop])
+        self._state.path_shown(columns[0] if columns else None)
+        return b""
+
+    def _copy_in(self, _data: bytes, _at: int, _stop: int) -> bytes | None:
+        head = self._head("CopyInResponse")
+        if head.is_own or head.steer is None or not head.steer.copy:
+            raise ProtocolError("the database asks for data where no COPY was admitted")
+        self._state.is_copying = True
+        self._state.pipeline.settle(head)
+        return None
+
+    def _function_result(self, _data: bytes, _at: int, _stop: int) -> bytes | None:
+        raise ProtocolError("the database answered a function call that was never sent")
+
+    def _error(self, data: bytes, at: int, stop: int) -> bytes | None:
+        state = self._state
+        body = data[at + _HEADER : stop]
+        state.is_copying = False
+        queue = state.pipeline.queue
+        head = queue[0] if queue else None
+        code = errors.code_of(body)
+        if head is None:
+            return None  # the server ends the connection, and says so
+        instead: bytes | None = None
+        if head.is_own:
+            instead = b""
+        elif head.denial is not None and head.marker in body:
+            instead = errors.refused(head.denial)
+        elif head.kind == messages.FUNCTION_CALL:
+            instead = errors.unsupported_function_call()
+        state.pipeline.fail(code)
+        return instead
+
+    # -- between commands
+
+    def _ready(self, data: bytes, at: int, stop: int) -> bytes | None:
+        if stop != at + 6 or data[at + _HEADER] not in _STATUSES:
+            raise ProtocolError("the database sent a ReadyForQuery that cannot be read")
+        state = self._state
+        queue = state.pipeline.queue
+        if not queue or queue[0].kind not in {messages.SYNC, messages.QUERY, messages.FUNCTION_CALL}:
+            raise ProtocolError("the database sent ReadyForQuery where it was not asked for")
+        head = queue.popleft()
+        state.is_copying = False
+        status = data[at + _HEADER]
+        if head.request is not None:
+            state.pipeline.finish(head, head.error, head.rows, self._size(stop))
+        else:
+            self._mark = self._seen + stop
+        state.ready(status)
+        if head.is_own:
+            state.path_answered()
+            return b""
+        return None
+
+    def _parameter_status(self, data: bytes, at: int, stop: int) -> bytes | None:
+        name, value = messages.read_pair(data[at + _HEADER : stop])
+        pinned = PINNED.get(name.decode("utf-8", "replace"))
+        if pinned is not None and value != pinned.encode():
+            raise ProtocolError(f"the database changed {name.decode()}: statements would be read differently")
+        return None
+
+    def _dropped(self, _data: bytes, _at: int, _stop: int) -> bytes | None:
+        return b""  # a cancel key of the server's own is nobody's business

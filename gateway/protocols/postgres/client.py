@@ -1,0 +1,309 @@
+"""The client's direction: frames into requests, housekeeping and waits.
+
+Every kind of message that a client may send after its login stands in a table below; any other ends the
+session.
+"""
+
+from collections.abc import Iterator
+from typing import Final
+
+from gateway.errors import ProtocolError
+from gateway.model.statement import Phase
+from gateway.protocols.postgres import messages, pipeline
+from gateway.protocols.postgres.pipeline import Expected
+from gateway.protocols.postgres.registry import UNKNOWN_PORTAL, Portal, Prepared
+from gateway.protocols.postgres.state import State
+from gateway.protocols.postgres.types import type_names
+from gateway.sansio.protocol import Housekeeping, Request, Settle
+
+MAX_STATEMENT: Final = 1 << 20
+MAX_BIND: Final = 16 << 20
+MAX_OUTSTANDING: Final = 1_000  # messages without their answer
+MAX_OUTSTANDING_BYTES: Final = 1 << 20
+_NAMES: Final = 4 << 10  # for messages that hold little more than a name
+_MAX_COPY_DATA: Final = 1 << 30  # the server's own limit; the data is not kept here
+
+_LIMITS: Final = {  # the longest length field of each kind of message that is understood
+    messages.QUERY: MAX_STATEMENT + 5,  # judged
+    messages.PARSE: MAX_STATEMENT + 5 + _NAMES + 2 + 4 * 65_535,  # judged
+    messages.BIND: MAX_BIND,  # judged
+    messages.EXECUTE: _NAMES,  # judged
+    messages.FUNCTION_CALL: MAX_STATEMENT,  # judged, and refused by substitution whatever was decided
+    messages.DESCRIBE: _NAMES,  # passed: names a statement or portal, shows columns, runs nothing
+    messages.CLOSE: _NAMES,  # passed: frees a name
+    messages.FLUSH: 4,  # passed: asks for answers to be sent
+    messages.SYNC: 4,  # passed: ends a pipeline
+    messages.TERMINATE: 4,  # passed: the client leaves
+    messages.COPY_DONE: 4,  # passed inside an admitted COPY, swallowed behind a refused one
+    messages.COPY_FAIL: MAX_STATEMENT,  # the same
+}
+_JUDGED: Final = frozenset(
+    {messages.QUERY, messages.PARSE, messages.BIND, messages.EXECUTE, messages.FUNCTION_CALL}
+)
+_HEADER: Final = 5
+_WAITS: Final = 8  # more rounds of waiting for one message than there are reasons to wait
+
+
+class Client:
+    """Reads what a client sends; holds no more than one unfinished message."""
+
+    __slots__ = ("_bound", "_copy_goes_on", "_copy_left", "_inbox", "_is_over", "_need", "_sent", "_state")
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+        self._inbox = bytearray()
+        self._need = 0
+        self._copy_left = 0  # bytes of a CopyData that has begun
+        self._copy_goes_on = False
+        self._bound: tuple[Portal, bool] | None = None  # the Bind right before, and whether it may steer
+        self._sent = 0
+        self._is_over = False
+
+    def read(self, data: bytes) -> Iterator[Request | Housekeeping | Settle]:
+        """The items in *data*, lazily: what an item needs to know is looked up when it is asked for."""
+        if self._is_over and data:
+            raise ProtocolError("bytes behind Terminate")
+        if self._inbox:
+            self._inbox += data
+            if len(self._inbox) < self._need:
+                return
+            data = bytes(self._inbox)
+            self._inbox.clear()
+        at, size = 0, len(data)
+        if self._copy_left:
+            at = min(size, self._copy_left)
+            self._copy_left -= at
+            if self._copy_goes_on and at:
+                yield Housekeeping(data[:at])
+        while size - at >= _HEADER:
+            kind = data[at]
+            if kind == messages.COPY_DATA:
+                stop = self._copy_data(data, at)
+                if self._copy_goes_on:
+                    yield Housekeeping(data[at:stop])
+                at = stop
+                continue
+            stop = at + 1 + self._length(kind, data, at)
+            if stop > size:
+                self._need = stop - at
+                break
+            if kind in _JUDGED:
+                yield from self._waits(kind, data, at, stop)
+                yield self._request(kind, data, at, stop)
+            else:
+                if kind == messages.SYNC and self._state.unsettled and self._state.copy_may_follow:
+                    yield Settle(messages.FLUSH_FRAME)
+                raw = self._housekeeping(kind, data, at, stop)
+                if raw:
+                    yield Housekeeping(raw)
+            at = stop
+        else:
+            self._need = _HEADER
+        if at < size:
+            self._inbox += data[at:]
+
+    @staticmethod
+    def _length(kind: int, data: bytes, at: int) -> int:
+        limit = _LIMITS.get(kind)
+        if limit is None:
+            raise ProtocolError(f"message kind {chr(kind)!r} is not one a client may send")
+        length: int = messages.length_at(data, at + 1)[0]
+        if not 4 <= length <= limit:
+            raise ProtocolError(f"a message {chr(kind)!r} of {length} bytes")
+        return length
+
+    # -- waiting
+
+    def _waits(self, kind: int, data: bytes, at: int, stop: int) -> Iterator[Settle]:
+        """Whatever must be answered before this message can be judged."""
+        for _ in range(_WAITS):
+            wait = self._wait(kind, data, at, stop)
+            if wait is None:
+                return
+            yield wait
+            self._bound = None  # flushed: it is among the unsettled now
+
+    def _wait(self, kind: int, data: bytes, at: int, stop: int) -> Settle | None:
+        state = self._state
+        if state.is_copying:
+            raise ProtocolError(f"message {chr(kind)!r} while the server waits for COPY data")
+        queue = state.pipeline.queue
+        if not queue:
+            self._sent = 0
+        if state.unsettled:
+            return Settle(messages.FLUSH_FRAME)
+        bound = self._bound
+        if bound is not None and bound[1] and not self._runs(bound[0], kind, data, at, stop):
+            return Settle(messages.FLUSH_FRAME)
+        full = len(queue) >= MAX_OUTSTANDING or (queue and self._sent > MAX_OUTSTANDING_BYTES)
+        if full or self._refers_to_unanswered(kind, data, at, stop):
+            state.awaits_all = True
+            return Settle(messages.FLUSH_FRAME)
+        if state.registry.names.search_path is None and state.may_read_path():
+            return Settle(state.read_path())
+        return None
+
+    def _runs(self, portal: Portal, kind: int, data: bytes, at: int, stop: int) -> bool:
+        """True when this is the Execute of the Bind right before it: they are one question."""
+        if kind != messages.EXECUTE:
+            return False
+        name = messages.read_execute(data, at + _HEADER, stop)
+        return self._state.registry.portals.get(name[: messages.MAX_NAME]) is portal
+
+    def _refers_to_unanswered(self, kind: int, data: bytes, at: int, stop: int) -> bool:
+        """True for a name whose Parse or Bind stands in front of a Sync and is not answered yet."""
+        registry, found = self._state.registry, None
+        entry: Prepared | Portal | None = found
+        if kind == messages.BIND:
+            name = messages.read_bind(data, at + _HEADER, stop)[1]
+            entry = registry.prepared.get(name[: messages.MAX_NAME])
+        elif kind == messages.EXECUTE:
+            name = messages.read_execute(data, at + _HEADER, stop)
+            entry = registry.portals.get(name[: messages.MAX_NAME])
+        return entry is not None and not entry.is_confirmed and entry.segment != self._state.segment
+
+    # -- judged
+
+    def note_bind(self, *, steers: bool) -> None:
+        """The engine has the facts of the Bind that was read last."""
+        if self._bound is not None and steers:
+            self._bound = self._bound[0], True
+
+    def _request(self, kind: int, data: bytes, at: int, stop: int) -> Request:
+        state, raw = self._state, data[at:stop]
+        self._sent += stop - at
+        state.copy_may_follow = False
+        if kind == messages.BIND:
+            return self._bind(raw)
+        self._bound = None
+        if kind == messages.EXECUTE:
+            return self._execute(raw)
+        if kind == messages.PARSE:
+            return self._parse(raw)
+        registry = state.registry
+        if kind == messages.QUERY:
+            statement = registry.statement(messages.read_query(raw[_HEADER:]))
+            registry.drop_portal(b"")
+            registry.prepared.pop(b"", None)
+        else:
+            statement = registry.unreadable("function_call")
+        request = Request(raw, Phase.QUERY, (statement,))
+        state.pipeline.expect(Expected(kind, request))
+        return request
+
+    def _parse(self, raw: bytes) -> Request:
+        state = self._state
+        message = messages.read_parse(raw[_HEADER:])
+        prepared = state.registry.parse(message.name, message.text, message.types, state.segment)
+        statement = state.registry.statement_of(prepared)
+        request = Request(raw, Phase.PREPARE, (statement,), _shown(message.name))
+        state.is_mid_pipeline = True
+        state.pipeline.expect(Expected(messages.PARSE, request, prepared))
+        return request
+
+    def _bind(self, raw: bytes) -> Request:
+        state = self._state
+        registry = state.registry
+        portal_name, name, values = messages.read_bind(raw, _HEADER, len(raw))
+        key = name[: messages.MAX_NAME]
+        prepared = registry.prepared.get(key)
+        statement = registry.statement_of(prepared)
+        if prepared is None:
+            prepared = Prepared(key, None, (), state.segment)
+        types = prepared.bind_types
+        if len(types) != values:
+            types = prepared.bind_types = type_names(prepared.types, values)
+        request = Request(raw, Phase.BIND, (statement,), _shown(name), types)
+        portal = Portal(portal_name[: messages.MAX_NAME], prepared, request, state.segment)
+        registry.bind(portal)
+        state.is_mid_pipeline = True
+        state.pipeline.expect(Expected(messages.BIND, request, None, portal))
+        self._bound = portal, False
+        return request
+
+    def _execute(self, raw: bytes) -> Request:
+        state = self._state
+        registry = state.registry
+        name = messages.read_execute(raw, _HEADER, len(raw))
+        portal = registry.portals.get(name[: messages.MAX_NAME])
+        if portal is None:
+            request = Request(raw, Phase.EXECUTE, (registry.unreadable(UNKNOWN_PORTAL),), _shown(name))
+        else:
+            statement = registry.statement_of(portal.prepared)
+            first = None if portal.is_started else portal.request
+            portal.is_started = True
+            request = Request(raw, Phase.EXECUTE, (statement,), _shown(name), (), first)
+        state.is_mid_pipeline = True
+        state.pipeline.expect(Expected(messages.EXECUTE, request, None, portal))
+        return request
+
+    # -- passed
+
+    def _housekeeping(self, kind: int, data: bytes, at: int, stop: int) -> bytes:
+        """What goes on of a message that nobody judges."""
+        state = self._state
+        if kind in {messages.COPY_DONE, messages.COPY_FAIL}:
+            goes_on = self._copy_goes()
+            state.is_copying = False
+            return data[at:stop] if goes_on else b""
+        if kind == messages.TERMINATE:
+            self._is_over = True
+            return data[at:stop]
+        if kind == messages.FLUSH:
+            return b"" if state.is_copying else data[at:stop]
+        if kind == messages.SYNC:
+            return self._sync()
+        if state.is_copying:
+            raise ProtocolError(f"message {chr(kind)!r} while the server waits for COPY data")
+        is_statement, name = messages.read_target(data, at + _HEADER, stop)
+        state.is_mid_pipeline = True
+        if kind == messages.DESCRIBE:
+            state.pipeline.expect(pipeline.DESCRIBE)
+        else:
+            self._close(name, is_statement=is_statement)
+        return data[at:stop]
+
+    def _sync(self) -> bytes:
+        state = self._state
+        if state.is_copying:
+            return b""  # the server ignores it while it reads COPY data
+        state.segment += 1
+        state.is_mid_pipeline = False
+        state.pipeline.expect(pipeline.SYNC)
+        if state.wants_path:
+            return messages.SYNC_FRAME + state.read_path()
+        return messages.SYNC_FRAME
+
+    def _close(self, name: bytes, *, is_statement: bool) -> None:
+        state = self._state
+        closed: Prepared | None = None
+        if is_statement:
+            closed = state.registry.parse(name, None, (), state.segment)
+        else:
+            state.registry.drop_portal(name)
+        state.pipeline.expect(Expected(messages.CLOSE, None, closed))
+
+    def _copy_data(self, data: bytes, at: int) -> int:
+        """Walk CopyData frames by their headers; where they end, or the chunk does."""
+        self._copy_goes_on = self._copy_goes()
+        size = len(data)
+        while at + _HEADER <= size and data[at] == messages.COPY_DATA:
+            length = messages.length_at(data, at + 1)[0]
+            if not 4 <= length <= _MAX_COPY_DATA:
+                raise ProtocolError(f"CopyData of {length} bytes")
+            at += 1 + length
+        self._copy_left = max(0, at - size)
+        return min(at, size)
+
+    def _copy_goes(self) -> bool:
+        """True inside a COPY; False, to swallow, where a COPY has failed before the client knew."""
+        state = self._state
+        if state.is_copying:
+            return True
+        if not state.copy_may_follow:
+            raise ProtocolError("COPY data outside of a COPY")
+        return False
+
+
+def _shown(name: bytes) -> str:
+    return name[: messages.MAX_NAME].decode("utf-8", "backslashreplace")
