@@ -87,9 +87,8 @@ def audit_at_saturation(bench: Bench) -> tuple[int, int]:
     time.sleep(0.5)
     served = counted(pg.statements()[before:])
     recorded = Counter(
-        str(record.get("statement", "")).strip().rstrip(";").rstrip()
-        for record in bench.cluster.audit("--user=bench")
-        if record["kind"] == "db.session.query"
+        record["fields"]["statement"].strip().rstrip(";").rstrip()
+        for record in bench.cluster.audit("--user=bench", "--kind=db.session.query")
     )
     return sum(served.values()), measure.missing(served, recorded)
 

@@ -27,7 +27,6 @@ REGATE = Path(sys.executable).parent / "regate"
 DATABASE = "my-postgres"
 PASSWORD = "correct horse battery staple 7"
 _PIN = re.compile(r"sha256:[0-9a-f]{64}")
-_TOKEN = re.compile(r"--token[ =](\S+)|^(?:token|sign-up token)[:\s]+(\S+)$|^(\S{20,})$", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,14 +63,14 @@ class User:
 
     def access(self, db_user: str, db_name: str, database: str = DATABASE) -> Access:
         """A certificate for one database, and where it is used."""
-        self.regate("db", "login", f"--db-user={db_user}", f"--db-name={db_name}", database)
-        said = self.regate("db", "env", database).stdout
-        values = dict(re.findall(r"^(?:export )?(PG\w+)=['\"]?(.*?)['\"]?;?$", said, re.MULTILINE))
+        route = (f"--db-user={db_user}", f"--db-name={db_name}", database)
+        self.regate("db", "login", *route)
+        values = json.loads(self.regate("db", "env", "--format=json", *route).stdout)
         return Access(
             host=values["PGHOST"],
             port=int(values["PGPORT"]),
-            db_user=values.get("PGUSER", db_user),
-            db_name=values.get("PGDATABASE", db_name),
+            db_user=values["PGUSER"],
+            db_name=values["PGDATABASE"],
             certificate=Path(values["PGSSLCERT"]),
             key=Path(values["PGSSLKEY"]),
             ca=Path(values["PGSSLROOTCERT"]),
@@ -197,11 +196,10 @@ class Cluster:
         assert self.server is not None
         self.server.kill()
 
-    def create(self, document: Mapping[str, Any], *, check: bool = True) -> Done:
-        """``regate create`` of one resource, whether it exists already or not."""
-        path = self.folder / f"{document['kind']}.yaml"
-        path.write_text(yaml.safe_dump(dict(document)))
-        return self.admin("create", "-f", str(path), check=check)
+    def create(self, *documents: Mapping[str, Any], check: bool = True) -> Done:
+        """``regate create --force`` of one file with these resources."""
+        text = yaml.safe_dump_all([dict(document) for document in documents])
+        return self.admin("create", "--force", "-", stdin=text, check=check)
 
     def add_user(self, name: str, *roles: str) -> User:
         """An account made by the administrator, taken up and logged in by the person."""
@@ -209,7 +207,7 @@ class Cluster:
         home.mkdir(mode=0o700)
         said = self.admin("users", "add", name, f"--roles={','.join(roles)}", "--format=json").stdout
         token = home / "token"
-        token.write_text(_token(said))
+        token.write_text(json.loads(said)["token"])
         token.chmod(0o600)
         user = User(name, home, self)
         user.regate(
@@ -221,8 +219,8 @@ class Cluster:
 
     def audit(self, *filters: str) -> list[dict[str, Any]]:
         """``regate audit ls`` as values, oldest first."""
-        said = self.admin("audit", "ls", "--format=json", *filters).stdout
-        return records(said)
+        said = self.admin("audit", "ls", "--all", "--format=json", *filters).stdout
+        return [json.loads(line) for line in said.splitlines()]
 
     def opa_pid(self) -> int:
         """The OPA sidecar: the gateway's child of that name."""
@@ -231,26 +229,6 @@ class Cluster:
             if Path(command[0].decode()).name == "opa":
                 return child
         raise ServerError("the gateway has no child called opa")
-
-
-def records(text: str) -> list[dict[str, Any]]:
-    """Records from a JSON array or from JSON lines."""
-    stripped = text.strip()
-    if stripped.startswith("["):
-        listed = json.loads(stripped)
-        assert isinstance(listed, list)
-        return listed
-    return [json.loads(line) for line in stripped.splitlines()]
-
-
-def _token(said: str) -> str:
-    try:
-        value = json.loads(said)
-    except ValueError:
-        found = _TOKEN.search(said)
-        assert found is not None, said
-        return next(group for group in found.groups() if group)
-    return str(value["token"])
 
 
 def children(pid: int) -> list[int]:

@@ -1,25 +1,26 @@
 """The clients themselves, straight at a bare PostgreSQL: a red test here is not Regate's fault."""
 
-from pathlib import Path
-
 import pytest
 
 from tests.e2e.access import Access
-from tests.e2e.jdbc import driver
+from tests.e2e.drivers import DRIVERS
 from tests.servers.certificates import Authority
 from tests.servers.postgres import Postgres
 
 pytestmark = pytest.mark.db
 
+STEPS = [
+    "run select 1, 'a'",
+    "bind 7 select ?::int",
+    "run select nothing",
+    "run select * from (values (1), (2)) v",
+]
 
-def test_pgjdbc_runs_statements_over_mutual_tls(
-    bare_postgres: Postgres, authority: Authority, tmp_path: Path
+
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_a_client_tells_rows_and_states_over_mutual_tls(
+    driver: str, bare_postgres: Postgres, authority: Authority
 ) -> None:
     files = authority.client("alice")
     access = Access("localhost", bare_postgres.port, "alice", "mydb", files.certificate, files.key, files.ca)
-    answers = driver.session(
-        driver.url(access, tmp_path), ["run select 1, 'a'", "bind 7 select ?::int", "run select nothing"]
-    )
-    assert answers[0].rows == "1|a"
-    assert answers[1].rows == "1;2;3;4;5;6;7"
-    assert answers[2].state == "42703"
+    assert DRIVERS[driver](access, STEPS) == ["1|a", "1;2;3;4;5;6;7", "!42703", "1;2"]
