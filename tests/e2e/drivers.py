@@ -1,8 +1,8 @@
 """Real clients behind one small language, so that one scenario runs through all of them.
 
 A step is ``run SQL`` or ``bind N SQL``: the same statement with one parameter, written ``?``, run with the
-values 1 to N, so that a driver moves on to whatever it does with statements it has seen before. An answer is
-the rows (columns joined with a bar, rows with a semicolon), or an exclamation mark and the SQLSTATE.
+values 1 to N, so that a driver moves on to whatever it does with statements it has seen before. An answer
+is the rows (columns joined with a bar, rows with a semicolon), or an exclamation mark and the SQLSTATE.
 """
 
 import asyncio
