@@ -275,16 +275,18 @@ def running(
     *,
     settings: Mapping[str, str] | None = None,
     also_trusted: Path | None = None,
+    **sections: Any,
 ) -> Iterator[Cluster]:
     """A cluster with one enrolled PostgreSQL whose certificates are the cluster's own.
 
-    *also_trusted* is a second CA for the database's clients, for legs that do not go through the cluster.
+    *also_trusted* is a second CA for the database's clients, for legs that do not go through the cluster;
+    *sections* are further sections of the gateway's file.
     """
     with ExitStack() as stack:
         home = folder or stack.enter_context(process.temporary_folder("regate-"))
         home.chmod(0o700)
         cluster = Cluster(home, free_port())
-        configure(cluster)
+        configure(cluster, **sections)
         cluster.start()
         stack.callback(cluster.stop)
         cluster.database = stack.enter_context(_enrolled(cluster, settings or {}, also_trusted))

@@ -20,7 +20,7 @@ grant usage on schema app, secret to alice, bob;
 grant all on all tables in schema app, secret to alice, bob;
 """
 
-# alice's role restricts nothing. bob's lets him read one table, where the database itself would let him do all.
+# alice's role restricts nothing. bob's lets him read one table, where the database would let him do all.
 ALICE = role("developer", allow={"db_labels": {"env": "dev"}, "db_users": ["alice"], "db_names": ["mydb"]})
 BOB = role(
     "reader",

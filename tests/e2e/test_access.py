@@ -1,6 +1,5 @@
 """Who gets in, who learns nothing, and how soon a change is felt."""
 
-import subprocess
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -9,7 +8,7 @@ import psycopg
 import pytest
 
 from tests.e2e.access import Access
-from tests.e2e.cluster import DATABASE, PASSWORD, REGATE, Cluster, User, eventually, role
+from tests.e2e.cluster import DATABASE, PASSWORD, Cluster, User, eventually, role
 from tests.e2e.drivers import DRIVERS
 
 pytestmark = pytest.mark.db
@@ -93,9 +92,12 @@ def test_a_wrong_pin_ends_before_the_password_is_sent(cluster: Cluster) -> None:
     home = cluster.folder / "home-careful"
     home.mkdir(exist_ok=True)
     done = cluster.run(
-        "login", f"--proxy={cluster.proxy}", "--ca-pin=sha256:" + "0" * 64, "--user=carol", "--password-stdin",
-        home=home, stdin=PASSWORD + "\n", check=False,
-    )  # fmt: skip
+        *("login", f"--proxy={cluster.proxy}", "--ca-pin=sha256:" + "0" * 64),
+        *("--user=carol", "--password-stdin"),
+        home=home,
+        stdin=PASSWORD + "\n",
+        check=False,
+    )
     assert done.code != 0
     assert "pin" in done.said
 
@@ -242,12 +244,6 @@ def test_the_audit_names_who_did_what_and_is_whole(cluster: Cluster) -> None:
 def test_db_connect_opens_psql(cluster: Cluster) -> None:
     # The transcript's own command: psql behind `db connect`, given its statement after the dashes.
     user = cluster.users["alice"]
-    done = subprocess.run(
-        [REGATE, "db", "connect", "--db-user=alice", "--db-name=mydb", DATABASE, "--", "-A", "-t", "-c", "select 6 * 7"],
-        env=cluster.environment(user.home),
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-    )  # fmt: skip
-    assert (done.returncode, done.stdout.strip()) == (0, "42"), done.stderr
+    route = ("--db-user=alice", "--db-name=mydb", DATABASE)
+    done = user.regate("db", "connect", *route, "--", "-A", "-t", "-c", "select 6 * 7")
+    assert done.stdout.strip() == "42"
