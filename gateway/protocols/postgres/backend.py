@@ -242,10 +242,10 @@ class Backend:
         instead: bytes | None = None
         if head.is_own:
             instead = b""
+        elif head.kind == messages.FUNCTION_CALL:  # its substitute holds no marker: it has no text
+            instead = errors.refused(head.denial) if head.denial else errors.unsupported_function_call()
         elif head.denial is not None and head.marker in body:
             instead = errors.refused(head.denial)
-        elif head.kind == messages.FUNCTION_CALL:
-            instead = errors.unsupported_function_call()
         state.pipeline.fail(code)
         return instead
 

@@ -1,9 +1,9 @@
 """The command phase of a PostgreSQL session, and how a statement is refused in it.
 
 Refusal is by substitution: in the place of a refused message goes one that fails by itself, so that the
-server ends its own transaction and skips what its own rules make it skip. The substitute carries an identifier
-that comes back in the server's error, which is then replaced by the policy's words. The identifier holds the
-id of the decision, so the server's log shows it too.
+server ends its own transaction and skips what its own rules make it skip. The substitute carries an
+identifier that comes back in the server's error, which is then replaced by the policy's words. The identifier
+holds the id of the decision, so the server's log shows it too.
 """
 
 import string

@@ -1,8 +1,8 @@
 """The gateway's side of a start: TLS with the database server, and a login with what the gateway holds.
 
 A certificate was presented by TLS already; otherwise SCRAM-SHA-256 with a secret, or nothing over a unix
-socket. A server that asks for a password in clear or MD5 is refused, as is one that offers no TLS: there is no
-fallback.
+socket. A server that asks for a password in clear or MD5 is refused, as is one that offers no TLS: there is
+no fallback.
 """
 
 import secrets

@@ -1,8 +1,8 @@
 """What the names of prepared statements and portals stand for, as far as a session knows.
 
 The tables run ahead of the server: a Parse counts from the moment it was read, so that a Bind behind it in
-the same pipeline finds it. When the server refuses or skips it, the entry goes and what it covered comes back.
-A name that is not known gives a statement that nobody can read, never a guess.
+the same pipeline finds it. When the server refuses or skips it, the entry goes and what it covered comes
+back. A name that is not known gives a statement that nobody can read, never a guess.
 """
 
 from dataclasses import dataclass, field

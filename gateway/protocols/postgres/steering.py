@@ -10,15 +10,18 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from gateway.model.classification import Class, Classification
+from gateway.model.classification import Classification
 from gateway.model.statement import Phase
 from gateway.sansio.protocol import Facts, Request
 
 _WORDS: Final = re.compile(
-    r"\b(?:copy|deallocate|discard|do|call|execute|declare|temp|temporary|pg_temp)\b", re.IGNORECASE
+    r"\b(?:copy|deallocate|discard|do|call|declare|temp|temporary|pg_temp)\b", re.IGNORECASE
 )
 _PATH_SETTINGS: Final = frozenset({"search_path", "schema", "role", "session_authorization", "all"})
-_RUNS_HIDDEN_SQL: Final = frozenset({"do", "call", "unknown"})
+_RUNS_TEXT: Final = frozenset({"do", "call"})
+_RUNS_ANOTHER: Final = frozenset({"execute", "fetch", "move"})
+_CHANGES_CATALOG: Final = frozenset({"create", "alter", "drop", "import"})
+_ENDS_TRANSACTION: Final = frozenset({"commit", "rollback", "prepare_transaction"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +30,7 @@ class Steer:
 
     ``path``: how names resolve. ``statements``, ``portals``: what a kept name stands for. ``catalog``: what
     exists. ``temporary``: a temporary object may exist. ``copy``: the server may ask for data next.
-    ``transaction``: a transaction may have begun or ended.
+    ``transaction``: a transaction may end or return to a savepoint.
     """
 
     path: bool = False
@@ -44,6 +47,7 @@ class Steer:
 
 
 NOTHING: Final = Steer()
+_PLANNED: Final = Steer(path=True, temporary=True)
 EVERYTHING: Final = Steer(
     path=True, statements=True, portals=True, catalog=True, temporary=True, copy=True, transaction=True
 )
@@ -57,48 +61,48 @@ class Steering:
     _LIMIT: Final = 256
 
     def __init__(self) -> None:
-        self._known: dict[tuple[int, Phase], tuple[Facts, Steer]] = {}
+        self._known: dict[tuple[int, Phase], tuple[Facts, str, Steer]] = {}
 
     def of(self, request: Request, facts: Facts) -> Steer:
         """What *request* may change once it runs."""
         phase = request.phase
         if phase is Phase.PREPARE:
             return NOTHING  # parsing runs nothing
+        statement = request.statements[0]
+        if statement.unreadable:
+            return EVERYTHING if phase is not Phase.BIND else _PLANNED
         key = (id(facts), phase)
         known = self._known.get(key)
-        if known is not None and known[0] is facts:
-            return known[1]
-        steer = _bound(facts) if phase is Phase.BIND else _run(request, facts)
+        if known is not None and known[0] is facts and known[1] == statement.text:
+            return known[2]
+        if phase is Phase.BIND:
+            # Planning may call a function that only claims to be immutable; it runs nothing else.
+            steer = _PLANNED if _calls_user_code(facts) else NOTHING
+        else:
+            steer = _run(statement.text, facts)
         if len(self._known) >= self._LIMIT:
             self._known.clear()
-        self._known[key] = facts, steer
+        self._known[key] = facts, statement.text, steer
         return steer
 
 
-def _bound(facts: Facts) -> Steer:
-    """Planning may call a function that only claims to be immutable; it runs nothing else."""
-    return Steer(path=True, temporary=True) if _calls_user_code(facts) else NOTHING
-
-
-def _run(request: Request, facts: Facts) -> Steer:
-    if any(statement.unreadable for statement in request.statements):
-        return EVERYTHING
-    words = {word.lower() for s in request.statements for word in _WORDS.findall(s.text)}
+def _run(text: str, facts: Facts) -> Steer:
+    words = {word.lower() for word in _WORDS.findall(text)}
+    operations = {item.operation for item in facts}
+    operations.update(effect.operation for item in facts for effect in item.effects)
     opaque = any(not item.complete for item in facts)
-    hidden = any(item.operation in _RUNS_HIDDEN_SQL for item in facts) or (
-        opaque and bool(words & {"do", "call", "execute"})
-    )
-    user_code = hidden or _calls_user_code(facts)
+    hidden = bool(operations & _RUNS_TEXT) or ("unknown" in operations and bool(words & _RUNS_TEXT))
+    user_code = hidden or bool(operations & _RUNS_ANOTHER) or _calls_user_code(facts)
     forgets = bool(words & {"deallocate", "discard"})
-    creates = opaque or any(_creates(item) for item in facts)
+    makes = "create" in operations or "unknown" in operations
     return Steer(
         path=opaque or user_code or "discard" in words or _sets_path(facts),
         statements=hidden or forgets,
         portals=user_code or forgets or "declare" in words,
-        catalog=hidden or any(Class.DDL in _classes(item) for item in facts),
-        temporary=user_code or (creates and bool(words & {"temp", "temporary", "pg_temp"})),
+        catalog=hidden or "unknown" in operations or bool(operations & _CHANGES_CATALOG),
+        temporary=user_code or (makes and bool(words & {"temp", "temporary", "pg_temp"})),
         copy="copy" in words,
-        transaction=opaque or any(item.operation == "transaction" for item in facts),
+        transaction=opaque or bool(operations & _ENDS_TRANSACTION),
     )
 
 
@@ -110,11 +114,3 @@ def _calls_user_code(facts: Iterable[Classification]) -> bool:
 
 def _sets_path(facts: Iterable[Classification]) -> bool:
     return any(setting.name.lower() in _PATH_SETTINGS for item in facts for setting in item.settings)
-
-
-def _creates(item: Classification) -> bool:
-    return item.operation == "create" or any(effect.operation == "create" for effect in item.effects)
-
-
-def _classes(item: Classification) -> set[Class]:
-    return {item.cls, *(effect.cls for effect in item.effects)}
