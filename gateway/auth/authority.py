@@ -62,6 +62,11 @@ class Auth:
         """The cluster's name."""
         return self._desk.authorities.cluster
 
+    @property
+    def ca_pin(self) -> str:
+        """The pin by which clients recognise the cluster."""
+        return host_ca_pin(self._desk.authorities)
+
     # Resources
 
     async def create(
@@ -73,9 +78,7 @@ class Auth:
         """
         return await catalog.create(self._desk, subject, text, filename, force=force)
 
-    async def update(
-        self, subject: Subject, text: str, filename: str, *, expected: int
-    ) -> Applied:
+    async def update(self, subject: Subject, text: str, filename: str, *, expected: int) -> Applied:
         """Store a new form of one resource that is still at revision *expected* (``edit``)."""
         return await catalog.update(self._desk, subject, text, filename, expected=expected)
 
@@ -115,9 +118,7 @@ class Auth:
         """Replace a user's roles."""
         return await users.update(self._desk, subject, name, roles=roles)
 
-    async def set_traits(
-        self, subject: Subject, name: str, traits: Mapping[str, Sequence[str]]
-    ) -> UserView:
+    async def set_traits(self, subject: Subject, name: str, traits: Mapping[str, Sequence[str]]) -> UserView:
         """Replace the given traits of a user; an empty list removes one."""
         return await users.update(self._desk, subject, name, traits=traits)
 
@@ -144,7 +145,7 @@ class Auth:
         """
         return await login.login(self._desk, request)
 
-    async def database_certificate(  # noqa: PLR0913  # a route is named in full, by name
+    async def database_certificate(  # a route is named in full, by name
         self,
         identity: Identity,
         *,
@@ -175,13 +176,10 @@ class Auth:
 
     async def status(self, subject: Subject) -> Status:
         """The cluster's name, pin, authorities and counts."""
-        return await self._status(subject)
-
-    async def _status(self, subject: Subject) -> Status:
-        await self._desk.authorise(subject, "read", "status")
+        await self._desk.authorise(subject, "read", "cluster")
         return Status(
             cluster=self.cluster,
-            ca_pin=host_ca_pin(self._desk.authorities),
+            ca_pin=self.ca_pin,
             data_revision=self._desk.store.data_revision,
             authorities=certificates.expiries(self._desk.authorities),
             counts=await catalog.counts(self._desk),
@@ -195,4 +193,5 @@ class Auth:
             "traits": {name: list(values) for name, values in identity.traits.items()},
             "cluster": identity.cluster,
             "expires": identity.expires.isoformat(),
+            "login_expires": identity.login_expires.isoformat(),
         }

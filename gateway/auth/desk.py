@@ -1,9 +1,10 @@
 """What every operation of the auth service works with: the store, the keys, the policy and the record."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeAlias
 
+from gateway.auth.databases import to_database
 from gateway.auth.store import Change, Store
 from gateway.auth.store.workers import Workers
 from gateway.ca.issue import Issued, MintedCertificate
@@ -20,11 +21,42 @@ ISSUED_AT = "issued_at_ns"
 """The store's counter for the latest time at which a certificate was issued."""
 
 
+class PatternProblem(Protocol):
+    """What OPA found in a document: ``severity`` is ``error`` or ``warning``, ``path`` is dotted."""
+
+    @property
+    def severity(self) -> str:
+        """``error`` or ``warning``."""
+        ...
+
+    @property
+    def path(self) -> str:
+        """Where in the document."""
+        ...
+
+    @property
+    def message(self) -> str:
+        """What is wrong."""
+        ...
+
+
 class AdminPolicy(Protocol):
     """The policy's answer to ``gateway.admin``."""
 
     async def admin(self, subject: Subject, verb: str, kind: str, name: str) -> Decision:
         """May *subject* do this to that?"""
+        ...
+
+
+class Policy(AdminPolicy, Protocol):
+    """What the auth service asks of the policy; ``gateway.policy.client.PolicyClient`` answers it."""
+
+    async def login(self, user: str) -> Decision:
+        """May this user log in; ``limits.max_session_seconds`` bounds the login."""
+        ...
+
+    async def validate_patterns(self, resource: Mapping[str, Any]) -> Sequence[PatternProblem]:
+        """What is wrong with a document; raises when nobody can say."""
         ...
 
 
@@ -40,33 +72,23 @@ class ConnectAttempt:
 
 
 Record: TypeAlias = Callable[[Kind, Mapping[str, Any]], Awaitable[None]]
-Validate: TypeAlias = Callable[[Mapping[str, Any]], Awaitable[list[str]]]
-LoginLimits: TypeAlias = Callable[[str], Awaitable[int | None]]
 MayConnect: TypeAlias = Callable[[ConnectAttempt], Awaitable[Decision]]
-
-
-async def _no_problem(_document: Mapping[str, Any]) -> list[str]:
-    return []
-
-
-async def _no_limit(_user: str) -> int | None:
-    return None
 
 
 @dataclass(frozen=True, slots=True)
 class Hooks:
     """What the auth service asks of others.
 
-    ``record`` returns when the event is durable, and raises when it cannot be. ``validate`` says what is
-    wrong with a document's patterns. ``login_limits`` says how many seconds a user's login may last (None:
-    the default). ``may_connect`` is asked before a per-database certificate is given.
+    ``record`` returns when the event is durable, and raises when it cannot be. ``may_connect`` is asked
+    before a per-database certificate is given. ``protocols`` are those a database may have; empty: any.
+    ``find_database`` knows every enrolled database; without it, those in the store are all.
     """
 
-    policy: AdminPolicy
+    policy: Policy
     record: Record
     may_connect: MayConnect
-    validate: Validate = _no_problem
-    login_limits: LoginLimits = _no_limit
+    protocols: frozenset[str] = frozenset()
+    find_database: Callable[[str], Database | None] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,11 +114,20 @@ class Desk:
             case Denied() as denial:
                 raise AccessError(denial.sentence, code=denial.code)
 
-    async def record(self, kind: Kind, subject: Subject, **fields: Any) -> None:
+    async def record(self, event: Kind, subject: Subject, **fields: Any) -> None:
         """Write an event about what *subject* does."""
-        await self.hooks.record(kind, {**actor(subject), **fields})
+        await self.hooks.record(event, {**actor(subject), **fields})
 
-    async def issued(self, change: Change, certificate: Issued | MintedCertificate, use: Use, owner: str) -> None:
+    async def database(self, name: str) -> Database | None:
+        """The enrolled database of that name."""
+        if self.hooks.find_database is not None:
+            return self.hooks.find_database(name)
+        resource = await self.store.find("db", name)
+        return None if resource is None else to_database(resource)
+
+    async def issued(
+        self, change: Change, certificate: Issued | MintedCertificate, use: Use, owner: str
+    ) -> None:
         """Keep a new certificate's serial number, and the time, before anybody gets to see it."""
         assert certificate.expires is not None
         await change.record_certificate(

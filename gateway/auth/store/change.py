@@ -165,6 +165,14 @@ class Change:
             delete(tokens).where(tokens.c.purpose == purpose, tokens.c.owner == owner)
         )
 
+    async def token_owner(self, digest: str, *, purpose: str, now: int) -> str | None:
+        """Whose token this is, without using it up; None when it is unknown, used or expired."""
+        statement = select(tokens.c.owner).where(
+            tokens.c.digest == digest, tokens.c.purpose == purpose, tokens.c.expires_at > now
+        )
+        found = (await self._connection.execute(statement)).scalar()
+        return None if found is None else str(found)
+
     async def redeem_token(self, digest: str, *, purpose: str, now: int) -> str | None:
         """Use up a token and return its owner; None when it is unknown, used or expired."""
         row = (
@@ -241,6 +249,12 @@ async def read_credentials(connection: AsyncConnection, user: str) -> Credential
     statement = select(credentials).where(credentials.c.user_name == user)
     row = (await connection.execute(statement)).first()
     return None if row is None else Credentials(row.password_hash, row.totp_secret)
+
+
+async def read_all_credentials(connection: AsyncConnection) -> dict[str, Credentials]:
+    """What each user logs in with."""
+    rows = await connection.execute(select(credentials))
+    return {row.user_name: Credentials(row.password_hash, row.totp_secret) for row in rows}
 
 
 async def read_counter(connection: AsyncConnection, name: str) -> int:

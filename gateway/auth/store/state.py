@@ -13,6 +13,7 @@ from gateway.auth.store.change import (
     Change,
     Credentials,
     raise_counter,
+    read_all_credentials,
     read_counter,
     read_credentials,
     read_resources,
@@ -123,6 +124,11 @@ class Store:
         """What the user logs in with, or None."""
         async with self._engine.connect() as connection:
             return await read_credentials(connection, user)
+
+    async def all_credentials(self) -> Mapping[str, Credentials]:
+        """The same for every user who has chosen a password."""
+        async with self._engine.connect() as connection:
+            return await read_all_credentials(connection)
 
     async def counter(self, name: str) -> int:
         """A number that was kept; 0 when there is none."""
