@@ -83,7 +83,7 @@ class User:
         route = (f"--db-user={db_user}", f"--db-name={db_name}")
         server = process.start(
             "tunnel",
-            [REGATE, "proxy", "db", "--tunnel", f"--port={port}", *route, database],
+            [self.cluster.executable, "proxy", "db", "--tunnel", f"--port={port}", *route, database],
             log=self.home / f"tunnel-{port}.log",
             directory=self.home,
             environment=self.cluster.environment(self.home),
@@ -102,6 +102,7 @@ class Cluster:
 
     folder: Path
     port: int
+    executable: Path = REGATE
     server: Server | None = None
     pin: str = ""
     database: postgres.Postgres | None = None
@@ -140,13 +141,13 @@ class Cluster:
             name: os.environ[name] for name in ("LANG", "XDG_CACHE_HOME", "REGATE_OPA") if name in os.environ
         }
         cache = {"XDG_CACHE_HOME": str(Path.home() / ".cache")} | kept
-        path = os.pathsep.join([str(REGATE.parent), os.environ.get("PATH", os.defpath)])
+        path = os.pathsep.join([str(self.executable.parent), os.environ.get("PATH", os.defpath)])
         return cache | {"HOME": str(home), "REGATE_HOME": str(home / ".regate"), "PATH": path}
 
     def run(self, *arguments: str, home: Path, stdin: str = "", check: bool = True, **more: str) -> Done:
         """One command to its end; *more* are variables of its environment."""
         done = subprocess.run(
-            [REGATE, *arguments],
+            [self.executable, *arguments],
             env=self.environment(home) | more,
             cwd=home,
             input=stdin,
@@ -173,7 +174,7 @@ class Cluster:
         log.unlink(missing_ok=True)
         self.server = process.start(
             "regate",
-            [REGATE, "start", "-c", self.configuration],
+            [self.executable, "start", "-c", self.configuration],
             log=log,
             directory=self.folder,
             environment=self.environment(self.folder),
