@@ -1,0 +1,332 @@
+"""Asks OPA, and obeys. Queries go out in batches; whatever goes wrong is a refusal, within the deadline.
+
+Use it as ``async with``: the questions about statements are carried by one task for each slot, so that as
+many batches are in flight as OPA has cores, and what waits meanwhile goes out together in the next.
+"""
+
+import asyncio  # noqa: TID251
+import os
+import typing
+from collections.abc import Callable, Mapping, Sequence
+from types import TracebackType
+from typing import Any
+
+from gateway.clock import Clock, new_id
+from gateway.errors import PolicyError
+from gateway.model.classification import Classification
+from gateway.model.decision import Allowed, Decision, Denied, Reason, Revisions
+from gateway.model.identity import Identity
+from gateway.model.resource import Database
+from gateway.policy import answer, document
+from gateway.policy.answer import Problem, Verdict, Visible
+from gateway.policy.batches import Item, Queue
+from gateway.policy.document import ConnectQuestion, FactsCache, SessionQuestion, Subject
+from gateway.policy.http import Response
+from gateway.policy.line import Lines
+
+# A built-in that fails would otherwise silently remove its rule.
+_STRICT = "?strict-builtin-errors=true"
+_CONNECT = "/v1/data/gateway/connect/decision" + _STRICT
+_CONNECT_BATCH = "/v1/data/gateway/connect_batch/answers" + _STRICT
+_QUERY_BATCH = "/v1/data/gateway/query_batch/answers" + _STRICT
+_VISIBLE = "/v1/data/gateway/visible/decision" + _STRICT
+_ADMIN = "/v1/data/gateway/admin/decision" + _STRICT
+_LOGIN = "/v1/data/gateway/login/decision" + _STRICT
+# Documents that nobody has checked yet: there one bad built-in call must cost one document, not all.
+_INDEX = "/v1/data/gateway/prepare/index"
+_PROBLEMS = "/v1/data/gateway/prepare/problems"
+
+# Lists and administration hold nobody's statement up, and may be long.
+_SLOW_FACTOR = 20
+_REJUDGE_ITEMS = 16
+
+Facts: typing.TypeAlias = tuple[Classification, ...]
+_Waiter: typing.TypeAlias = "asyncio.Future[Verdict]"
+
+
+class PolicyMetrics(typing.Protocol):
+    """What the client counts."""
+
+    def decision(self, verdict: str, code: str, seconds: float) -> None:
+        """One decision was made, or refused for want of one."""
+        ...
+
+
+class PolicyClient:
+    """The one way from Python to a decision.
+
+    ``available`` is set by whoever supervises OPA: while it is False every answer is a refusal at once.
+    ``revisions`` are those of the policy and the data that are in force, as the supervisor knows them.
+    """
+
+    def __init__(
+        self,
+        socket_path: str | os.PathLike[str],
+        token: str,
+        *,
+        clock: Clock,
+        slots: int | None = None,
+        deadline_seconds: float = 0.25,
+        metrics: PolicyMetrics | None = None,
+    ) -> None:
+        self.available = True
+        self.revisions = Revisions("", -1)
+        self._token = token
+        self._clock = clock
+        self._slots = slots or default_slots()
+        self._deadline = deadline_seconds
+        self._metrics = metrics
+        self._lines = Lines(os.fspath(socket_path), token)
+        self._facts = FactsCache()
+        self._queue: Queue[_Waiter] = Queue(clock.monotonic)
+        self._wake = asyncio.Event()
+        self._tasks: asyncio.TaskGroup | None = None
+        self._carriers: list[asyncio.Task[None]] = []
+        self._next_id = int.from_bytes(os.urandom(4), "big")
+
+    async def __aenter__(self) -> typing.Self:
+        self._tasks = await asyncio.TaskGroup().__aenter__()
+        self._carriers = [self._tasks.create_task(self._carry()) for _ in range(self._slots)]
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        assert self._tasks is not None
+        tasks, self._tasks = self._tasks, None
+        for carrier in self._carriers:
+            carrier.cancel()
+        _give(self._queue.drain(), answer.refused(answer.UNAVAILABLE))
+        try:
+            await tasks.__aexit__(kind, error, trace)
+        finally:
+            self._lines.close()
+
+    def move_to(self, socket_path: str | os.PathLike[str]) -> Lines:
+        """Ask another socket from now on; returns the old connections, to be closed once they are idle."""
+        old, self._lines = self._lines, Lines(os.fspath(socket_path), self._token)
+        return old
+
+    def close(self) -> None:
+        """Close the connections; for a client that was never entered."""
+        self._lines.close()
+
+    # Questions
+
+    async def query(self, session: SessionQuestion, facts: Facts) -> Decision:
+        """May these statements run, as one request."""
+        started = self._clock.monotonic()
+        encoded = self._facts.encode(facts)
+        input_digest = session.digest(encoded)
+        if not self.available or self._tasks is None:
+            verdict = answer.refused(answer.UNAVAILABLE)
+        elif len(encoded) + len(session.content) > document.MAX_ITEM:
+            verdict = answer.refused(answer.TOO_LARGE)
+        else:
+            waiter: _Waiter = asyncio.get_running_loop().create_future()
+            self._queue.add(session.content, encoded, started + self._deadline, waiter)
+            self._wake.set()
+            verdict = await waiter
+            # A yes from other data than the session was opened on is not an answer to this question.
+            if verdict.allow and (
+                verdict.revisions is None or verdict.revisions.data != session.data_revision
+            ):
+                verdict = answer.refused(answer.INVALID)
+        return self._issue(verdict, input_digest, started)
+
+    async def connect(self, question: ConnectQuestion) -> Decision:
+        """May this identity open this database; an ``Allowed`` carries the granting roles and the limits."""
+        asked = question.to_json()
+        return await self._decide(_CONNECT, asked, answer.connect, self._deadline)
+
+    async def rejudge(self, questions: Sequence[ConnectQuestion]) -> list[Decision]:
+        """Connects of live sessions, judged again in batches; the decisions stand in the questions' order."""
+        decisions: list[Decision] = []
+        for start in range(0, len(questions), _REJUDGE_ITEMS):
+            decisions += await self._rejudge(questions[start : start + _REJUDGE_ITEMS])
+        return decisions
+
+    async def visible(self, identity: Identity, databases: Sequence[Database], time_ns: int) -> list[Visible]:
+        """The databases this identity sees, and as whom.
+
+        Raises:
+            PolicyError: there was no usable answer.
+        """
+        asked = document.question(document.visible(identity, databases, time_ns))
+        return answer.visible(await self._result(_VISIBLE, asked, self._deadline * _SLOW_FACTOR))
+
+    async def admin(self, subject: Subject, verb: str, kind: str, name: str) -> Decision:
+        """May this subject do this to a resource."""
+        asked = document.admin(subject, verb, kind, name, self._clock.now_ns())
+        return await self._decide(_ADMIN, asked, answer.admin, self._deadline * _SLOW_FACTOR)
+
+    async def login(self, user: str) -> Decision:
+        """May this user log in; ``limits.max_session_seconds`` bounds the login."""
+        asked = document.login(user, self._clock.now_ns())
+        return await self._decide(_LOGIN, asked, answer.login, self._deadline * _SLOW_FACTOR)
+
+    async def validate_patterns(self, resource: Mapping[str, Any]) -> list[Problem]:
+        """What is wrong with a role or lock document, before it is stored.
+
+        Raises:
+            PolicyError: there was no usable answer; then nothing may be stored.
+        """
+        asked = document.question({"contract": document.CONTRACT, "document": resource})
+        return answer.problems(await self._result(_PROBLEMS, asked, self._deadline * _SLOW_FACTOR))
+
+    async def index(self, roles: Mapping[str, Any], locks: Sequence[Any]) -> dict[str, Any]:
+        """The index that decisions read, made of these documents by the policy itself.
+
+        Raises:
+            PolicyError: there was no usable answer.
+        """
+        asked = document.question({"contract": document.CONTRACT, "roles": roles, "locks": locks})
+        value = await self._result(_INDEX, asked, 60.0, even_if_unavailable=True)
+        if type(value) is not dict or value.keys() != {"contract", "roles", "locks"}:
+            raise PolicyError("the prepared index is not one")
+        return value
+
+    # Single questions
+
+    async def ask_raw(self, path: str, body: bytes, seconds: float) -> Any:
+        """The result at *path* below ``gateway``, even while nobody else may ask; for canaries.
+
+        Raises:
+            PolicyError: there was no usable answer.
+        """
+        return await self._result(
+            f"/v1/data/gateway/{path}{_STRICT}", body, seconds, even_if_unavailable=True
+        )
+
+    async def _result(
+        self, path: str, body: bytes, seconds: float, *, even_if_unavailable: bool = False
+    ) -> Any:
+        if not self.available and not even_if_unavailable:
+            raise _NobodyAnswersError(answer.UNAVAILABLE)
+        response = await self._exchange(path, body, seconds)
+        return answer.result(response.status, response.body)
+
+    async def _exchange(self, path: str, body: bytes, seconds: float) -> Response:
+        try:
+            async with asyncio.timeout(seconds):
+                return await self._lines.ask(path, body)
+        except TimeoutError as error:
+            raise _NobodyAnswersError(answer.TIMEOUT) from error
+        except OSError as error:
+            raise _NobodyAnswersError(answer.UNAVAILABLE) from error
+
+    async def _decide(
+        self, path: str, asked: Mapping[str, Any], parse: Callable[[Any], Verdict], seconds: float
+    ) -> Decision:
+        started = self._clock.monotonic()
+        content = document.encode(asked)
+        if len(content) > document.MAX_ITEM:
+            return self._issue(answer.refused(answer.TOO_LARGE), document.digest(content), started)
+        try:
+            verdict = parse(await self._result(path, b'{"input":%b}' % content, seconds))
+        except _NobodyAnswersError as error:
+            verdict = answer.refused(error.reason)
+        except PolicyError:
+            verdict = answer.refused(answer.INVALID)
+        return self._issue(verdict, document.digest(content), started)
+
+    async def _rejudge(self, questions: Sequence[ConnectQuestion]) -> list[Decision]:
+        started = self._clock.monotonic()
+        items = {self._new_id(): document.connect_item(question) for question in questions}
+        try:
+            body = document.batch(items, questions[0].time_ns)
+            value = await self._result(_CONNECT_BATCH, body, self._deadline * 4)
+            found = answer.answered(value, items)
+        except PolicyError:
+            # One of them may have spoiled it for all; each gets its own answer or its own refusal.
+            return [await self.connect(question) for question in questions]
+        return [
+            self._issue(answer.connect(found[key]), document.digest(item), started)
+            for key, item in items.items()
+        ]
+
+    # Batches
+
+    async def _carry(self) -> None:
+        while True:
+            await self._wake.wait()
+            batch = self._queue.take()
+            if not batch:
+                self._wake.clear()
+                continue
+            try:
+                await self._carry_batch(batch)
+            finally:
+                # Reached with waiters left only when the client is closed under them.
+                _give(batch, answer.refused(answer.UNAVAILABLE))
+
+    async def _carry_batch(self, batch: list[Item[_Waiter]]) -> None:
+        try:
+            verdicts = await self._judge(batch)
+        except _NobodyAnswersError as error:
+            _give(batch, answer.refused(error.reason))
+            if error.reason is answer.TIMEOUT and len(batch) > 1:
+                # Which of them was slow is not known: each is asked alone until it was answered once.
+                for item in batch:
+                    self._queue.isolate(item.session)
+            return
+        except PolicyError:
+            if len(batch) == 1:
+                self._queue.isolate(batch[0].session)
+                _give(batch, answer.refused(answer.INVALID))
+                return
+            for item in batch:
+                await self._carry_batch([item])
+            return
+        if len(batch) == 1:
+            self._queue.forgive(batch[0].session)
+        for item, verdict in zip(batch, verdicts, strict=True):
+            _give([item], verdict)
+
+    async def _judge(self, batch: list[Item[_Waiter]]) -> list[Verdict]:
+        items = {self._new_id(): document.query_item(item.session, item.facts) for item in batch}
+        body = document.batch(items, self._clock.now_ns())
+        left = min(item.deadline for item in batch) - self._clock.monotonic()
+        if not self.available:
+            raise _NobodyAnswersError(answer.UNAVAILABLE)
+        response = await self._exchange(_QUERY_BATCH, body, left)
+        found = answer.results(response.status, response.body, items)
+        return [answer.query(found[key]) for key in items]
+
+    def _new_id(self) -> str:
+        # Never used twice, so that an answer to an old batch fits no new one.
+        self._next_id += 1
+        return f"{self._next_id:x}"
+
+    def _issue(self, verdict: Verdict, input_digest: str, started: float) -> Decision:
+        decision = verdict.issue(new_id(self._clock.now_ns()), input_digest)
+        if self._metrics is not None:
+            seconds = self._clock.monotonic() - started
+            match decision:
+                case Allowed():
+                    self._metrics.decision("allowed", "", seconds)
+                case Denied():
+                    self._metrics.decision("denied", decision.code, seconds)
+                case _:
+                    typing.assert_never(decision)
+        return decision
+
+
+class _NobodyAnswersError(PolicyError):
+    """No answer came, good or bad; asking again one by one would only make it later."""
+
+    def __init__(self, reason: Reason) -> None:
+        super().__init__(reason.message)
+        self.reason = reason
+
+
+def default_slots() -> int:
+    """One for each core that OPA can have beside the gateway."""
+    return max(1, len(os.sched_getaffinity(0)) // 2)
+
+
+def _give(batch: Sequence[Item[_Waiter]], verdict: Verdict) -> None:
+    for item in batch:
+        for waiter in item.waiters:
+            if not waiter.done():
+                waiter.set_result(verdict)
