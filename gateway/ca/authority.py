@@ -4,6 +4,7 @@ import json
 from dataclasses import dataclass, field
 
 from cryptography import x509
+from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtensionOID
 
@@ -25,6 +26,11 @@ class Authority:
         kind, cluster = describe(self.certificate)
         object.__setattr__(self, "kind", kind)
         object.__setattr__(self, "cluster", cluster)
+
+    @property
+    def pem(self) -> str:
+        """The certificate in PEM."""
+        return self.certificate.public_bytes(serialization.Encoding.PEM).decode("ascii")
 
 
 def key_id_of(certificate: x509.Certificate) -> str:
