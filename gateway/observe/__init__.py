@@ -1,0 +1,1 @@
+"""What operators see while it runs: metrics, structured logs, and whether it is healthy."""
