@@ -15,9 +15,11 @@ from dataclasses import dataclass, field
 from benchmarks import measure, rig
 from benchmarks.measure import Leg, Rate
 from benchmarks.rig import DATABASE, FULL, QUICK, ROWS, USER, Bench
+from tests.e2e.cluster import role
 from tests.servers import process
 from tests.servers.postgres import counted
 
+ROLES = (10, 1000)
 MODES = ("simple", "extended", "prepared")
 
 
@@ -33,6 +35,7 @@ class Results:
     audit_lost: int = 0
     audit_served: int = 0
     idle_session_kb: float = 0.0
+    by_roles: dict[int, Rate] = field(default_factory=dict)
 
 
 def run(bench: Bench, say: Callable[[str], None]) -> Results:
@@ -61,7 +64,17 @@ def run(bench: Bench, say: Callable[[str], None]) -> Results:
         )
     results.idle_session_kb = measure.idle_session_kb(bench.leg("regate"), bench.cluster.pid, plan.sessions)
     results.audit_served, results.audit_lost = audit_at_saturation(bench)
+    if plan.is_full:
+        results.by_roles = {count: _with_roles(bench, count) for count in ROLES}
     return results
+
+
+def _with_roles(bench: Bench, count: int) -> Rate:
+    """The rate with *count* roles in the cluster, all of which could match: it must not depend on them."""
+    allow = {"db_labels": {"env": ["dev", "staging"]}, "db_users": ["other"], "db_names": ["*"]}
+    bench.cluster.create(*(role(f"crowd-{number}", allow=allow) for number in range(count)))
+    time.sleep(3)
+    return measure.pgbench(bench.leg("regate"), "prepared", 32, bench.plan.seconds, bench.folder)
 
 
 def _can(leg: Leg, mode: str, clients: int) -> bool:
@@ -137,6 +150,8 @@ def report(results: Results, say: Callable[[str], None]) -> None:
             for name in ("pgbouncer", "regate")
         ]
         say(f"added ms       {mode:9} {clients:3}   " + "   ".join(added))
+    for count, rate in results.by_roles.items():
+        say(f"roles          {count:5} roles {rate.tps:7.0f}/s p50 {rate.p50:6.2f} p95 {rate.p95:6.2f} ms")
     say(
         f"audit          {results.audit_served} statements in the server's log,"
         f" {results.audit_lost} not in the audit"
