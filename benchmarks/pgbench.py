@@ -43,12 +43,23 @@ def run(bench: Bench, say: Callable[[str], None]) -> Results:
     plan, results = bench.plan, Results()
     for mode in MODES:
         for clients in plan.clients:
-            rates = {}
-            for leg in bench.legs:
-                if _can(leg, mode, clients):
-                    rates[leg.name] = measure.pgbench(leg, mode, clients, plan.seconds, bench.folder)
+            rates = {
+                leg.name: measure.pgbench(leg, mode, clients, plan.seconds, bench.folder)
+                for leg in bench.legs
+                if _can(leg, mode, clients)
+            }
             results.rates[mode, clients] = rates
             say(_rate_line(mode, clients, rates))
+    _copies_and_connects(bench, results)
+    results.idle_session_kb = measure.idle_session_kb(bench.leg("regate"), bench.cluster.pid, plan.sessions)
+    results.audit_served, results.audit_lost = audit_at_saturation(bench)
+    if plan.is_full:
+        results.by_roles = {count: _with_roles(bench, count) for count in ROLES}
+    return results
+
+
+def _copies_and_connects(bench: Bench, results: Results) -> None:
+    plan = bench.plan
     three = [bench.leg(name) for name in ("direct", "pgbouncer", "regate")]
     for _ in range(plan.copies):
         for leg in three:
@@ -62,11 +73,6 @@ def run(bench: Bench, say: Callable[[str], None]) -> Results:
         results.connects_per_second[leg.name] = measure.connects_per_second(
             leg, max(1, int(plan.seconds / 2))
         )
-    results.idle_session_kb = measure.idle_session_kb(bench.leg("regate"), bench.cluster.pid, plan.sessions)
-    results.audit_served, results.audit_lost = audit_at_saturation(bench)
-    if plan.is_full:
-        results.by_roles = {count: _with_roles(bench, count) for count in ROLES}
-    return results
 
 
 def _with_roles(bench: Bench, count: int) -> Rate:
