@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from gateway.cli import profile, trust
-from gateway.cli.client import Api, PublicEndpoint, SocketEndpoint
+from gateway.cli.client import TIMEOUT_SECONDS, Api, PublicEndpoint, SocketEndpoint
 from gateway.cli.failures import LoginNeededError, UnreachableError
 from gateway.cli.profile import Profile
 from gateway.cli.trust import Trust
@@ -13,38 +13,39 @@ from gateway.clock import SystemClock, utc
 DEFAULT_CONFIG = "/etc/regate.yaml"
 
 
-def admin(config: str, proxy: str) -> Api:
+def admin(config: str, proxy: str, *, timeout: float = TIMEOUT_SECONDS) -> Api:
     """The API for a command of an administrator.
 
     A configuration that was named (``-c`` or REGATE_CONFIG) is obeyed: its socket or an error. Else the
     default file's socket is taken where it is accessible, else the login.
     """
-    named = "" if proxy else config or os.environ.get("REGATE_CONFIG", "")
+    named = config or ("" if proxy else os.environ.get("REGATE_CONFIG", ""))
     if named:
         path = _socket_of(Path(named))
         if not path.is_socket():
             hint = f"start it with: regate start -c {named}"
             raise UnreachableError(f"no auth service listens on {path}", hint=hint)
-        return Api(SocketEndpoint(path))
+        return Api(SocketEndpoint(path), timeout=timeout)
     if not proxy and os.access(DEFAULT_CONFIG, os.R_OK):
         path = _socket_of(Path(DEFAULT_CONFIG))
         if _is_accessible(path):
-            return Api(SocketEndpoint(path))
+            return Api(SocketEndpoint(path), timeout=timeout)
     try:
-        return user(proxy)
+        return user(proxy, timeout=timeout)
     except LoginNeededError as error:
         hint = "run regate login, or on the host of the auth service give its file with -c FILE"
         raise LoginNeededError(str(error), hint=hint) from error
 
 
-def user(proxy: str) -> Api:
+def user(proxy: str, *, timeout: float = TIMEOUT_SECONDS) -> Api:
     """The API with the login of the profile for *proxy* (or the current one)."""
-    return api(profile.current(proxy, now=utc(SystemClock())))
+    return api(profile.current(proxy, now=utc(SystemClock())), timeout=timeout)
 
 
-def api(chosen: Profile) -> Api:
+def api(chosen: Profile, *, timeout: float = TIMEOUT_SECONDS) -> Api:
     """The API with the login of *chosen*."""
-    return Api(PublicEndpoint(chosen.proxy, kept_trust(chosen), profile.need_login(chosen)))
+    endpoint = PublicEndpoint(chosen.proxy, kept_trust(chosen), profile.need_login(chosen))
+    return Api(endpoint, timeout=timeout)
 
 
 def kept_trust(chosen: Profile) -> Trust:

@@ -152,8 +152,9 @@ def _warn(answer: Mapping[str, Any]) -> None:
 
 def _say_stored(stored: list[dict[str, Any]]) -> None:
     for item in stored:
-        done = "updated" if item.get("replaced") else "created"
-        click.echo(f'{item["kind"]} "{output.clean(item["name"])}" has been {done}')
+        click.echo(f'{item["kind"]} "{output.clean(item["name"])}" has been {item["action"]}')
+        if item.get("secret"):
+            click.echo(f"  its token, shown this once: {item['secret']}")
 
 
 def _keep(text: str, kind: str) -> str:

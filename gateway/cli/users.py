@@ -151,6 +151,4 @@ def _say_token(sentence: str, answer: Mapping[str, Any]) -> None:
 
 
 def _state(user: Mapping[str, Any]) -> str:
-    if user.get("locked"):
-        return "locked"
-    return "active" if user.get("has_password", True) else "invited"
+    return str(user["status"]) + (", one-time codes" if user["totp"] else "")

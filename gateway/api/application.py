@@ -1,0 +1,46 @@
+"""Every address of the HTTP API, one thin handler each: read the request, call the service, answer JSON.
+
+Mounted twice: on the public TLS port, where the caller is the login certificate, and on a unix socket in a
+private folder, where the caller is the local administrator. Who may do what is decided below, by policy.
+"""
+
+from aiohttp import web
+
+from gateway.api import accounts, audit, cluster, databases, probes, resources
+from gateway.api.audit import AuditReader
+from gateway.api.caller import AdminPolicy, Callers, SubjectFromRequest
+from gateway.api.databases import Visible
+from gateway.api.exchange import MAX_BODY, errors
+from gateway.auth.authority import Auth
+from gateway.observe.health import Health
+from gateway.observe.metrics import Metrics
+
+
+def application(
+    auth: Auth,
+    *,
+    subject_from_request: SubjectFromRequest,
+    policy: AdminPolicy,
+    visible: Visible,
+    audit_reader: AuditReader,
+    health: Health,
+    metrics: Metrics,
+    public_addr: str = "",
+) -> web.Application:
+    """The API over these parts; *public_addr* is what people are told to dial."""
+    callers = Callers(subject_from_request, policy)
+    made = web.Application(middlewares=[errors], client_max_size=MAX_BODY)
+    made.add_routes(cluster.routes(auth, callers, public_addr))
+    made.add_routes(accounts.routes(auth, callers, metrics, public_addr))
+    made.add_routes(resources.routes(auth, callers))
+    made.add_routes(databases.routes(auth, callers, visible))
+    made.add_routes(audit.routes(audit_reader, callers))
+    made.add_routes(probes.routes(health, metrics, callers))
+    return made
+
+
+def diagnostics(health: Health, metrics: Metrics) -> web.Application:
+    """Only the probes, open to whoever reaches the address: for ``diag_addr``, a loopback port."""
+    made = web.Application(middlewares=[errors], client_max_size=MAX_BODY)
+    made.add_routes(probes.routes(health, metrics, None))
+    return made

@@ -1,0 +1,156 @@
+"""Reading and verifying the audit log over the API; files are read in a thread, a bounded piece at a time."""
+
+import asyncio  # noqa: TID251
+import itertools
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from aiohttp import web
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from gateway.api.caller import Callers
+from gateway.api.exchange import answer
+from gateway.audit import read
+from gateway.audit.encode import Record, canonical, parse_rfc3339
+from gateway.audit.read import Query
+from gateway.audit.verify import Report, verify
+from gateway.errors import AuditError, ConfigError
+from gateway.model.event import Kind
+
+_PIECE = 200  # records read before the event loop gets its turn
+_FILTERS = frozenset(
+    {"user", "database", "kind", "session", "decision", "text", "since", "until", "limit", "order"}
+)
+
+
+class AuditReader(Protocol):
+    """The log's records and their proof; both methods block, and are called in a thread."""
+
+    def records(self, query: Query) -> Iterator[Record]:
+        """The records that pass *query*."""
+        ...
+
+    def verify(self) -> Report:
+        """Whether the log is whole."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class LogFiles:
+    """The log in a folder of this host."""
+
+    directory: Path
+    public_key: Ed25519PublicKey
+    origin: str = ""
+
+    def records(self, query: Query) -> Iterator[Record]:
+        """The records that pass *query*."""
+        return read.records(self.directory, query)
+
+    def verify(self) -> Report:
+        """Whether the log is whole."""
+        return verify(self.directory, self.public_key, origin=self.origin)
+
+
+def routes(reader: AuditReader, callers: Callers) -> list[web.RouteDef]:
+    """The log's addresses; the policy is asked as about any other resource (``event``)."""
+
+    async def records(request: web.Request) -> web.StreamResponse:
+        await callers.authorise(request, "list", "event")
+        return await stream(request, reader)
+
+    async def proof(request: web.Request) -> web.StreamResponse:
+        await callers.authorise(request, "read", "event")
+        return await report(reader)
+
+    return [web.get("/v1/audit", records), web.get("/v1/audit/verify", proof)]
+
+
+def query_of(request: web.Request) -> Query:
+    """The filters in the address; one that does not exist is refused, or a typo would show everything."""
+    given = request.query
+    unknown = sorted(set(given) - _FILTERS)
+    if unknown:
+        raise ConfigError(f"unknown filter {unknown[0][:64]!r}")
+    order = given.get("order", "newest")
+    if order not in {"newest", "oldest"}:
+        raise ConfigError("order: expected newest or oldest")
+    return Query(
+        user=given.get("user", ""),
+        database=given.get("database", ""),
+        kinds=_kinds(given.get("kind", "")),
+        since_ns=_moment("since", given.get("since")),
+        until_ns=_moment("until", given.get("until")),
+        session_id=given.get("session", ""),
+        decision_id=given.get("decision", ""),
+        text=given.get("text", ""),
+        limit=_limit(given.get("limit")),
+        oldest_first=order == "oldest",
+    )
+
+
+async def stream(request: web.Request, reader: AuditReader) -> web.StreamResponse:
+    """The records as lines of JSON; an error on the way is the last line, in the form of every error."""
+    found = reader.records(query_of(request))
+    piece = await asyncio.to_thread(_next_piece, found)  # an error before the first byte is a plain error
+    response = web.StreamResponse(headers={"Cache-Control": "no-store"})
+    response.content_type = "application/x-ndjson"
+    await response.prepare(request)
+    try:
+        while piece:
+            await response.write(b"".join(canonical(item.event, item.index) + b"\n" for item in piece))
+            piece = await asyncio.to_thread(_next_piece, found)
+    except AuditError as error:
+        about = web.json_response({"error": {"code": "audit_unavailable", "message": str(error), "hint": ""}})
+        assert isinstance(about.body, bytes)
+        await response.write(about.body + b"\n")
+    await response.write_eof()
+    return response
+
+
+async def report(reader: AuditReader) -> web.Response:
+    """What an audit of the whole log found."""
+    found = await asyncio.to_thread(reader.verify)
+    head = found.checkpoint
+    shown: dict[str, Any] = {
+        "ok": found.ok,
+        "records": found.records,
+        "covered": found.covered,
+        "first_bad": found.first_bad,
+        "findings": [asdict(item) for item in found.findings],
+        "checkpoint": {"origin": head.origin, "size": head.size, "root": head.root.hex()} if head else None,
+    }
+    return answer(shown)
+
+
+def _next_piece(found: Iterator[Record]) -> list[Record]:
+    return list(itertools.islice(found, _PIECE))
+
+
+def _kinds(text: str) -> tuple[Kind, ...]:
+    try:
+        return tuple(Kind(name) for name in text.split(",") if name)
+    except ValueError:
+        known = ", ".join(kind.value for kind in Kind)
+        raise ConfigError(f"kind: expected one of {known}") from None
+
+
+def _moment(name: str, text: str | None) -> int | None:
+    """Nanoseconds of a time with or without a fraction, always in UTC."""
+    if not text:
+        return None
+    whole, _, fraction = text.removesuffix("Z").partition(".")
+    try:
+        return parse_rfc3339(f"{whole}.{fraction:<09}Z")
+    except AuditError:
+        raise ConfigError(f"{name}: expected a time as in 2026-01-31T12:00:00Z") from None
+
+
+def _limit(text: str | None) -> int | None:
+    if text is None:
+        return None
+    if not text.isascii() or not text.isdigit() or not 0 < int(text[:10]) < 10**9:
+        raise ConfigError("limit: expected a whole number")
+    return int(text)

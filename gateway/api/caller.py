@@ -1,0 +1,103 @@
+"""Who calls the API: the transport says, never the request."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol, TypeAlias
+
+from aiohttp import web
+
+from gateway.ca import identity as certificates
+from gateway.clock import Clock, utc
+from gateway.errors import AccessError, CertificateError
+from gateway.model.decision import Allowed, Decision, Denied
+from gateway.model.identity import Identity, Subject, Use
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Somebody the transport has verified; *identity* is None for the administrator on the host."""
+
+    subject: Subject
+    identity: Identity | None = None
+
+
+SubjectFromRequest: TypeAlias = Callable[[web.Request], Caller | None]
+"""None when nobody showed anything; an AccessError when what was shown is no login."""
+
+
+class AdminPolicy(Protocol):
+    """The policy about administration; ``gateway.policy.client.PolicyClient`` answers it."""
+
+    async def admin(self, subject: Subject, verb: str, kind: str, name: str) -> Decision:
+        """May *subject* do this to that?"""
+        ...
+
+
+ADMINISTRATOR = Caller(Subject(kind="local", name="admin"))
+
+
+class Callers:
+    """Finds out who calls, and what the policy says about them."""
+
+    def __init__(self, subject_from_request: SubjectFromRequest, policy: AdminPolicy) -> None:
+        self._from_request = subject_from_request
+        self._policy = policy
+
+    def need(self, request: web.Request) -> Caller:
+        """Whoever calls; an AccessError when nobody is logged in."""
+        found = self._from_request(request)
+        if found is None:
+            raise AccessError("this needs a login", code="login_needed", hint="run: regate login")
+        return found
+
+    def subject(self, request: web.Request) -> Subject:
+        """The subject alone, for most of the API."""
+        return self.need(request).subject
+
+    def identity(self, request: web.Request) -> Identity:
+        """A person's identity: what only makes sense with a login."""
+        found = self.need(request).identity
+        if found is None:
+            raise AccessError("this needs a login of your own", code="login_needed", hint="run: regate login")
+        return found
+
+    async def authorise(self, request: web.Request, verb: str, kind: str) -> None:
+        """Ask the policy about what is read past the auth service: the audit log and the metrics."""
+        match await self._policy.admin(self.subject(request), verb, kind, ""):
+            case Allowed():
+                return
+            case Denied() as denial:
+                raise AccessError(denial.sentence, code=denial.code)
+
+
+def source(request: web.Request) -> str:
+    """Where the request came from, for limits and the record; a unix socket has no address."""
+    return request.remote or "local"
+
+
+def local(_request: web.Request) -> Caller:
+    """For the unix socket: whoever may open it is the administrator."""
+    return ADMINISTRATOR
+
+
+def by_certificate(cluster: str, clock: Clock) -> SubjectFromRequest:
+    """For the public port: the login certificate, whose chain TLS has verified already.
+
+    A certificate for a database opens that database and never the API.
+    """
+
+    def from_request(request: web.Request) -> Caller | None:
+        tls = request.transport.get_extra_info("ssl_object") if request.transport else None
+        der = tls.getpeercert(binary_form=True) if tls is not None else None
+        if not der:
+            return None
+        try:
+            found = certificates.from_certificate(der, now=utc(clock))
+            certificates.verify_use(found, Use.USER)
+            certificates.verify_trust(found, cluster)
+        except CertificateError as error:
+            raise AccessError(str(error), code="login_needed", hint="run: regate login") from error
+        subject = Subject(kind="user", name=found.user, roles=found.roles, traits=found.traits)
+        return Caller(subject, found)
+
+    return from_request

@@ -1,0 +1,117 @@
+"""``regate audit``: what happened, and whether the record of it is whole."""
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import click
+
+from gateway.cli import channel, output
+from gateway.cli.failures import FindingError
+from gateway.cli.options import config_option, duration, examples, format_option
+from gateway.clock import SystemClock, utc
+
+VERIFY_SECONDS = 3600.0  # the whole log is read
+_NARROW = 100  # characters of a statement that a line of text shows
+
+
+@click.group()
+def audit() -> None:
+    """Read and verify the audit log."""
+
+
+def _moment(value: str) -> str:
+    """A time as people give one: ``2026-01-31T12:00:00Z``, ``2026-01-31``, or how long ago (``2h``)."""
+    try:
+        found = datetime.fromisoformat(value)
+    except ValueError:
+        found = utc(SystemClock()) - timedelta(seconds=duration(value))
+    aware = found if found.tzinfo else found.replace(tzinfo=UTC)
+    return f"{aware.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%f}Z"
+
+
+@audit.command(
+    epilog=examples(
+        "regate audit ls --user=alice",
+        "regate audit ls --db=my-postgres --since=2h --kind=db.session.query",
+        "regate audit ls --format=json | jq 'select(.kind == \"db.session.denied\")'",
+    )
+)
+@click.option("--user", default="", help="Only of this user.")
+@click.option("--db", "database", default="", help="Only of this database.")
+@click.option("--kind", default="", help="Only events of this kind, as in db.session.query.")
+@click.option("--session", default="", help="Only of this session id.")
+@click.option("--text", default="", help="Only where this text stands in the record.")
+@click.option("--since", type=_moment, default=None, metavar="TIME", help="A time, or how long ago (2h).")
+@click.option("--until", type=_moment, default=None, metavar="TIME", help="A time, or how long ago.")
+@click.option("--limit", type=click.IntRange(1), default=100, show_default=True, help="The latest so many.")
+@click.option("--all", "everything", is_flag=True, help="No limit.")
+@format_option
+@config_option
+def ls(form: str, config: str, proxy: str, limit: int, *, everything: bool, **filters: str | None) -> None:
+    """List events, the oldest first; --format=json prints one on each line."""
+    query = {**filters, **({"order": "oldest"} if everything else {"limit": limit})}
+    found = channel.admin(config, proxy).lines("/v1/audit", query)
+    records = found if everything else reversed(list(found))
+    if form == "json":
+        for record in records:
+            click.echo(json.dumps(record, ensure_ascii=True, separators=(",", ":")))
+        return
+    if form == "yaml":
+        for record in records:
+            click.echo("---")
+            output.show(record, "yaml", lambda: None)
+        return
+    rows = [_row(record) for record in records]
+    output.table(("Time", "Kind", "User", "Database", "Verdict", "What"), rows)
+
+
+@audit.command(epilog=examples("regate audit verify", "regate audit verify --format=json"))
+@format_option
+@config_option
+def verify(form: str, config: str, proxy: str) -> None:
+    """Check that no record was changed, removed, added or moved; the exit code says so too."""
+    report = channel.admin(config, proxy, timeout=VERIFY_SECONDS).get("/v1/audit/verify")
+
+    def text() -> None:
+        if report["ok"]:
+            click.echo(f"The audit log is whole: {report['records']} records, signed and in order.")
+        for finding in report.get("findings", ()):
+            click.echo(f"- {output.clean(_finding(finding))}")
+
+    output.show(report, form, text)
+    if not report["ok"]:
+        first = report.get("first_bad")
+        where = f"; the first bad record is {first}" if first is not None else ""
+        raise FindingError(
+            f"the audit log is not whole{where}", hint="keep a copy, and find out who could write to it"
+        )
+
+
+def _row(record: Mapping[str, Any]) -> tuple[str, ...]:
+    fields: Mapping[str, Any] = record.get("fields", {})
+    what = " ".join(str(_what(fields)).split())
+    return (
+        str(record.get("time", ""))[:19].replace("T", " "),
+        str(record.get("kind", "")),
+        str(fields.get("user", "")),
+        str(fields.get("database", "")),
+        str(fields.get("verdict", fields.get("outcome", ""))),
+        what if len(what) <= _NARROW else what[: _NARROW - 1] + "…",
+    )
+
+
+def _what(fields: Mapping[str, Any]) -> str:
+    for name in ("statement", "message", "error_code", "name", "db_user"):
+        if fields.get(name):
+            return str(fields[name])
+    return ""
+
+
+def _finding(finding: Any) -> str:
+    if isinstance(finding, Mapping):
+        index = finding.get("index")
+        where = f"record {index}: " if index is not None else ""
+        return where + str(finding.get("message", finding.get("code", "")))
+    return str(finding)

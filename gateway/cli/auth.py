@@ -1,0 +1,77 @@
+"""``regate auth``: certificates for database servers, and the cluster's authorities."""
+
+from pathlib import Path
+
+import click
+
+from gateway.cli import channel, output, private
+from gateway.cli.options import config_option, duration, examples, names
+from gateway.errors import ConfigError
+
+EXPORTS = ("db-client", "db", "host", "user")
+
+
+@click.group()
+def auth() -> None:
+    """Certificates and authorities of the cluster."""
+
+
+@auth.command(
+    epilog=examples(
+        "regate auth sign --format=db --host=localhost --out=server --ttl=2190h",
+        "regate auth sign --host=db.example.com,10.0.0.5 --out=/etc/postgresql/server",
+    )
+)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["db"]),
+    default="db",
+    show_default=True,
+    help="db: for a database server.",
+)
+@click.option("--host", type=names, required=True, help="Names and IP addresses of the server, with commas.")
+@click.option("--out", required=True, metavar="PREFIX", help="Write PREFIX.crt, PREFIX.key and PREFIX.cas.")
+@click.option("--ttl", type=duration, default="2190h", show_default=True, help="How long it is valid.")
+@click.option("--overwrite", is_flag=True, help="Replace files that are there.")
+@config_option
+def sign(form: str, host: list[str], out: str, ttl: int, config: str, proxy: str, *, overwrite: bool) -> None:
+    """Sign a server certificate for a database.
+
+    PREFIX.crt and PREFIX.key are the server's; PREFIX.cas is the authority that signs the gateway's client
+    certificates (ssl_ca_file in PostgreSQL).
+    """
+    prefix = Path(out)
+    paths = {suffix: prefix.with_name(f"{prefix.name}.{suffix}") for suffix in ("crt", "key", "cas")}
+    there = [str(path) for path in paths.values() if path.exists()]
+    if there and not overwrite:
+        raise ConfigError(
+            f"{' and '.join(there)} would be overwritten", hint="give --overwrite or another --out"
+        )
+    body = {"format": form, "hosts": host, "ttl_seconds": ttl}
+    answer = channel.admin(config, proxy).post("/v1/auth/sign", body)
+    for suffix, field in (("key", "key"), ("crt", "certificate"), ("cas", "client_ca")):
+        private.write(paths[suffix], answer[field].encode("ascii"))
+    for suffix in ("crt", "cas"):
+        paths[suffix].chmod(0o644)
+    click.echo(f"The certificate for {', '.join(map(output.clean, host))} is written:")
+    for path in paths.values():
+        click.echo(f"  {path}")
+    click.echo("\nIn postgresql.conf:")
+    for setting, suffix in (("ssl_cert_file", "crt"), ("ssl_key_file", "key"), ("ssl_ca_file", "cas")):
+        click.echo(f"  {setting} = '{paths[suffix].absolute()}'")
+    click.echo("  ssl = on\n\nIn pg_hba.conf:\n  hostssl all all 0.0.0.0/0 cert\n  hostssl all all ::/0 cert")
+    click.echo("\nThe server's user must own the key file. regate doctor --db=NAME checks all of it.")
+
+
+@auth.command(
+    epilog=examples(
+        "regate auth export --type=db-client > db-client-ca.pem", "regate auth export --type=host"
+    )
+)
+@click.option("--type", "kind", type=click.Choice(EXPORTS), required=True, help="Which authority.")
+@config_option
+def export(kind: str, config: str, proxy: str) -> None:
+    """Print the certificate of one of the cluster's authorities."""
+    answer = channel.admin(config, proxy).get("/v1/auth/export", {"type": kind})
+    click.echo(str(answer["pem"]).rstrip("\n"))

@@ -1,0 +1,145 @@
+"""``regate configure``: a configuration file that works as it is, with a comment on each setting."""
+
+import os
+import socket
+from pathlib import Path
+
+import click
+
+from gateway.cli.options import examples
+from gateway.errors import ConfigError
+
+_TEMPLATE = """\
+# Regate's configuration: auth, proxy and database service in one process.
+# Start it with: regate start -c {path}
+version: v3
+
+regate:
+  # Keys, accounts and (unless audit.dir says otherwise) the audit log. Only its owner may read it.
+  data_dir: {data_dir}
+  # The name in every certificate; it cannot change afterwards.
+  cluster_name: {cluster_name}
+  log:
+    severity: INFO        # DEBUG, INFO, WARN, ERROR
+    output: stderr        # stderr, stdout or a file
+
+auth_service:
+  enabled: yes
+
+proxy_service:
+  enabled: yes
+  # The one public port: the API and every database protocol.
+  listen_addr: {listen_addr}
+  # How clients reach it; these names stand in its certificate. The first is shown to people.
+  public_addr:
+{public_addr}
+
+db_service:
+  enabled: yes
+  # Databases may stand here, or be added while it runs: regate create db.yaml
+  databases: []
+  # - name: my-postgres
+  #   description: Production PostgreSQL
+  #   protocol: postgres
+  #   uri: postgres.example.com:5432
+  #   static_labels:
+  #     env: production
+  #   tls:
+  #     # Needed when the server's certificate is not from: regate auth sign --format=db
+  #     ca_cert_file: /etc/regate/postgres-ca.pem
+  #     server_name: postgres.example.com
+
+# Your own Rego beside the shipped policies.
+# policy:
+#   dir: /etc/regate/policies
+
+# The OPA to run; without it, one is found on the PATH or installed.
+# opa:
+#   path: /usr/local/bin/opa
+
+# audit:
+#   dir: /var/log/regate
+"""
+
+
+@click.command(
+    epilog=examples(
+        "regate configure --output=file:///etc/regate.yaml",
+        "regate configure --output=stdout --cluster-name=example --public-addr=gate.example.com:3080",
+        "regate configure --output=./regate.yaml --data-dir=./data --listen-addr=127.0.0.1:3080",
+    )
+)
+@click.option(
+    "-o",
+    "--output",
+    "target",
+    default="file:///etc/regate.yaml",
+    show_default=True,
+    metavar="file:///PATH|PATH|stdout",
+    help="Where to write it.",
+)
+@click.option("--cluster-name", default="", help="[default: this host's name]")
+@click.option("--data-dir", default="/var/lib/regate", show_default=True, help="Where keys and state live.")
+@click.option("--listen-addr", default="0.0.0.0:3080", show_default=True, help="The public port.")
+@click.option(
+    "--public-addr",
+    multiple=True,
+    metavar="HOST:PORT",
+    help="How clients reach it; may be given more than once. [default: this host's name and localhost]",
+)
+def configure(
+    target: str, cluster_name: str, data_dir: str, listen_addr: str, public_addr: tuple[str, ...]
+) -> None:
+    """Write a configuration file for all three services."""
+    from gateway import address, config  # noqa: PLC0415 # keeps regate --help quick
+
+    path = _path(target)
+    host = socket.gethostname()
+    listen = address.parse(listen_addr)
+    public = public_addr or tuple(f"{name}:{listen.port}" for name in dict.fromkeys((host, "localhost")))
+    text = _TEMPLATE.format(
+        path=path or config.DEFAULT_PATH,
+        data_dir=_quoted(str(Path(data_dir).absolute()) if path else data_dir),
+        cluster_name=_quoted(cluster_name or host),
+        listen_addr=_quoted(listen_addr),
+        public_addr="\n".join(f"    - {_quoted(item)}" for item in public),
+    )
+    config.parse(text, path or Path("regate.yaml"))  # what it writes must load
+    if path is None:
+        click.echo(text, nl=False)
+        return
+    _write(path, text)
+    click.echo(f"A configuration is written to {path}. Next:\n  regate start -c {path}")
+
+
+def _path(target: str) -> Path | None:
+    """The file in *target*; None for standard output."""
+    if target in {"stdout", "-"}:
+        return None
+    scheme, separator, rest = target.partition("://")
+    if not separator:
+        return Path(target).absolute()
+    if scheme != "file" or not rest.startswith("/"):
+        raise ConfigError(f"{target!r} is no place to write to", hint="write file:///path, a path or stdout")
+    return Path(rest)
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+    except FileExistsError:
+        raise ConfigError(
+            f"{path} is there already", hint="remove it first, or write to another place"
+        ) from None
+    except OSError as error:
+        raise ConfigError(f"cannot write {path}: {os.strerror(error.errno or 0)}") from error
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(text)
+
+
+def _quoted(text: str) -> str:
+    """*text* as a YAML scalar that reads back as text."""
+    import json  # noqa: PLC0415 # JSON's quoting is YAML's
+
+    is_plain = text.replace("/", "").replace("-", "").replace("_", "").replace(".", "").isalnum()
+    return text if is_plain and not text.replace(".", "").isdigit() else json.dumps(text)

@@ -1,0 +1,234 @@
+"""``regate db``: which databases there are for you, and every way to connect to one."""
+
+import os
+import shlex
+import shutil
+import subprocess
+from collections.abc import Mapping
+from typing import Any
+
+import click
+
+from gateway.cli import channel, output, profile, route
+from gateway.cli.failures import FindingError
+from gateway.cli.options import examples, format_option, names, proxy_option
+from gateway.cli.profile import DatabaseLogin, Profile
+from gateway.clock import SystemClock, utc
+from gateway.errors import ConfigError
+
+_ENVIRONMENT = {
+    "host": "PGHOST",
+    "port": "PGPORT",
+    "user": "PGUSER",
+    "dbname": "PGDATABASE",
+    "sslmode": "PGSSLMODE",
+    "sslrootcert": "PGSSLROOTCERT",
+    "sslcert": "PGSSLCERT",
+    "sslkey": "PGSSLKEY",
+    "gssencmode": "PGGSSENCMODE",
+}
+
+
+@click.group()
+def db() -> None:
+    """Databases you may reach, and how to connect."""
+
+
+def _route_options(function: Any) -> Any:
+    function = click.option("--db-name", default="", help="The database name to connect to.")(function)
+    return click.option("--db-user", default="", help="The database user to connect as.")(function)
+
+
+@db.command(epilog=examples("regate db ls", "regate db ls --format=json"))
+@proxy_option
+@format_option
+def ls(proxy: str, form: str) -> None:
+    """List the databases that your roles let you see."""
+    found = channel.user(proxy).get("/v1/db")["databases"]
+    rows = [
+        (
+            item["name"],
+            item.get("description", ""),
+            output.labels(item.get("labels", {})),
+            _connect_command(item),
+        )
+        for item in found
+    ]
+    output.show(found, form, lambda: output.table(("Name", "Description", "Labels", "Connect"), rows))
+
+
+@db.command(epilog=examples("regate db login --db-user=alice --db-name=mydb my-postgres"))
+@click.argument("database")
+@_route_options
+@proxy_option
+@format_option
+def login(database: str, db_user: str, db_name: str, proxy: str, form: str) -> None:
+    """Get a certificate for one database, an hour long at most."""
+    chosen, got = _obtain(database, db_user, db_name, proxy, fresh=True)
+    shown = _about(chosen, got)
+
+    def text() -> None:
+        end = output.until(got.certified.expires, utc(SystemClock()))
+        click.echo(f'The certificate for "{output.clean(database)}" is here, until {end}.\n')
+        click.echo("Connect with psql:")
+        click.echo(f"  regate db connect {database}")
+        click.echo("or see what other clients need:")
+        click.echo(f"  regate db config {database}\n  regate db env {database}")
+
+    output.show(shown, form, text)
+
+
+@db.command(epilog=examples("regate db logout my-postgres", "regate db logout"))
+@click.argument("database", default="")
+@proxy_option
+def logout(database: str, proxy: str) -> None:
+    """Remove the certificates of one database, or of all, from this machine."""
+    chosen = profile.current(proxy, now=utc(SystemClock()))
+    kept = {item.route.database for item in profile.database_logins(chosen, now=utc(SystemClock()))}
+    for name in [database] if database else sorted(kept):
+        if profile.forget_database(chosen, name):
+            click.echo(f'The certificates for "{output.clean(name)}" are gone')
+        else:
+            click.echo(f'There was no certificate for "{output.clean(name)}"')
+
+
+@db.command(
+    epilog=examples(
+        "regate db connect --db-user=alice --db-name=mydb my-postgres",
+        "regate db connect my-postgres -- -c 'select 1'",
+    )
+)
+@click.argument("database")
+@click.argument("arguments", nargs=-1, metavar="[-- PSQL ARGUMENTS...]")
+@_route_options
+@proxy_option
+def connect(database: str, arguments: tuple[str, ...], db_user: str, db_name: str, proxy: str) -> None:
+    """Open psql on a database, with a new certificate where needed."""
+    program = _psql()
+    chosen, got = _obtain(database, db_user, db_name, proxy)
+    os.execve(  # noqa: S606 # nothing of this is a shell's to read
+        program, [program, *arguments], {**_clean_environment(), **_environment(chosen, got)}
+    )
+
+
+@db.command(epilog=examples('eval "$(regate db env my-postgres)"', "regate db env my-postgres --format=json"))
+@click.argument("database")
+@_route_options
+@proxy_option
+@format_option
+def env(database: str, db_user: str, db_name: str, proxy: str, form: str) -> None:
+    """Print environment variables for PostgreSQL clients."""
+    chosen, got = _obtain(database, db_user, db_name, proxy)
+    values = _environment(chosen, got)
+
+    def text() -> None:
+        for name, value in values.items():
+            click.echo(f"export {name}={shlex.quote(value)}")
+
+    output.show(values, form, text)
+
+
+@db.command(epilog=examples("regate db config my-postgres", "regate db config my-postgres --format=json"))
+@click.argument("database")
+@_route_options
+@proxy_option
+@format_option
+def config(database: str, db_user: str, db_name: str, proxy: str, form: str) -> None:
+    """Print where clients find the proxy, the certificate and its key."""
+    chosen, got = _obtain(database, db_user, db_name, proxy)
+    shown = _about(chosen, got)
+
+    def text() -> None:
+        headings = ("Name", "Host", "Port", "User", "Database", "CA", "Cert", "Key")
+        values = (database, *(shown[name.lower()] for name in headings[1:]))
+        for heading, value in zip(headings, values, strict=True):
+            click.echo(f"{heading + ':':<10}{value}")
+
+    output.show(shown, form, text)
+
+
+@db.command(
+    "exec",
+    epilog=examples(
+        "regate db exec --db-user=alice --db-name=mydb --dbs=orders,users 'select count(*) from pg_class'",
+    ),
+)
+@click.argument("statement")
+@click.option("--dbs", type=names, required=True, help="Databases, with commas between their names.")
+@_route_options
+@proxy_option
+def exec_(statement: str, dbs: list[str], db_user: str, db_name: str, proxy: str) -> None:
+    """Run one statement on several databases, one after the other.
+
+    Each database's output stands below its name; the exit code says whether all of them went well.
+    """
+    program = _psql()
+    failed = []
+    for name in dbs:
+        click.echo(f"==> {output.clean(name)}")
+        chosen, got = _obtain(name, db_user, db_name, proxy)
+        values = {**_clean_environment(), **_environment(chosen, got)}
+        command = [program, "--no-psqlrc", "--set=ON_ERROR_STOP=1", "--command", statement]
+        if subprocess.run(command, env=values, stdin=subprocess.DEVNULL, check=False).returncode:  # noqa: S603 # argv, no shell
+            failed.append(name)
+    if failed:
+        raise FindingError(f"the statement failed on {', '.join(output.clean(name) for name in failed)}")
+
+
+def _obtain(
+    database: str, db_user: str, db_name: str, proxy: str, *, fresh: bool = False
+) -> tuple[Profile, DatabaseLogin]:
+    chosen = profile.current(proxy, now=utc(SystemClock()))
+    profile.need_login(chosen)
+    if not fresh:
+        return chosen, route.obtain(chosen, database, db_user=db_user, db_name=db_name)
+    if not db_user:
+        kept = profile.database_login(chosen, database, db_user="", db_name=db_name, now=utc(SystemClock()))
+        db_user, db_name = (kept.route.db_user, kept.route.db_name) if kept else ("", db_name)
+    return chosen, route.renew(chosen, database, db_user=db_user, db_name=db_name)
+
+
+def _environment(chosen: Profile, got: DatabaseLogin) -> dict[str, str]:
+    return {_ENVIRONMENT[name]: value for name, value in route.settings(chosen, got).items()}
+
+
+def _clean_environment() -> dict[str, str]:
+    """This process's environment without what would steer libpq elsewhere, a password above all."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("PG") or name == "PGTZ"}
+
+
+def _about(chosen: Profile, got: DatabaseLogin) -> dict[str, str]:
+    return {
+        "name": got.route.database,
+        "protocol": got.route.protocol,
+        "host": chosen.proxy.host,
+        "port": str(chosen.proxy.port),
+        "user": got.route.db_user,
+        "database": got.route.db_name,
+        "ca": str(chosen.host_ca),
+        "cert": str(got.certified.certificate),
+        "key": str(got.certified.key),
+        "valid_until": got.certified.expires.isoformat(),
+    }
+
+
+def _connect_command(item: Mapping[str, Any]) -> str:
+    """The command that opens it, with the database user and name filled in where only one is allowed."""
+    parts = ["regate db connect"]
+    for option, key in (("--db-user", "db_users"), ("--db-name", "db_names")):
+        allowed = item.get(key) or []
+        if len(allowed) == 1 and "*" not in allowed[0]:
+            parts.append(f"{option}={shlex.quote(allowed[0])}")
+        elif option == "--db-user" or allowed:
+            parts.append(f"{option}=…")
+    return " ".join([*parts, shlex.quote(item["name"])])
+
+
+def _psql() -> str:
+    found = shutil.which("psql")
+    if found is None:
+        raise ConfigError(
+            "psql is not on the PATH",
+            hint="install it (apt install postgresql-client), or use regate proxy db --tunnel",
+        )
+    return found

@@ -1,0 +1,144 @@
+"""A local port that carries each connection to the proxy, through TLS or as it comes.
+
+It listens on 127.0.0.1 only, because whoever reaches the port connects as the person whose certificate it
+uses, and it answers nothing itself: every byte a client reads came from the gateway.
+"""
+
+import asyncio  # noqa: TID251
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from gateway.address import Address
+
+HOST = "127.0.0.1"
+CONNECT_SECONDS = 10.0
+_HIGH_WATER = 256 * 1024  # bytes held for a peer that reads slowly
+
+
+@dataclass(frozen=True, slots=True)
+class Upstream:
+    """Where connections go.
+
+    *context* is asked for each connection, so that a renewed certificate counts at once; when it answers
+    None, TLS is left to the client. *alpn* is what the proxy must agree to.
+    """
+
+    proxy: Address
+    context: Callable[[], ssl.SSLContext | None]
+    alpn: str = ""
+
+
+class _End(asyncio.Protocol):
+    """One side of a connection; what it receives is written to the other side."""
+
+    def __init__(self) -> None:
+        self.other: _End | None = None
+        self.transport: asyncio.Transport | None = None
+        self.closed = asyncio.Event()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        transport.set_write_buffer_limits(high=_HIGH_WATER)
+        transport.pause_reading()  # until the other side is there
+        self.transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        assert self.other is not None
+        assert self.other.transport is not None
+        self.other.transport.write(data)
+
+    def pause_writing(self) -> None:
+        if self.other is not None and self.other.transport is not None:
+            self.other.transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        if self.other is not None and self.other.transport is not None:
+            self.other.transport.resume_reading()
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 # either way, the other side ends
+        self.closed.set()
+        if self.other is not None and self.other.transport is not None:
+            self.other.transport.close()  # after what was written to it is out
+
+
+class _Local(_End):
+    """The client's side."""
+
+    def __init__(self, accepted: Callable[["_Local"], None]) -> None:
+        super().__init__()
+        self._accepted = accepted
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        self._accepted(self)
+
+
+@dataclass(slots=True)
+class Tunnel:
+    """The listening port. *report* is told, in a sentence, when a connection cannot be made."""
+
+    upstream: Upstream
+    report: Callable[[str], None]
+    _open: set[asyncio.Task[None]] = field(default_factory=set)
+
+    async def run(self, port: int, *, ready: Callable[[int], None], stop: asyncio.Event) -> None:
+        """Serve on *port* (0: any free one) until *stop* is set; *ready* gets the port's number.
+
+        Connections that are open then are closed. A port that is taken is an OSError.
+        """
+        loop = asyncio.get_running_loop()
+        async with asyncio.TaskGroup() as tasks:
+
+            def accepted(local: _Local) -> None:
+                task = tasks.create_task(self._carry(local))
+                self._open.add(task)
+                task.add_done_callback(self._open.discard)
+
+            server = await loop.create_server(lambda: _Local(accepted), HOST, port)
+            try:
+                ready(server.sockets[0].getsockname()[1])
+                await stop.wait()
+            finally:
+                server.close()
+                for task in tuple(self._open):
+                    task.cancel()
+
+    async def _carry(self, local: _Local) -> None:
+        """Dial for one client, join both sides, and stay until both are closed."""
+        assert local.transport is not None
+        far: _End | None = None
+        try:
+            async with asyncio.timeout(CONNECT_SECONDS):
+                far = await self._dial()
+            assert far.transport is not None
+            far.other, local.other = local, far
+            far.transport.resume_reading()
+            local.transport.resume_reading()
+            await local.closed.wait()
+            await far.closed.wait()
+        except TimeoutError:
+            self.report(f"no answer from {self.upstream.proxy} within {CONNECT_SECONDS:g} seconds")
+        except ssl.SSLError as error:
+            self.report(
+                f"no TLS with {self.upstream.proxy}: {(error.reason or str(error)).replace('_', ' ').lower()}"
+            )
+        except OSError as error:
+            self.report(f"cannot reach {self.upstream.proxy}: {error.strerror or error}")
+        finally:
+            for end in (local, far):
+                if end is not None and end.transport is not None:
+                    end.transport.close()
+
+    async def _dial(self) -> _End:
+        proxy, context = self.upstream.proxy, self.upstream.context()
+        name = proxy.host if context is not None else None
+        loop = asyncio.get_running_loop()
+        transport, end = await loop.create_connection(
+            _End, proxy.host, proxy.port, ssl=context, server_hostname=name
+        )
+        tls = transport.get_extra_info("ssl_object")
+        if self.upstream.alpn and tls is not None and tls.selected_alpn_protocol() != self.upstream.alpn:
+            transport.abort()
+            raise OSError(f"it does not speak {self.upstream.alpn} there")
+        return end
