@@ -15,12 +15,12 @@ from gateway.clock import Clock, new_id
 from gateway.errors import PolicyError
 from gateway.model.classification import Classification
 from gateway.model.decision import Allowed, Decision, Denied, Reason, Revisions
-from gateway.model.identity import Identity
+from gateway.model.identity import Identity, Subject
 from gateway.model.resource import Database
 from gateway.policy import answer, document
 from gateway.policy.answer import Problem, Verdict, Visible
 from gateway.policy.batches import Item, Queue
-from gateway.policy.document import ConnectQuestion, FactsCache, SessionQuestion, Subject
+from gateway.policy.document import ConnectQuestion, FactsCache, SessionQuestion
 from gateway.policy.http import Response
 from gateway.policy.line import Lines
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from gateway.model.identity import Identity
+from gateway.model.identity import Identity, Subject
 from gateway.model.resource import Database
 from gateway.sansio.protocol import Facts
 
@@ -104,16 +104,6 @@ class SessionQuestion:
             known = digest(b'{"session":%b,"statements":%b}' % (self.content, facts))
             self._digests[facts] = known
         return known
-
-
-@dataclass(frozen=True, slots=True)
-class Subject:
-    """Who calls the API: ``local`` is whoever is on the auth host itself, ``user`` a verified login."""
-
-    kind: str
-    name: str
-    roles: tuple[str, ...] = ()
-    traits: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 class FactsCache:
