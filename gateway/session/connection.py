@@ -19,8 +19,6 @@ from gateway.session.grant import Grant
 from gateway.session.line import Line, drive
 from gateway.session.session import Session, SessionOver
 
-NOT_FOUND = "database_not_found"
-
 
 class Connection:
     """What the registry sees of a live session, and the steps that lead to one."""
@@ -110,13 +108,12 @@ class Connection:
             await self._turn_away(startup, line, found)
             return
         identity, route = found
-        known = self._env.databases(route.database)
-        database = known or Database(name=route.database, protocol=route.protocol, uri="")
+        database = self._env.databases(route.database) or Database(route.database, route.protocol, uri="")
         self.user = identity.user
         self._grant = Grant(self.session_id, self._protocol, identity, route, database, line.peer, self._env)
         self._grant.connections = self._env.live.enter(identity.user, database.name)
         try:
-            decision = await self._decide(startup, known)
+            decision = await self._decide(startup)
             match decision:
                 case Allowed():
                     await self._connect(startup, line, self._grant)
@@ -147,23 +144,18 @@ class Connection:
             return self._denial("route_mismatch", conflict)
         return identity, identity.route
 
-    async def _decide(self, startup: Startup, known: Database | None) -> Decision:
+    async def _decide(self, startup: Startup) -> Decision:
         """May connect: asked for a database that does not exist too, so that both take the same time."""
         grant = self._grant
         assert grant is not None
         decision = await self._env.policy.connect(grant.question())
-        if known is None:
-            match decision:
-                case Denied(revisions=None):
-                    return decision  # nobody answered; that is no secret
-                case _:
-                    return self._denial(NOT_FOUND, f"database {grant.database.name!r} not found")
         match decision:
             case Denied():
                 return decision
             case Allowed():
                 grant.renew(decision)
-        return self._over_limit(grant, decision) or await self._settings(startup, grant, decision)
+                full = self._over_limit(grant, decision)
+                return full if full is not None else await self._settings(startup, grant, decision)
 
     def _over_limit(self, grant: Grant, decision: Allowed) -> Denied | None:
         most = min(decision.limits.max_connections or self._env.user_connections, self._env.user_connections)

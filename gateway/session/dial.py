@@ -11,9 +11,9 @@ from typing import Any
 
 from gateway import address
 from gateway.ca.issue import mint_db_client
-from gateway.ca.keys import Authorities, pem
+from gateway.ca.keys import Authorities
+from gateway.ca.steady import SteadyClock
 from gateway.ca.tls import backend_context
-from gateway.clock import Clock, utc
 from gateway.errors import BackendError, ProtocolError
 from gateway.model.identity import Route
 from gateway.model.resource import BackendAuth, Database
@@ -41,7 +41,7 @@ class Dialler:
 
     cluster: str
     authorities: Authorities
-    clock: Clock
+    steady: SteadyClock
     dial_seconds: float = 5.0
     login_seconds: float = 10.0
 
@@ -107,9 +107,9 @@ class Dialler:
                 cluster=self.cluster,
                 db_user=db_user,
                 ttl=MINTED_FOR,
-                now=utc(self.clock),
+                now=self.steady.now(),
             )
-        anchor = database.tls.ca or pem(self.authorities.db.certificate)
+        anchor = database.tls.ca or self.authorities.db.pem
         name = database.tls.server_name
         if not name and not database.uri.startswith(UNIX):
             name = address.parse(database.uri, default_port=0).host

@@ -48,7 +48,7 @@ class Grant:
         """May this session be open, asked as of now?"""
         return ConnectQuestion(
             identity=self.identity,
-            database=self._env.databases(self.database.name) or self.database,
+            database=self._env.databases(self.database.name),
             db_user=self.route.db_user,
             db_name=self.route.db_name,
             client_address=self.client_address,

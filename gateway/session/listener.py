@@ -86,6 +86,7 @@ class Listener:
     async def _handshake(self, line: Line) -> Protocol | None:
         """TLS, then the protocol that ALPN named; None for the API, which is aiohttp's from here."""
         sock, line.sock = line.sock, None  # the transport closes it
+        assert sock is not None
         first = _First(self._port)
         await asyncio.get_running_loop().connect_accepted_socket(
             lambda: first,
@@ -122,13 +123,18 @@ async def _first_byte(sock: socket.socket) -> int | None:
     """The first byte, left where it is; None when the peer closed without a word."""
     loop = asyncio.get_running_loop()
     readable = loop.create_future()
-    loop.add_reader(sock, lambda: readable.done() or readable.set_result(None))
+    loop.add_reader(sock, _resolve, readable)
     try:
         await readable
     finally:
         loop.remove_reader(sock)
     byte = sock.recv(1, socket.MSG_PEEK)
     return byte[0] if byte else None
+
+
+def _resolve(future: "asyncio.Future[None]") -> None:
+    if not future.done():
+        future.set_result(None)
 
 
 def listen(host: str, port: int) -> socket.socket:

@@ -49,6 +49,8 @@ class Live:
         self._by_key: dict[bytes, LiveSession] = {}
         self._users: Counter[str] = Counter()
         self._databases: Counter[str] = Counter()
+        self._empty = asyncio.Event()
+        self._empty.set()
 
     def __len__(self) -> int:
         return len(self._sessions)
@@ -77,11 +79,14 @@ class Live:
         """A session began."""
         self._sessions[session.session_id] = session
         self._by_key[session.cancel_key] = session
+        self._empty.clear()
 
     def remove(self, session: LiveSession) -> None:
         """A session is over."""
         self._sessions.pop(session.session_id, None)
         self._by_key.pop(session.cancel_key, None)
+        if not self._sessions:
+            self._empty.set()
 
     async def cancel(self, key: bytes, user: str | None) -> bool:
         """Cancel by key; where TLS gave an identity it must be the session's own."""
@@ -118,7 +123,8 @@ class Live:
             for session in self:
                 session.sweep()
 
-    def end_all(self, denial: Denied) -> None:
-        """The service stops."""
+    async def end_all(self, denial: Denied) -> None:
+        """The service stops: every session is told; returns when all are over."""
         for session in self:
             session.end(denial)
+        await self._empty.wait()

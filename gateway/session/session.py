@@ -54,19 +54,19 @@ class Session:
         """Move requests and answers until either side, the policy or the clock ends it."""
         self._client.pair(self._backend)
         self._backend.relay_to(self._from_backend)
+        over: SessionOver | None = None
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._pump())
                 tasks.create_task(self._watch_backend())
                 tasks.create_task(self._watch_end())
         except* SessionOver as group:
-            over = group.exceptions[0]
-            assert isinstance(over, SessionOver)
-            return over
+            over = next(error for error in group.exceptions if isinstance(error, SessionOver))
         finally:
             for outcome in self._conversation.abandon():
                 self._finished(outcome)
-        raise AssertionError("a session ends only by being over")
+        assert over is not None, "a session ends only by being over"
+        return over
 
     def stop(self, code: str, denial: Denied | None) -> None:
         """End the session from outside: a lock, the clock, the service."""

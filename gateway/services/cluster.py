@@ -1,0 +1,34 @@
+"""Everything that runs, in one value."""
+
+from dataclasses import dataclass
+
+from structlog.typing import FilteringBoundLogger
+
+from gateway.audit.log import AuditLog
+from gateway.auth.authority import Auth
+from gateway.ca.keys import Authorities
+from gateway.clock import Clock
+from gateway.config import Config
+from gateway.observe.health import Health
+from gateway.policy.sidecar import Sidecar
+from gateway.services.databases import Databases
+from gateway.services.publisher import Publisher
+from gateway.session.environment import Environment
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """Everything that runs, once it does."""
+
+    config: Config
+    clock: Clock
+    authorities: Authorities
+    audit: AuditLog
+    auth: Auth
+    sidecar: Sidecar
+    databases: Databases
+    publisher: Publisher
+    environment: Environment
+    health: Health
+    origin: str
+    log: FilteringBoundLogger

@@ -1,0 +1,135 @@
+"""The proxy service: the public TLS port, the API behind it, and the unix socket for commands on the host."""
+
+import asyncio  # noqa: TID251
+import os
+import ssl
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import timedelta
+from pathlib import Path
+
+from aiohttp import web
+
+from gateway.api import caller
+from gateway.api.application import application
+from gateway.api.audit import LogFiles
+from gateway.api.caller import SubjectFromRequest
+from gateway.api.databases import Visible, VisibleDatabase
+from gateway.ca.issue import mint_host
+from gateway.ca.profile import HOST_MAX
+from gateway.ca.tls import server_context
+from gateway.model.identity import Identity
+from gateway.protocols import REGISTRY
+from gateway.services.cluster import Cluster
+from gateway.session.listener import HTTP, Listener, Port, listen
+
+RENEW_AFTER = HOST_MAX / 2
+LOCAL_NAMES = ("localhost", "127.0.0.1")
+
+
+class HostCertificate:
+    """The proxy's own certificate, made anew at half its life; connections take the one of the moment."""
+
+    def __init__(self, running: Cluster, names: Sequence[str]) -> None:
+        self._running = running
+        self._names = tuple(dict.fromkeys(names))
+        self._context = self._make()
+
+    def context(self) -> ssl.SSLContext:
+        """What a connection that is accepted now uses."""
+        return self._context
+
+    async def renew_forever(self) -> None:
+        """Make a new certificate whenever half the life of the last one is over."""
+        while True:
+            await asyncio.sleep(RENEW_AFTER / timedelta(seconds=1))
+            self._context = self._make()
+
+    def _make(self) -> ssl.SSLContext:
+        authorities = self._running.authorities
+        minted = mint_host(authorities.host, names=self._names, now=self._running.auth.steady.now())
+        users = authorities.user.pem
+        alpn = [name for protocol in REGISTRY.values() for name in protocol.alpn]
+        return server_context(minted, users, alpn=[*alpn, HTTP])
+
+
+@asynccontextmanager
+async def listening(running: Cluster) -> AsyncIterator[str]:
+    """Open the public port and the admin socket; yields the address that the port listens on."""
+    config = running.config.proxy_service
+    names = [address.host for address in config.public]
+    certificate = HostCertificate(running, [*names, *LOCAL_NAMES])
+    by_certificate = caller.by_certificate(running.authorities.cluster, running.clock)
+    async with AsyncExitStack() as stack:
+        public = await stack.enter_async_context(_runner(running, by_certificate))
+        local = await stack.enter_async_context(_runner(running, caller.local))
+        await _admin_socket(local, running.config.admin_socket)
+        assert public.server is not None
+        port = Port(
+            context=certificate.context,
+            by_alpn={name: protocol for protocol in REGISTRY.values() for name in protocol.alpn},
+            plain=REGISTRY["postgres"],
+            http=public.server,
+        )
+        listening_socket = listen(config.listen.host, config.listen.port)
+        stack.callback(listening_socket.close)
+        listener = Listener(port, running.environment, running.log)
+        tasks = await stack.enter_async_context(asyncio.TaskGroup())
+        serving = [
+            tasks.create_task(listener.serve(listening_socket)),
+            tasks.create_task(certificate.renew_forever()),
+        ]
+        host, number = listening_socket.getsockname()[:2]
+        try:
+            yield f"{host}:{number}"
+        finally:
+            for task in serving:
+                task.cancel()
+
+
+@asynccontextmanager
+async def _runner(running: Cluster, who: SubjectFromRequest) -> AsyncIterator[web.AppRunner]:
+    authorities, config = running.authorities, running.config
+    app = application(
+        running.auth,
+        subject_from_request=who,
+        policy=running.sidecar.client,
+        visible=visible(running),
+        audit_reader=LogFiles(config.audit_dir, authorities.audit_key.public_key(), running.origin),
+        health=running.health,
+        metrics=running.environment.metrics,
+        public_addr=str(config.proxy_service.public[0]),
+    )
+    runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=2.0)
+    await runner.setup()
+    try:
+        yield runner
+    finally:
+        await runner.cleanup()
+
+
+async def _admin_socket(runner: web.AppRunner, path: Path) -> None:
+    """Listen where only the owner of the data directory can knock."""
+    await asyncio.to_thread(path.unlink, missing_ok=True)
+    before = os.umask(0o177)
+    try:
+        await web.UnixSite(runner, str(path)).start()
+    finally:
+        os.umask(before)
+
+
+def visible(running: Cluster) -> Visible:
+    """What an identity may see, as the policy says."""
+
+    async def ask(identity: Identity) -> list[VisibleDatabase]:
+        databases = {item.name: item for item in running.databases.all()}
+        seen = await running.sidecar.client.visible(
+            identity, list(databases.values()), running.clock.now_ns()
+        )
+        return [
+            VisibleDatabase(databases[item.name], item.db_users, item.db_names)
+            for item in seen
+            if item.name in databases
+        ]
+
+    return ask

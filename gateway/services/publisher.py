@@ -1,0 +1,70 @@
+"""Carries every change of state to the policy, and from there to the sessions that are open."""
+
+import asyncio  # noqa: TID251
+
+from structlog.typing import FilteringBoundLogger
+
+from gateway.auth.store import Store
+from gateway.errors import PolicyError
+from gateway.policy.publish import build_data
+from gateway.policy.sidecar import Sidecar
+from gateway.services.databases import Databases
+from gateway.session.live import Live
+
+RETRY_SECONDS = 0.5
+REJUDGE_SECONDS = 30.0  # time windows and locks end by the clock, without a change of state
+
+
+class Publisher:
+    """Pushes snapshots to OPA, and judges the live sessions again under each."""
+
+    def __init__(
+        self, store: Store, sidecar: Sidecar, databases: Databases, live: Live, log: FilteringBoundLogger
+    ) -> None:
+        self._store = store
+        self._sidecar = sidecar
+        self._databases = databases
+        self._live = live
+        self._log = log
+        self._changed = asyncio.Event()
+
+    async def publish(self) -> None:
+        """Push what the store holds now."""
+        snapshot = await self._store.snapshot()
+        self._databases.take(snapshot.databases)
+        data = build_data(
+            snapshot.roles, snapshot.users, snapshot.locks, snapshot.databases, snapshot.revision
+        )
+        await self._sidecar.push(data, snapshot.revision)
+
+    async def run(self) -> None:
+        """Publish each change as it comes, and ask about the live sessions after each, for ever."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._listen())
+            while True:
+                unanswered = await self._rejudge()
+                delay = RETRY_SECONDS if unanswered else REJUDGE_SECONDS
+                try:
+                    async with asyncio.timeout(delay):
+                        await self._changed.wait()
+                except TimeoutError:
+                    continue
+                self._changed.clear()
+                await self._publish_until_done()
+
+    async def _listen(self) -> None:
+        async for _ in self._store.subscribe():
+            self._changed.set()
+
+    async def _rejudge(self) -> int:
+        return await self._live.rejudge(self._sidecar.client)
+
+    async def _publish_until_done(self) -> None:
+        while True:
+            try:
+                await self.publish()
+            except PolicyError as error:
+                self._log.warning("the policy engine did not take the new data", error=str(error))
+                await asyncio.sleep(RETRY_SECONDS)
+            else:
+                return

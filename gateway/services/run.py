@@ -1,0 +1,197 @@
+"""The three services in one process: what is started, in which order, and how it is stopped again.
+
+Order matters: the log before anybody acts, the policy before anybody is let in, the listeners last. Stopping
+goes the other way round.
+"""
+
+import asyncio  # noqa: TID251
+import gc
+import signal
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from typing import Any
+
+import structlog
+
+from gateway.audit.log import AuditLog
+from gateway.auth.authority import Auth
+from gateway.auth.databases import to_resource
+from gateway.auth.desk import ConnectAttempt, Hooks
+from gateway.auth.store import Store
+from gateway.ca import keys
+from gateway.clock import Clock, SystemClock, new_id
+from gateway.config import Config
+from gateway.model.decision import Decision, Denied, Reason
+from gateway.model.event import Event, Kind
+from gateway.observe import logs
+from gateway.observe.health import Health
+from gateway.observe.metrics import Metrics
+from gateway.policy.document import ConnectQuestion
+from gateway.policy.sidecar import Sidecar
+from gateway.protocols import REGISTRY
+from gateway.services import policy, proxy
+from gateway.services.cluster import Cluster
+from gateway.services.databases import Databases
+from gateway.services.publisher import Publisher
+from gateway.session.catalog import Catalogs
+from gateway.session.dial import Dialler
+from gateway.session.environment import Environment
+from gateway.session.facts import Classifier
+from gateway.session.live import Live
+
+STOP_SECONDS = 5.0
+_GENERATIONS = (50_000, 20, 50)  # fewer collector pauses: what lives long is frozen, the rest dies young
+
+
+async def run(config: Config) -> None:
+    """Serve until SIGINT or SIGTERM; prints the addresses and the CA pin when ready."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    logs.configure(level=_level(config.log.severity), json=_json(config.log.format))
+    async with cluster(config) as running, proxy.listening(running) as address:
+        _tune_collector()
+        _announce(running, address)
+        await stop.wait()
+        print("Stopping", flush=True)  # noqa: T201 - the command's own words
+
+
+@asynccontextmanager
+async def cluster(config: Config) -> AsyncIterator[Cluster]:
+    """All parts but the listeners; when the block ends, sessions are told and everything is closed."""
+    clock, metrics, health = SystemClock(), Metrics(), Health(("policy", "audit"))
+    log = structlog.get_logger("regate")
+    origin = f"{config.cluster_name}/audit"
+    config.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    authorities = keys.load_or_create(config.data_dir / "keys", config.cluster_name, clock)
+    async with AsyncExitStack() as stack:
+        audit = await AuditLog.open(
+            config.audit_dir, key=authorities.audit_key, origin=origin, clock=clock, metrics=metrics
+        )
+        stack.push_async_callback(audit.close)
+        store = await stack.enter_async_context(
+            await Store.open(f"sqlite:///{config.data_dir / 'regate.db'}")
+        )
+        await store.declare([to_resource(database) for database in config.db_service.databases])
+        sidecar = await stack.enter_async_context(await policy.prepare(config, authorities, clock, metrics))
+        databases, live = Databases(), Live()
+        publisher = Publisher(store, sidecar, databases, live, log)
+        auth = await Auth.open(store, authorities, clock, _hooks(sidecar, audit, databases, clock))
+        stack.push_async_callback(auth.close)
+        await publisher.publish()
+        classifier = Classifier()
+        await classifier.start()
+        stack.push_async_callback(classifier.close)
+        dialler = Dialler(config.cluster_name, authorities, auth.steady)
+        environment = Environment(
+            cluster=config.cluster_name,
+            clock=clock,
+            policy=sidecar.client,
+            audit=audit,
+            dialler=dialler,
+            databases=databases.get,
+            live=live,
+            classifier=classifier,
+            catalogs=Catalogs(dialler, clock),
+            metrics=metrics,
+            log=log,
+        )
+        running = Cluster(
+            config=config,
+            clock=clock,
+            authorities=authorities,
+            audit=audit,
+            auth=auth,
+            sidecar=sidecar,
+            databases=databases,
+            publisher=publisher,
+            environment=environment,
+            health=health,
+            origin=origin,
+            log=log,
+        )
+        await stack.enter_async_context(_background(running))
+        yield running
+
+
+@asynccontextmanager
+async def _background(running: Cluster) -> AsyncIterator[None]:
+    """What runs beside the sessions, and the end of the sessions when the block ends."""
+    env = running.environment
+    async with asyncio.TaskGroup() as group:
+        tasks = [
+            group.create_task(running.publisher.run()),
+            group.create_task(env.live.sweep_forever()),
+            group.create_task(_watch_health(running)),
+        ]
+        yield
+        stopping = Denied(
+            new_id(running.clock.now_ns()), (Reason("service_stopping", "the gateway is being stopped"),)
+        )
+        with suppress(TimeoutError):
+            async with asyncio.timeout(STOP_SECONDS):
+                await env.live.end_all(stopping)
+        for task in tasks:
+            task.cancel()
+
+
+async def _watch_health(running: Cluster) -> None:
+    while True:
+        running.health.report("audit", running.audit.reason)
+        running.health.report("policy", "" if running.sidecar.ready else "the policy engine does not answer")
+        await asyncio.sleep(0.5)
+
+
+def _hooks(sidecar: Sidecar, audit: AuditLog, databases: Databases, clock: Clock) -> Hooks:
+    """What the auth service asks of the policy and the log."""
+
+    async def record(kind: Kind, fields: Mapping[str, Any]) -> None:
+        now = clock.now_ns()
+        await audit.append([Event(kind, new_id(now), now, fields)])
+
+    async def may_connect(attempt: ConnectAttempt) -> Decision:
+        question = ConnectQuestion(
+            identity=attempt.identity,
+            database=databases.get(attempt.database.name),
+            db_user=attempt.db_user,
+            db_name=attempt.db_name,
+            client_address=attempt.source,
+            session_id="",
+            time_ns=clock.now_ns(),
+        )
+        return await sidecar.client.connect(question)
+
+    return Hooks(
+        policy=sidecar.client,
+        record=record,
+        may_connect=may_connect,
+        protocols=frozenset(REGISTRY),
+        find_database=databases.get,
+    )
+
+
+def _tune_collector() -> None:
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*_GENERATIONS)
+
+
+def _announce(running: Cluster, address: str) -> None:
+    public = ", ".join(str(item) for item in running.config.proxy_service.public)
+    lines = (
+        f"Cluster:  {running.config.cluster_name}",
+        f"Listens:  {address} (clients reach it as {public})",
+        f"CA pin:   {keys.host_ca_pin(running.authorities)}",
+        f"Commands: {running.config.admin_socket}",
+        "Ready",
+    )
+    print("\n".join(lines), flush=True)  # noqa: T201 - the command's own words
+
+
+def _level(severity: str) -> str:
+    return {"WARN": "warning"}.get(severity.upper(), severity.lower())
+
+
+def _json(form: str) -> bool | None:
+    return {"json": True, "text": False}.get(form)
