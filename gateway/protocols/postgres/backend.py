@@ -60,7 +60,7 @@ class Backend:
             messages.COPY_DONE: self._results,
         }
 
-    def read(self, data: bytes) -> Relay:
+    def read(self, data: bytes) -> Relay:  # noqa: C901, PLR0912 - the hot loop; calls would cost more than rows
         """What *data* becomes for the client, and what ended with it."""
         if self._held:
             self._held += data
@@ -72,28 +72,24 @@ class Backend:
         at = min(size, self._passing)
         self._passing -= at
         begin, parts = 0, []
-        takes_rows = self._takes_rows()
+        length_at = messages.length_at
         while size - at >= _HEADER:
             kind = data[at]
-            stop = at + 1 + messages.length_at(data, at + 1)[0]
-            if (kind == messages.DATA_ROW or kind == messages.COPY_DATA) and takes_rows:  # noqa: PLR1714 - speed
-                if not at + _HEADER <= stop <= at + _MAX_ROW:
-                    raise ProtocolError(f"the database sent a row of {stop - at} bytes")
-                self._rows += 1
-                at = stop
+            if kind == messages.DATA_ROW or kind == messages.COPY_DATA:  # noqa: PLR1714 - this loop is hot
+                if self._takes_rows():
+                    at = self._rows_from(data, at, size)
+                    continue
+            elif kind in _STREAMED:
+                at += 1 + _at_least_itself(length_at(data, at + 1)[0])
                 continue
-            if stop < at + _HEADER:
-                raise ProtocolError("the database sent a message shorter than its own length")
-            if kind in _STREAMED:
-                at = stop
-                continue
+            stop = at + 1 + length_at(data, at + 1)[0]
             if stop > size:
                 if stop - at > _MAX_KEPT:
                     raise ProtocolError(f"the database sent a message {chr(kind)!r} of {stop - at} bytes")
                 self._need = stop - at
                 break
             handler = self._handlers.get(kind)
-            if handler is None:
+            if handler is None or stop < at + _HEADER:
                 raise ProtocolError(f"the database sent {chr(kind)!r}, which nothing here may answer")
             instead = handler(data, at, stop)
             if instead is not None:
@@ -102,7 +98,6 @@ class Backend:
                     parts.append(instead)
                 begin = stop
             self._rows = 0
-            takes_rows = self._takes_rows()
             at = stop
         else:
             self._need = _HEADER
@@ -117,6 +112,20 @@ class Backend:
             data = b"".join(parts)
         outcomes = self._state.pipeline.take() if self._state.pipeline.outcomes else ()
         return Relay(data, outcomes)
+
+    def _rows_from(self, data: bytes, at: int, size: int) -> int:
+        """Walk rows by their headers from *at*; where the last of them ends, which may be behind *data*."""
+        length_at = messages.length_at
+        last, begin, rows = size - _HEADER, at, 0
+        while at <= last and (data[at] == messages.DATA_ROW or data[at] == messages.COPY_DATA):
+            length = length_at(data, at + 1)[0]
+            if not 4 <= length <= _MAX_ROW:
+                raise ProtocolError(f"the database sent a row of {length} bytes")
+            at += length + 1
+            rows += 1
+        assert at > begin, "called on a row"
+        self._rows += rows
+        return at
 
     def _takes_rows(self) -> bool:
         queue = self._state.pipeline.queue
@@ -243,7 +252,8 @@ class Backend:
         if head.is_own:
             instead = b""
         elif head.kind == messages.FUNCTION_CALL:  # its substitute holds no marker: it has no text
-            instead = errors.refused(head.denial) if head.denial else errors.unsupported_function_call()
+            denial = head.denial
+            instead = errors.unsupported_function_call() if denial is None else errors.refused(denial)
         elif head.denial is not None and head.marker in body:
             instead = errors.refused(head.denial)
         state.pipeline.fail(code)
@@ -280,3 +290,9 @@ class Backend:
 
     def _dropped(self, _data: bytes, _at: int, _stop: int) -> bytes | None:
         return b""  # a cancel key of the server's own is nobody's business
+
+
+def _at_least_itself(length: int) -> int:
+    if length < 4:
+        raise ProtocolError("the database sent a message shorter than its own length")
+    return length

@@ -5,7 +5,7 @@ session.
 """
 
 from collections.abc import Iterator
-from typing import Final
+from typing import Final, TypeAlias
 
 from gateway.errors import ProtocolError
 from gateway.model.statement import Phase
@@ -40,6 +40,9 @@ _LIMITS: Final = {  # the longest length field of each kind of message that is u
 _JUDGED: Final = frozenset(
     {messages.QUERY, messages.PARSE, messages.BIND, messages.EXECUTE, messages.FUNCTION_CALL}
 )
+_ANSWERED: Final = frozenset({messages.SYNC, messages.DESCRIBE, messages.CLOSE})
+_Named: TypeAlias = tuple[bytes, bytes, int]  # portal, statement, number of values
+_NO_NAMES: Final[_Named] = (b"", b"", 0)
 _HEADER: Final = 5
 _WAITS: Final = 8  # more rounds of waiting for one message than there are reasons to wait
 
@@ -59,7 +62,9 @@ class Client:
         self._sent = 0
         self._is_over = False
 
-    def read(self, data: bytes) -> Iterator[Request | Housekeeping | Settle]:
+    def read(  # noqa: C901, PLR0912 - one hot loop over frames: what each kind needs is in methods
+        self, data: bytes
+    ) -> Iterator[Request | Housekeeping | Settle]:
         """The items in *data*, lazily: what an item needs to know is looked up when it is asked for."""
         if self._is_over and data:
             raise ProtocolError("bytes behind Terminate")
@@ -83,15 +88,25 @@ class Client:
                     yield Housekeeping(data[at:stop])
                 at = stop
                 continue
-            stop = at + 1 + self._length(kind, data, at)
+            length: int = messages.length_at(data, at + 1)[0]
+            if not 4 <= length <= _LIMITS.get(kind, 0):
+                raise _unwelcome(kind, length)
+            stop = at + 1 + length
             if stop > size:
                 self._need = stop - at
                 break
             if kind in _JUDGED:
-                yield from self._waits(kind, data, at, stop)
-                yield self._request(kind, data, at, stop)
+                named = _named(kind, data, at + _HEADER, stop)
+                wait = self._wait(kind, named)
+                for _ in range(_WAITS):
+                    if wait is None:
+                        break
+                    yield wait
+                    self._bound = None  # flushed: it is among the unsettled now
+                    wait = self._wait(kind, named)
+                yield self._request(kind, data[at:stop], named)
             else:
-                if kind == messages.SYNC and self._state.unsettled and self._state.copy_may_follow:
+                if self._must_wait(kind):
                     yield Settle(messages.FLUSH_FRAME)
                 raw = self._housekeeping(kind, data, at, stop)
                 if raw:
@@ -102,65 +117,45 @@ class Client:
         if at < size:
             self._inbox += data[at:]
 
-    @staticmethod
-    def _length(kind: int, data: bytes, at: int) -> int:
-        limit = _LIMITS.get(kind)
-        if limit is None:
-            raise ProtocolError(f"message kind {chr(kind)!r} is not one a client may send")
-        length: int = messages.length_at(data, at + 1)[0]
-        if not 4 <= length <= limit:
-            raise ProtocolError(f"a message {chr(kind)!r} of {length} bytes")
-        return length
-
     # -- waiting
 
-    def _waits(self, kind: int, data: bytes, at: int, stop: int) -> Iterator[Settle]:
-        """Whatever must be answered before this message can be judged."""
-        for _ in range(_WAITS):
-            wait = self._wait(kind, data, at, stop)
-            if wait is None:
-                return
-            yield wait
-            self._bound = None  # flushed: it is among the unsettled now
+    def _must_wait(self, kind: int) -> bool:
+        """True for a message that nobody judges but that means something else when COPY data is awaited."""
+        state = self._state
+        if len(state.pipeline.queue) >= MAX_OUTSTANDING and kind in _ANSWERED:
+            state.awaits_all = True
+            return True
+        return bool(state.unsettled) and state.copy_may_follow and kind == messages.SYNC
 
-    def _wait(self, kind: int, data: bytes, at: int, stop: int) -> Settle | None:
+    def _wait(self, kind: int, named: _Named) -> Settle | None:
+        """Whatever must be answered before this message can be judged."""
         state = self._state
         if state.is_copying:
             raise ProtocolError(f"message {chr(kind)!r} while the server waits for COPY data")
         queue = state.pipeline.queue
         if not queue:
             self._sent = 0
-        if state.unsettled:
-            return Settle(messages.FLUSH_FRAME)
-        bound = self._bound
-        if bound is not None and bound[1] and not self._runs(bound[0], kind, data, at, stop):
-            return Settle(messages.FLUSH_FRAME)
-        full = len(queue) >= MAX_OUTSTANDING or (queue and self._sent > MAX_OUTSTANDING_BYTES)
-        if full or self._refers_to_unanswered(kind, data, at, stop):
+        elif len(queue) >= MAX_OUTSTANDING or self._sent > MAX_OUTSTANDING_BYTES:
             state.awaits_all = True
             return Settle(messages.FLUSH_FRAME)
-        if state.registry.names.search_path is None and state.may_read_path():
+        if state.unsettled:
+            return Settle(messages.FLUSH_FRAME)
+        registry = state.registry
+        entry: Prepared | Portal | None = None
+        if kind == messages.BIND:
+            entry = registry.prepared.get(named[1])
+        elif kind == messages.EXECUTE:
+            entry = registry.portals.get(named[0])
+        bound = self._bound
+        if bound is not None and bound[1] and entry is not bound[0]:
+            return Settle(messages.FLUSH_FRAME)  # planning it may steer, and this is not its own Execute
+        if entry is not None and not entry.is_confirmed and entry.segment != state.segment:
+            # Its Parse or Bind stands in front of a Sync: whether it failed is not known yet.
+            state.awaits_all = True
+            return Settle(messages.FLUSH_FRAME)
+        if registry.names.search_path is None and state.may_read_path():
             return Settle(state.read_path())
         return None
-
-    def _runs(self, portal: Portal, kind: int, data: bytes, at: int, stop: int) -> bool:
-        """True when this is the Execute of the Bind right before it: they are one question."""
-        if kind != messages.EXECUTE:
-            return False
-        name = messages.read_execute(data, at + _HEADER, stop)
-        return self._state.registry.portals.get(name[: messages.MAX_NAME]) is portal
-
-    def _refers_to_unanswered(self, kind: int, data: bytes, at: int, stop: int) -> bool:
-        """True for a name whose Parse or Bind stands in front of a Sync and is not answered yet."""
-        registry, found = self._state.registry, None
-        entry: Prepared | Portal | None = found
-        if kind == messages.BIND:
-            name = messages.read_bind(data, at + _HEADER, stop)[1]
-            entry = registry.prepared.get(name[: messages.MAX_NAME])
-        elif kind == messages.EXECUTE:
-            name = messages.read_execute(data, at + _HEADER, stop)
-            entry = registry.portals.get(name[: messages.MAX_NAME])
-        return entry is not None and not entry.is_confirmed and entry.segment != self._state.segment
 
     # -- judged
 
@@ -169,16 +164,19 @@ class Client:
         if self._bound is not None and steers:
             self._bound = self._bound[0], True
 
-    def _request(self, kind: int, data: bytes, at: int, stop: int) -> Request:
-        state, raw = self._state, data[at:stop]
-        self._sent += stop - at
+    def _request(self, kind: int, raw: bytes, named: _Named) -> Request:
+        state = self._state
+        self._sent += len(raw)
         state.copy_may_follow = False
         if kind == messages.BIND:
-            return self._bind(raw)
+            state.is_mid_pipeline = True
+            return self._bind(raw, named)
         self._bound = None
         if kind == messages.EXECUTE:
-            return self._execute(raw)
+            state.is_mid_pipeline = True
+            return self._execute(raw, named[0])
         if kind == messages.PARSE:
+            state.is_mid_pipeline = True
             return self._parse(raw)
         registry = state.registry
         if kind == messages.QUERY:
@@ -197,35 +195,31 @@ class Client:
         prepared = state.registry.parse(message.name, message.text, message.types, state.segment)
         statement = state.registry.statement_of(prepared)
         request = Request(raw, Phase.PREPARE, (statement,), _shown(message.name))
-        state.is_mid_pipeline = True
         state.pipeline.expect(Expected(messages.PARSE, request, prepared))
         return request
 
-    def _bind(self, raw: bytes) -> Request:
+    def _bind(self, raw: bytes, named: _Named) -> Request:
         state = self._state
         registry = state.registry
-        portal_name, name, values = messages.read_bind(raw, _HEADER, len(raw))
-        key = name[: messages.MAX_NAME]
-        prepared = registry.prepared.get(key)
+        portal_name, name, values = named
+        prepared = registry.prepared.get(name)
         statement = registry.statement_of(prepared)
         if prepared is None:
-            prepared = Prepared(key, None, (), state.segment)
+            prepared = Prepared(name, None, (), state.segment)
         types = prepared.bind_types
         if len(types) != values:
             types = prepared.bind_types = type_names(prepared.types, values)
         request = Request(raw, Phase.BIND, (statement,), _shown(name), types)
-        portal = Portal(portal_name[: messages.MAX_NAME], prepared, request, state.segment)
+        portal = Portal(portal_name, prepared, request, state.segment)
         registry.bind(portal)
-        state.is_mid_pipeline = True
         state.pipeline.expect(Expected(messages.BIND, request, None, portal))
         self._bound = portal, False
         return request
 
-    def _execute(self, raw: bytes) -> Request:
+    def _execute(self, raw: bytes, name: bytes) -> Request:
         state = self._state
         registry = state.registry
-        name = messages.read_execute(raw, _HEADER, len(raw))
-        portal = registry.portals.get(name[: messages.MAX_NAME])
+        portal = registry.portals.get(name)
         if portal is None:
             request = Request(raw, Phase.EXECUTE, (registry.unreadable(UNKNOWN_PORTAL),), _shown(name))
         else:
@@ -233,7 +227,6 @@ class Client:
             first = None if portal.is_started else portal.request
             portal.is_started = True
             request = Request(raw, Phase.EXECUTE, (statement,), _shown(name), (), first)
-        state.is_mid_pipeline = True
         state.pipeline.expect(Expected(messages.EXECUTE, request, None, portal))
         return request
 
@@ -241,7 +234,19 @@ class Client:
 
     def _housekeeping(self, kind: int, data: bytes, at: int, stop: int) -> bytes:
         """What goes on of a message that nobody judges."""
+        if kind == messages.SYNC:
+            return self._sync()
         state = self._state
+        if kind in {messages.DESCRIBE, messages.CLOSE}:
+            if state.is_copying:
+                raise ProtocolError(f"message {chr(kind)!r} while the server waits for COPY data")
+            is_statement, name = messages.read_target(data, at + _HEADER, stop)
+            state.is_mid_pipeline = True
+            if kind == messages.DESCRIBE:
+                state.pipeline.expect(pipeline.DESCRIBE)
+            else:
+                self._close(name, is_statement=is_statement)
+            return data[at:stop]
         if kind in {messages.COPY_DONE, messages.COPY_FAIL}:
             goes_on = self._copy_goes()
             state.is_copying = False
@@ -249,19 +254,7 @@ class Client:
         if kind == messages.TERMINATE:
             self._is_over = True
             return data[at:stop]
-        if kind == messages.FLUSH:
-            return b"" if state.is_copying else data[at:stop]
-        if kind == messages.SYNC:
-            return self._sync()
-        if state.is_copying:
-            raise ProtocolError(f"message {chr(kind)!r} while the server waits for COPY data")
-        is_statement, name = messages.read_target(data, at + _HEADER, stop)
-        state.is_mid_pipeline = True
-        if kind == messages.DESCRIBE:
-            state.pipeline.expect(pipeline.DESCRIBE)
-        else:
-            self._close(name, is_statement=is_statement)
-        return data[at:stop]
+        return b"" if state.is_copying else data[at:stop]  # Flush, which the server ignores in a COPY
 
     def _sync(self) -> bytes:
         state = self._state
@@ -305,5 +298,21 @@ class Client:
         return False
 
 
+def _named(kind: int, data: bytes, at: int, stop: int) -> _Named:
+    """The names in a Bind or Execute, cut where the server cuts them, and the number of values."""
+    if kind == messages.BIND:
+        portal, name, values = messages.read_bind(data, at, stop)
+        return portal[: messages.MAX_NAME], name[: messages.MAX_NAME], values
+    if kind == messages.EXECUTE:
+        return messages.read_execute(data, at, stop)[: messages.MAX_NAME], b"", 0
+    return _NO_NAMES
+
+
+def _unwelcome(kind: int, length: int) -> ProtocolError:
+    if kind not in _LIMITS:
+        return ProtocolError(f"message kind {chr(kind)!r} is not one a client may send")
+    return ProtocolError(f"a message {chr(kind)!r} of {length} bytes")
+
+
 def _shown(name: bytes) -> str:
-    return name[: messages.MAX_NAME].decode("utf-8", "backslashreplace")
+    return name[: messages.MAX_NAME].decode("utf-8", "backslashreplace") if name else ""

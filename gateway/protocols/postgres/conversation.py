@@ -18,7 +18,7 @@ from gateway.protocols.postgres.backend import Backend
 from gateway.protocols.postgres.client import Client
 from gateway.protocols.postgres.pipeline import Expected
 from gateway.protocols.postgres.state import State
-from gateway.protocols.postgres.steering import Steering
+from gateway.protocols.postgres.steering import NOTHING, Steering
 from gateway.sansio.protocol import (
     Conversation,
     Facts,
@@ -67,7 +67,10 @@ class PostgresConversation:
         anything else.
         """
         steer = self._steering.of(request, facts)
-        if not self._state.matters(steer):
+        unjudged = self._state.pipeline.unjudged
+        if unjudged and unjudged[-1].request is request:
+            unjudged[-1].foreseen = steer
+        if steer is NOTHING or not self._state.matters(steer):
             return False
         if request.phase is Phase.BIND:
             self._client.note_bind(steers=True)
@@ -91,8 +94,8 @@ class PostgresConversation:
             return request.raw
         if expected.kind == messages.FUNCTION_CALL:
             return _NO_FUNCTION
-        steer = self._steering.of(request, facts)
-        if not state.matters(steer):
+        steer = expected.foreseen or self._steering.of(request, facts)
+        if steer is NOTHING or not state.matters(steer):
             return request.raw
         if request.phase is not Phase.BIND:
             state.copy_may_follow = steer.copy

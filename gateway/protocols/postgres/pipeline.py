@@ -6,7 +6,7 @@ the next Sync, so it ends everything up to there; an error in a Query ends nothi
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Final
 
 from gateway.model.decision import Denied
@@ -29,7 +29,8 @@ class Expected:
     is_own: bool = False  # sent by the gateway for itself: its answer is swallowed
     is_admitted: bool = False
     is_over: bool = False  # skipped before it was judged
-    steer: Steer | None = None
+    steer: Steer | None = None  # what is in doubt until it is answered
+    foreseen: Steer | None = None  # the same, before anybody has judged it
     marker: bytes = b""
     denial: Denied | None = None
     error: str = ""
@@ -81,7 +82,7 @@ class Pipeline:
     def skipped(self, expected: Expected) -> None:
         """An admitted request of which it is known already that the server will skip it."""
         assert expected.request is not None
-        self._end(expected, expected.request, Outcome(expected.request, executed=False))
+        self._end(expected, expected.request, None, 0, "", executed=False)
 
     def fail(self, code: str) -> bool:
         """The server reported an error: end what it ends. False when nothing was waiting for an answer."""
@@ -123,21 +124,31 @@ class Pipeline:
         """*expected* has run to its end, or failed."""
         request = expected.request
         if request is not None and expected.is_admitted:
-            self._end(expected, request, Outcome(request, rows=rows, bytes=size, error_code=error))
+            self._end(expected, request, rows, size, error)
         elif expected.denial is not None:
             self._end_refused(expected, error)
         self.settle(expected)
 
-    def _end(self, expected: Expected, request: Request, outcome: Outcome) -> None:
+    def _end(
+        self,
+        expected: Expected,
+        request: Request,
+        rows: int | None,
+        size: int,
+        error: str,
+        *,
+        executed: bool = True,
+    ) -> None:
         """One outcome for each record: the first Execute of a portal ends its Bind."""
         portal = expected.portal
-        if portal is None or not portal.is_admitted:
-            self.outcomes.append(outcome)
-        elif request is not portal.request and request.covered_by is not portal.request:
-            self.outcomes.append(outcome)  # a later Execute of the same portal has its own record
-        elif not portal.is_reported:
-            portal.is_reported = True
-            self.outcomes.append(replace(outcome, request=portal.request))
+        if portal is not None and portal.is_admitted:
+            bound = portal.request
+            if request is bound or request.covered_by is bound:
+                if portal.is_reported:
+                    return
+                portal.is_reported = True
+                request = bound
+        self.outcomes.append(Outcome(request, rows, size, error, executed))
 
     def _end_refused(self, expected: Expected, error: str) -> None:
         """A refused Execute leaves its admitted Bind without an end."""
@@ -162,7 +173,7 @@ class Pipeline:
         """The connection is over: whatever has no end yet ends as not known."""
         for expected in self.queue:
             if expected.request is not None and expected.is_admitted:
-                self._end(expected, expected.request, Outcome(expected.request, error_code=NOT_KNOWN))
+                self._end(expected, expected.request, None, 0, NOT_KNOWN)
         left = [*self.registry.portals.values(), *self.registry.orphans]
         self.unused([portal for portal in left if portal.is_admitted and not portal.is_reported])
         self.queue.clear()

@@ -174,10 +174,11 @@ class Registry:
     def ended(self, *, transaction_over: bool) -> list[Portal]:
         """At ReadyForQuery: the admitted portals that will never run."""
         if transaction_over:
-            for portal in list(self.portals.values()):
+            for portal in tuple(self.portals.values()):
                 if portal.is_confirmed:
                     del self.portals[portal.name]
-                    self._orphan(portal)
+                    if not portal.is_started:
+                        self.orphans.append(portal)
         if not self.orphans:
             return []
         over = [portal for portal in self.orphans if portal.is_confirmed]

@@ -15,10 +15,11 @@ from gateway.protocols.postgres import messages, pipeline
 from gateway.protocols.postgres.path import parse_path
 from gateway.protocols.postgres.pipeline import Expected, Pipeline
 from gateway.protocols.postgres.registry import Registry
-from gateway.protocols.postgres.steering import Steer
+from gateway.protocols.postgres.steering import NOTHING, Steer
 from gateway.sansio.protocol import Ready
 
 _OWN_NAME: Final = b"gateway_path"
+_ONLY_ENDS: Final = Steer(transaction=True)  # matters when the transaction changed the path
 IDLE: Final = ord("I")
 FAILED: Final = ord("E")
 
@@ -91,11 +92,9 @@ class State:
 
     def matters(self, steer: Steer) -> bool:
         """True when *steer* changes something that later messages depend on, as things stand."""
-        if steer.is_nothing():
+        if steer is NOTHING:
             return False
-        if not steer.transaction or self.path_is_touched:
-            return True
-        return replace(steer, transaction=False).is_nothing() is False
+        return steer != _ONLY_ENDS or self.path_is_touched
 
     def steers(self, expected: Expected, steer: Steer) -> None:
         """*expected* is on its way and steers: from here on its effects are in doubt."""
@@ -171,9 +170,11 @@ class State:
     def ready(self, status: int) -> None:
         """The server reads the next command; at ``I`` the transaction and all that lived in it are over."""
         self.status = status
-        over = self.registry.ended(transaction_over=status == IDLE)
-        if over:
-            self.pipeline.unused(over)
+        registry = self.registry
+        if registry.portals or registry.orphans:
+            over = registry.ended(transaction_over=status == IDLE)
+            if over:
+                self.pipeline.unused(over)
         if status == IDLE:
             self.ddl_is_open = False
             if self.path_is_touched:

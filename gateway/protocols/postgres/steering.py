@@ -41,10 +41,6 @@ class Steer:
     copy: bool = False
     transaction: bool = False
 
-    def is_nothing(self) -> bool:
-        """True for nearly every statement."""
-        return self == NOTHING
-
 
 NOTHING: Final = Steer()
 _PLANNED: Final = Steer(path=True, temporary=True)
@@ -80,6 +76,8 @@ class Steering:
             steer = _PLANNED if _calls_user_code(facts) else NOTHING
         else:
             steer = _run(statement.text, facts)
+        if steer == NOTHING:
+            steer = NOTHING  # one object, so that the hot path compares by identity
         if len(self._known) >= self._LIMIT:
             self._known.clear()
         self._known[key] = facts, statement.text, steer
