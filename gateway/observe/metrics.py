@@ -17,7 +17,7 @@ class Metrics:
         self.registry = CollectorRegistry()
         where = ("database", "protocol")
         self._sessions = self._gauge("sessions", "Open database sessions.", where)
-        self._sessions_total = self._counter("sessions", "Database sessions begun.", where)
+        self._sessions_total = self._counter("sessions_started", "Database sessions begun.", where)
         self._ended = self._counter("sessions_ended", "Database sessions ended, by reason code.", ("reason",))
         self._decisions = self._counter("decisions", "Policy decisions.", ("verdict", "code"))
         self._decision = self._histogram("decision_seconds", "Time until the policy had answered.")

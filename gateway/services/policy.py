@@ -18,7 +18,8 @@ async def prepare(config: Config, authorities: Authorities, clock: Clock, metric
     """A sidecar that has still to be entered, and holds a bundle under the next number."""
     if config.opa.address:
         raise ConfigError("opa.address: an OPA run by somebody else is not supported in this version")
-    opa: Path = config.opa.path or await asyncio.to_thread(ensure_opa)
+    named = config.opa.path
+    opa = named if named is not None else await asyncio.to_thread(ensure_opa)
     bundle = await asyncio.to_thread(_publish, opa, config, authorities)
     return Sidecar(opa=opa, bundle=bundle, key=authorities.bundle_key, clock=clock, metrics=metrics)
 
