@@ -4,7 +4,7 @@
 
     ~/.regate/                       (REGATE_HOME)
         current                      the proxy of the last login
-        profiles/gate.example.com:3080/
+        profiles/gate.example.com%3A3080/
             profile.json             proxy, cluster, user
             proxy-ca.pem             what the proxy's own certificate is verified with; absent: system roots
             host-ca.pem              the cluster's host authority, for psql and other clients
@@ -93,7 +93,8 @@ def proxy_address(text: str) -> Address:
 def open_profile(proxy: Address, *, now: datetime) -> Profile:
     """The profile for *proxy*, made empty when there is none; whatever has expired in it is wiped."""
     root = private.folder(home())
-    path = private.folder(private.folder(root / "profiles") / quote(str(proxy), safe="[]:"))
+    # libpq takes a key's path with a colon in it for "engine:key", so the colon is quoted.
+    path = private.folder(private.folder(root / "profiles") / quote(str(proxy), safe=""))
     try:
         about = json.loads(private.read(path / "profile.json"))
         profile = Profile(path, proxy, str(about["cluster"]), str(about["user"]))
