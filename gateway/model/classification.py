@@ -57,11 +57,15 @@ class Effect:
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """A function, operator or type: ``schema`` is empty when it stood without one and was not resolved."""
+    """A function, operator or type: ``schema`` is empty when it stood without one and was not resolved.
+
+    ``attribute`` marks ``b`` in ``a.b`` where no column ``b`` is known: a call only if there is none.
+    """
 
     name: str
     schema: str = ""
     builtin: bool = False
+    attribute: bool = False
 
 
 @dataclass(frozen=True, slots=True)

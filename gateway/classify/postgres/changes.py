@@ -1,0 +1,164 @@
+"""INSERT, UPDATE, DELETE and MERGE: what they change, what they read while they do, what they return."""
+
+from typing import Any
+
+from sqlglot import exp
+
+from gateway.classify.doubt import Doubt, DoubtError
+from gateway.classify.postgres.scope import Environment, Output, Relation, Scope, Source
+from gateway.classify.postgres.walk import Node, Walk
+
+
+def walk(walker: Walk, node: Node, environment: Environment, outer: Scope | None) -> Output:
+    """Walk one changing statement; its rows are what RETURNING gives."""
+    scope = Scope(environment, outer)
+    if isinstance(node, exp.Insert):
+        _insert(walker, node, scope)
+    elif isinstance(node, exp.Update):
+        _update(walker, node, scope)
+    elif isinstance(node, exp.Delete):
+        _delete(walker, node, scope)
+    else:
+        _merge(walker, node, scope)
+    returning = node.args.get("returning")
+    if returning is None:
+        return ()
+    walker.check(returning)
+    walker.part(returning.expressions, scope)
+    return tuple(part for item in returning.expressions for part in walker._output(item, scope))  # noqa: SLF001
+
+
+def _target(walker: Walk, node: Any, scope: Scope, operation: str) -> Relation:
+    """The relation that changes: never a CTE, and in sight under its alias."""
+    if not isinstance(node, exp.Table):
+        raise DoubtError(Doubt.NODE)
+    walker.check(node)
+    relation = walker.relation(node, operation)
+    number = len(walker.relations) - 1
+    alias = node.args.get("alias")
+    name = walker.name(alias.this) if alias is not None else relation.name
+    schema = "" if alias is not None else relation.schema
+    scope.sources.append(Source(name, schema, ((number, 0),), number))
+    return relation
+
+
+def _insert(walker: Walk, node: exp.Insert, scope: Scope) -> None:
+    target, columns = node.this, []
+    if isinstance(target, exp.Schema):
+        walker.check(target)
+        columns = [walker.name(column) for column in target.expressions if isinstance(column, exp.Identifier)]
+        if len(columns) != len(target.expressions):
+            raise DoubtError(Doubt.NODE)
+        target = target.this
+    source = node.args.get("expression")
+    if source is not None:
+        # The rows come from outside: they do not see the table they go to.
+        walker.query(source, scope.environment, scope.outer)
+    elif not node.args.get("default"):
+        raise DoubtError(Doubt.NODE)
+    relation = _target(walker, target, scope, "insert")
+    relation.does("insert").columns.update(dict.fromkeys(columns or ["*"]))
+    conflict = node.args.get("conflict")
+    if conflict is not None:
+        _conflict(walker, conflict, relation, scope)
+
+
+def _conflict(walker: Walk, node: Any, relation: Relation, scope: Scope) -> None:
+    walker.check(node)
+    action = str(node.args["action"].this).upper()
+    inner = Scope(scope.environment, scope.outer, [*scope.sources])
+    if action == "DO UPDATE":
+        number = scope.sources[-1].relation
+        inner.sources.append(Source("excluded", "", ((number, 0),), -1))
+        doing = relation.does("update")
+        doing.has_where = node.args.get("where") is not None
+        _assign(walker, node.expressions, relation, inner)
+    elif action != "DO NOTHING":
+        raise DoubtError(Doubt.NODE)
+    for key in ("conflict_keys", "index_predicate", "where"):
+        walker.part(node.args.get(key), inner)
+    walker.optional_name(node.args.get("constraint"))
+
+
+def _assign(walker: Walk, items: list[Any], relation: Relation, scope: Scope) -> None:
+    """``SET a = …, (b, c) = …, d[1] = …, e.f = …``."""
+    for item in items:
+        if not isinstance(item, exp.EQ):
+            raise DoubtError(Doubt.NODE)
+        walker.check(item)
+        for target in item.this.expressions if isinstance(item.this, exp.Tuple) else [item.this]:
+            _assigned(walker, target, relation, scope)
+        walker.part(item.expression, scope)
+
+
+def _assigned(walker: Walk, target: Any, relation: Relation, scope: Scope) -> None:
+    columns = relation.does("update").columns
+    while isinstance(target, exp.Bracket):
+        walker.check(target)
+        walker.part(target.expressions, scope)
+        target = target.this
+    if not isinstance(target, exp.Column) or not isinstance(target.this, exp.Identifier):
+        raise DoubtError(Doubt.NODE)
+    first = target.args.get("db") or target.args.get("table")
+    columns[walker.name(first if first is not None else target.this)] = None
+    walker.name(target.this)
+
+
+def _bound(relation: Relation, node: Node) -> None:
+    has_where = node.args.get("where") is not None
+    for doing in relation.doing.values():
+        doing.has_where = has_where
+
+
+def _update(walker: Walk, node: exp.Update, scope: Scope) -> None:
+    relation = _target(walker, node.this, scope, "update")
+    source = node.args.get("from_")
+    if source is not None:
+        walker.source(source, scope)
+    _assign(walker, node.expressions, relation, scope)
+    walker.part(node.args.get("where"), scope)
+    _bound(relation, node)
+
+
+def _delete(walker: Walk, node: exp.Delete, scope: Scope) -> None:
+    relation = _target(walker, node.this, scope, "delete")
+    for source in node.args.get("using") or ():
+        walker.source(source, scope)
+    walker.part(node.args.get("where"), scope)
+    _bound(relation, node)
+
+
+def _merge(walker: Walk, node: Any, scope: Scope) -> None:
+    relation = _target(walker, node.this, scope, "merge")
+    walker.source(node.args["using"], scope)
+    walker.part(node.args.get("on"), scope)
+    whens = node.args["whens"]
+    walker.check(whens)
+    for when in whens.expressions:
+        walker.check(when)
+        walker.part(when.args.get("condition"), scope)
+        then = when.args["then"]
+        if isinstance(then, exp.Update):
+            walker.check(then)
+            relation.does("update")
+            _assign(walker, then.expressions, relation, scope)
+        elif isinstance(then, exp.Insert):
+            _merge_insert(walker, then, relation, scope)
+        elif isinstance(then, exp.Var) and str(then.this).upper() == "DELETE":
+            relation.does("delete")
+        elif not (isinstance(then, exp.Var) and str(then.this).upper() == "DO NOTHING"):
+            raise DoubtError(Doubt.NODE)
+
+
+def _merge_insert(walker: Walk, then: exp.Insert, relation: Relation, scope: Scope) -> None:
+    walker.check(then)
+    doing = relation.does("insert")
+    columns = then.this
+    if isinstance(columns, exp.Tuple):
+        for column in columns.expressions:
+            doing.columns[walker.name(column.this)] = None
+    elif columns is not None:
+        raise DoubtError(Doubt.NODE)
+    else:
+        doing.columns["*"] = None
+    walker.part(then.args.get("expression"), scope)

@@ -1,0 +1,56 @@
+"""What a statement may cost before anything parses it (counts over tokens, no recursion).
+
+sqlglot doubles its work for each level of ``ARRAY[`` and of a type's name with a bracket (22 levels take a
+minute), and recurses for brackets, CASE and unary operators. All of that is counted here first.
+"""
+
+from gateway.classify.doubt import Doubt, DoubtError
+from gateway.classify.postgres.lexer import Kind, Token
+from gateway.classify.postgres.words import TYPE_WORDS
+
+MAX_TEXT = 1 << 20
+MAX_TOKENS = 50_000
+MAX_DEPTH = 64
+MAX_TYPE_DEPTH = 6
+MAX_UNARY = 32
+MAX_CHAIN = 1_000  # operators between two commas or brackets: the depth of a left-deep tree
+
+_UNARY_WORDS = frozenset(("not",))
+_CHAIN_WORDS = frozenset(("and", "or", "join", "union", "intersect", "except", "when", "is", "like"))
+_DOUBLING = TYPE_WORDS | {"array"}
+
+
+def check(tokens: list[Token]) -> None:
+    """Raise DoubtError when *tokens* could cost more than a parser should spend."""
+    if len(tokens) > MAX_TOKENS:
+        raise DoubtError(Doubt.TOO_MANY_TOKENS)
+    brackets: list[tuple[bool, int]] = []
+    type_depth = unary = chain = cases = 0
+    previous = ""
+    for kind, value, _, _ in tokens:
+        if kind is Kind.MARK:
+            unary = 0
+            if value in "([":
+                is_type = previous in _DOUBLING
+                brackets.append((is_type, chain))
+                type_depth += is_type
+                chain = 0
+                if len(brackets) > MAX_DEPTH or type_depth > MAX_TYPE_DEPTH:
+                    raise DoubtError(Doubt.TOO_DEEP)
+            elif value in ")]":
+                if brackets:
+                    was_type, chain = brackets.pop()
+                    type_depth -= was_type
+            elif value in ",;":
+                chain = 0
+        elif kind is Kind.OPERATOR or (kind is Kind.WORD and value in _UNARY_WORDS):
+            unary += 1
+            chain += 1
+        else:
+            unary = 0
+            if kind is Kind.WORD:
+                chain += value in _CHAIN_WORDS
+                cases += (value == "case") - (value == "end")
+        if unary > MAX_UNARY or chain > MAX_CHAIN or cases > MAX_DEPTH:
+            raise DoubtError(Doubt.TOO_DEEP)
+        previous = value if kind is Kind.WORD else ""

@@ -1,0 +1,87 @@
+"""The short way for the plainest statements: no literal in quotes, no call, no cast, no comment.
+
+One regular expression says that every lexer reads the text alike, one set that no word in it means something
+to sqlglot that it does not mean to the server. Whatever is not plain goes the long way round.
+"""
+
+import re
+from functools import cache
+
+from gateway.classify.facts import Piece, Qualified
+from gateway.classify.fingerprint import fingerprint
+from gateway.classify.postgres import sqlglot_words, tree
+from gateway.classify.postgres.walk import Walk
+from gateway.classify.postgres.words import RESERVED, TYPE_WORDS
+
+MAX_PLAIN = 2_000
+_MAX_BRACKETS = 16
+
+_PLAIN = re.compile(
+    r"""(?:
+      [ \t\n]++
+    | [A-Za-z_][A-Za-z0-9_]{0,62}+ (?![A-Za-z0-9_$\x80-\U0010ffff])
+    | \$?[0-9]++ (?:\.[0-9]++)?+ (?![A-Za-z0-9_$.\x80-\U0010ffff])
+    | [(),.]
+    | (?:<=|>=|<>|!=|[-+*/=<>]) (?![-+*/<>=~!@#%^&|`?])
+    )*+""",
+    re.VERBOSE,
+)
+_TOKEN = re.compile(r"[a-z0-9_$]+(?:\.[a-z0-9_]+)*|[^\sa-z0-9_$]+")
+_WORD = re.compile(r"(?<![0-9$])[a-z_][a-z0-9_]*")
+_NUMBER = re.compile(r"\$?[0-9]+(?:\.[0-9]+)?")
+_BEFORE_BRACKET = re.compile(r"([a-z0-9_]+)\s*\(")
+_OPERATOR = re.compile(r"[a-z0-9_)]\s*(<=|>=|<>|!=|[-+*/=<>])")
+_SIGN = re.compile(r"([-+])")
+_UNDERSTOOD = frozenset(
+    """and as asc between by current_timestamp delete desc distinct from group having in inner insert into is join left
+    limit not null offset on or order returning select set update values where""".split()  # noqa: SIM905 - words
+)
+_BRACKETS_BEHIND = frozenset(("and", "as", "by", "distinct", "from", "having", "in", "not", "on", "or", "select", "values", "where"))
+_FIRST = frozenset(("select", "insert", "update", "delete"))
+
+
+@cache
+def _foreign_words() -> frozenset[str]:
+    """Words that mean something to sqlglot or the server, and that are not read here."""
+    return (sqlglot_words.WORDS | RESERVED | TYPE_WORDS) - _UNDERSTOOD
+
+
+def read(text: str) -> Piece | None:
+    """The facts of *text* if it is one plain statement; None when it must go the long way."""
+    body = text.strip(" \t\n")
+    if body.endswith(";"):
+        body = body[:-1].rstrip(" \t\n")
+    if not body or len(body) > MAX_PLAIN or _PLAIN.fullmatch(body) is None or body.count("(") > _MAX_BRACKETS:
+        return None
+    lowered = body.lower()
+    words = _WORD.findall(lowered)
+    met = set(words)
+    if not words or words[0] not in _FIRST or not met.isdisjoint(_foreign_words()):
+        return None
+    openers = _BEFORE_BRACKET.findall(lowered)
+    if words[0] == "insert" and openers and openers[0] in words[2:4]:
+        del openers[0]
+    if not _BRACKETS_BEHIND.issuperset(openers):
+        return None
+    walk = Walk()
+    root = tree.parse_plain(body)
+    walk.statement(root)
+    if not met - _UNDERSTOOD <= walk.names:
+        return None
+    signs: dict[Qualified, None] = dict.fromkeys(("", sign) for sign in _OPERATOR.findall(lowered))
+    if "+" in body or "-" in body:
+        signs.update(dict.fromkeys(("", sign) for sign in _SIGN.findall(body)))
+    walk.operators.update(signs)
+    found = tree.piece(walk, tree.OPERATIONS.get(type(root), "select"))
+    literal_free = fingerprint("?" if _NUMBER.fullmatch(token) else token for token in _TOKEN.findall(lowered))
+    return Piece(
+        text=body,
+        operation=found.operation,
+        uses=found.uses,
+        calls=found.calls,
+        operators=found.operators,
+        attributes=found.attributes,
+        loose=found.loose,
+        fingerprint=literal_free,
+        redacted=body,
+    )

@@ -1,0 +1,104 @@
+"""A whole text to its statements: lexed once, cut at semicolons, each piece read on its own."""
+
+from dataclasses import replace
+
+from gateway.classify import redact
+from gateway.classify.doubt import Doubt, DoubtError
+from gateway.classify.facts import Piece
+from gateway.classify.fingerprint import fingerprint
+from gateway.classify.operations import CLASS_OF
+from gateway.classify.postgres import limits, plain, secrets, statements
+from gateway.classify.postgres.lexer import Kind, Token, tokenize
+from gateway.model.classification import Effect
+
+_LONG_ENOUGH = 100_000
+
+
+def read(text: str) -> tuple[Piece, ...]:
+    """The pieces of *text*, none if it holds no statement; raises nothing."""
+    try:
+        piece = plain.read(text)
+    except DoubtError:
+        piece = None  # the long way says why, and redacts
+    if piece is not None:
+        return (piece,)
+    if len(text) > limits.MAX_TEXT:
+        return (_unreadable(text, Doubt.TOO_LONG),)
+    try:
+        if "\0" in text:
+            raise DoubtError(Doubt.CHARACTER)
+        tokens = tokenize(text)
+        limits.check(tokens)
+    except DoubtError as error:
+        return (_unreadable(text, error.reason),)
+    return tuple(_statement(text, piece) for piece in _split(tokens))
+
+
+def _split(tokens: list[Token]) -> list[list[Token]]:
+    """Statements between semicolons; a body in BEGIN ATOMIC … END has some of its own, and is not cut."""
+    pieces: list[list[Token]] = []
+    current: list[Token] = []
+    depth = 0
+    for token in tokens:
+        if token.kind is Kind.MARK:
+            depth += (token.value in "([") - (token.value in ")]")
+            if token.value == ";" and depth <= 0 and not _holds_body(current):
+                if current:
+                    pieces.append(current)
+                current, depth = [], 0
+                continue
+        current.append(token)
+    if current:
+        pieces.append(current)
+    return pieces
+
+
+def _holds_body(tokens: list[Token]) -> bool:
+    if not tokens or tokens[0].kind is not Kind.WORD or tokens[0].value != "create":
+        return False
+    values = [token.value if token.kind is Kind.WORD else "" for token in tokens]
+    return any(pair == ("begin", "atomic") for pair in zip(values, values[1:], strict=False))
+
+
+def _statement(text: str, tokens: list[Token]) -> Piece:
+    shown = text[tokens[0].start : tokens[-1].end]
+    try:
+        piece = statements.read(tokens)
+    except DoubtError as error:
+        operation = statements.operation_of(tokens)
+        effects = (Effect(operation, CLASS_OF[operation]),)
+        piece = Piece("", operation, effects, reason=error.reason.value)
+    hide_all = bool(piece.reason)
+    redacted = redact.rebuild(text, secrets.spans(text, tokens, hide_all=hide_all))
+    if hide_all:
+        redacted = redact.mark(shown, redacted)
+    return replace(piece, text=shown, fingerprint=fingerprint(_words(tokens)), redacted=redacted)
+
+
+def _words(tokens: list[Token]) -> list[str]:
+    words: list[str] = []
+    glue = False
+    for kind, value, _, _ in tokens:
+        if kind is Kind.MARK and value == "." and words:
+            words[-1] += "."
+            glue = True
+            continue
+        word = "?" if kind in {Kind.STRING, Kind.NUMBER, Kind.PARAMETER} else value
+        if kind is Kind.NAME and not value.isidentifier():
+            word = '"' + value.replace('"', '""') + '"'
+        if glue:
+            words[-1] += word
+            glue = False
+        else:
+            words.append(word)
+    return words
+
+
+def _unreadable(text: str, reason: Doubt) -> Piece:
+    return Piece(
+        text=text[:_LONG_ENOUGH],
+        operation="unknown",
+        effects=(Effect("unknown", CLASS_OF["unknown"]),),
+        reason=reason.value,
+        redacted=redact.unreadable(text),
+    )

@@ -1,0 +1,485 @@
+"""A statement's tokens, rewritten into the plain SQL that every parser reads alike.
+
+The server's lexical rules are ours alone (``lexer``). What steers no fact, or what parsers read in ways of
+their own, is taken out here and noted: casts and typed literals, operators beyond the common ones, special
+call syntax, collations. Literals become ``'0'``, ``'1'``, …, so that nothing looks into them. Names are
+always quoted, so that no foreign keyword takes effect, and the name of a call starts with ``CALL``, so that
+no foreign function is put in its place. Precedence may change, facts do not.
+"""
+
+from gateway.classify.doubt import Doubt, DoubtError
+from gateway.classify.postgres import types
+from gateway.classify.postgres.lexer import Kind, Token
+from gateway.classify.postgres.words import (
+    BARE,
+    OPERANDS,
+    RESERVED,
+    TYPE_WORDS,
+    VALUES_WITHOUT_BRACKETS,
+    XML_SYNTAX,
+)
+
+CALL = "\x01"  # the lexer refuses control characters in names, so nobody can write it
+
+_COMMON = frozenset(("=", "<>", "!=", "<", ">", "<=", ">=", "+", "-", "*"))
+_ARGUMENT_WORDS: dict[str, frozenset[str]] = {
+    "extract": frozenset(("from",)),
+    "overlay": frozenset(("placing", "from", "for")),
+    "position": frozenset(("in",)),
+    "substring": frozenset(("from", "for", "similar", "escape")),
+    "trim": frozenset(("from",)),
+}
+_NO_WORDS: frozenset[str] = frozenset()
+_TRIMS = {"leading": "ltrim", "trailing": "rtrim", "both": "btrim"}
+_AFTER: dict[str, frozenset[str]] = {
+    # word: it is syntax only behind one of these words (or marks); elsewhere it is a name
+    "by": frozenset(("group", "order", "partition")),
+    "key": frozenset(("no", "for")),
+    "next": frozenset(("fetch",)),
+    "locked": frozenset(("skip",)),
+    "nothing": frozenset(("do",)),
+    "recursive": frozenset(("with",)),
+    "ordinality": frozenset(("with",)),
+    "share": frozenset(("for", "key")),
+    "sets": frozenset(("grouping",)),
+    "ties": frozenset(("with", "exclude")),
+    "others": frozenset(("no",)),
+    "temp": frozenset(("into", "local", "global")),
+    "temporary": frozenset(("into", "local", "global")),
+    "unlogged": frozenset(("into",)),
+    "local": frozenset(("into",)),
+    "conflict": frozenset(("on",)),
+    "materialized": frozenset(("as", "not")),
+}
+_BEFORE: dict[str, frozenset[str]] = {
+    # word: it is syntax only ahead of one of these
+    "filter": frozenset("("),
+    "groups": frozenset(("between", "unbounded", "current")),
+    "grouping": frozenset(("sets",)),
+    "matched": frozenset(("and", "then", "by")),
+    "merge": frozenset(("into",)),
+    "no": frozenset(("key", "others")),
+    "nulls": frozenset(("first", "last")),
+    "partition": frozenset(("by",)),
+    "range": frozenset(("between", "unbounded", "current")),
+    "repeatable": frozenset("("),
+    "skip": frozenset(("locked",)),
+    "values": frozenset("("),
+    "within": frozenset(("group",)),
+    "cube": frozenset("("),
+    "rollup": frozenset("("),
+}
+_END = Token(Kind.MARK, "", 0, 0)
+
+
+class Reduced:
+    """The plain text and what was taken out of it."""
+
+    __slots__ = ("calls", "casts", "names", "operators", "strings", "text", "uses_cursor")
+
+    def __init__(self) -> None:
+        self.text = ""
+        self.strings: list[str] = []
+        self.operators: dict[tuple[str, str], None] = {}
+        self.casts: dict[tuple[str, str], None] = {}
+        self.calls: dict[tuple[str, str], None] = {}
+        self.names: set[str] = set()
+        self.uses_cursor = False
+
+
+class _Frame:
+    """An open bracket: which words in it stand for a comma, and whether it is a CAST's."""
+
+    __slots__ = ("is_cast", "words")
+
+    def __init__(self, words: frozenset[str] = _NO_WORDS, *, is_cast: bool = False) -> None:
+        self.words = words
+        self.is_cast = is_cast
+
+
+def reduce(tokens: list[Token]) -> Reduced:
+    """Rewrite one statement's *tokens*; raises DoubtError for syntax that is not read here."""
+    return _Reducer(tokens).run()
+
+
+def quote(name: str) -> str:
+    """*name* in double quotes."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+class _Reducer:
+    def __init__(self, tokens: list[Token]) -> None:
+        self.tokens = tokens
+        self.at = 0
+        self.out: list[str] = []
+        self.done = Reduced()
+        self.frames: list[_Frame] = []
+        self.after_operand = False
+        self.next_frame = _Frame()
+
+    def run(self) -> Reduced:
+        size = len(self.tokens)
+        while self.at < size:
+            token = self.tokens[self.at]
+            match token.kind:
+                case Kind.WORD:
+                    self._word(token)
+                case Kind.NAME:
+                    self._name()
+                case Kind.STRING:
+                    self._string(token)
+                case Kind.NUMBER | Kind.PARAMETER:
+                    self._emit(token.value, operand=True)
+                    self.at += 1
+                case Kind.OPERATOR:
+                    self._operator("", token.value)
+                    self.at += 1
+                case Kind.MARK:
+                    self._mark(token)
+        self.done.text = " ".join(self.out)
+        return self.done
+
+    # -- looking around
+
+    def _peek(self, ahead: int = 1) -> Token:
+        at = self.at + ahead
+        return self.tokens[at] if 0 <= at < len(self.tokens) else _END
+
+    def _peek_word(self, ahead: int = 1) -> str:
+        token = self._peek(ahead)
+        return token.value if token.kind is Kind.WORD else ""
+
+    def _peek_mark(self, ahead: int = 1) -> str:
+        token = self._peek(ahead)
+        return token.value if token.kind is Kind.MARK else ""
+
+    def _emit(self, text: str, *, operand: bool) -> None:
+        self.out.append(text)
+        self.after_operand = operand
+
+    # -- words
+
+    def _word(self, token: Token) -> None:
+        word = token.value
+        if self._is_label(word):
+            self._name()
+            return
+        special = _SPECIAL.get(word)
+        if special is not None and special(self):
+            return
+        if self.frames and word in self.frames[-1].words:
+            if self.out[-1] != "(":  # TRIM(FROM x)
+                self._emit(",", operand=False)
+            self.at += 1
+        elif word in TYPE_WORDS and self._typed_literal():
+            return
+        elif word in BARE and self._is_syntax(word):
+            self._emit(word.upper(), operand=word in OPERANDS)
+            self.at += 1
+        elif word in RESERVED and word not in BARE and not self._peek_mark() == "(":
+            raise DoubtError(Doubt.SYNTAX)
+        else:
+            self._name()
+
+    def _is_label(self, word: str) -> bool:
+        """Behind a dot or AS any word is a name, and so is a word with a dot behind it."""
+        if self._peek_mark(-1) == "." or (self._peek_mark() == "." and word not in RESERVED):
+            return True
+        if self._peek_word(-1) != "as" or (self.frames and self.frames[-1].is_cast):
+            return False
+        return not (word in {"materialized", "not"} and (self._peek_mark() == "(" or self._peek_word() == "materialized"))
+
+    def _is_syntax(self, word: str) -> bool:
+        if word in _AFTER and word not in _BEFORE:
+            return self._peek_word(-1) in _AFTER[word]
+        if word in _BEFORE:
+            follower = self._peek()
+            return follower.kind in {Kind.WORD, Kind.MARK} and follower.value in _BEFORE[word]
+        if word in {"first", "last"}:
+            return self._peek_word(-1) in {"fetch", "nulls"}
+        if word in {"row", "rows"}:
+            return self._is_row_syntax(word)
+        return True
+
+    def _is_row_syntax(self, word: str) -> bool:
+        behind = self._peek_word(-1)
+        if behind in {"current", "first", "next"}:
+            return True
+        follower = self._peek_word()
+        if follower in {"only", "fetch", "between", "unbounded", "current"} or (word == "rows" and follower == "from"):
+            return True
+        return self.after_operand and (follower in {"with", "limit", "for"} or self._peek() is _END)
+
+    def _name(self) -> None:
+        """A name of one or more parts: a call, a typed literal, or a table or column."""
+        parts = [self.tokens[self.at].value]
+        end = self.at + 1
+        while (
+            end + 1 < len(self.tokens)
+            and self.tokens[end].value == "."
+            and self.tokens[end].kind is Kind.MARK
+            and self.tokens[end + 1].kind in {Kind.WORD, Kind.NAME}
+        ):
+            parts.append(self.tokens[end + 1].value)
+            end += 2
+        follower = self.tokens[end] if end < len(self.tokens) else _END
+        if follower.kind is Kind.STRING and not self.after_operand and self._typed_literal():
+            return
+        is_call = follower.kind is Kind.MARK and follower.value == "("
+        self.done.names.update(parts)
+        if is_call:
+            parts[-1] = CALL + parts[-1]
+        self._emit(".".join(quote(part) for part in parts), operand=True)
+        self.at = end
+        if follower.value == "." and follower.kind is Kind.MARK:
+            star = self.tokens[end + 1] if end + 1 < len(self.tokens) else _END
+            if star.value != "*":
+                raise DoubtError(Doubt.SYNTAX)
+            self.out[-1] += ".*"
+            self.at = end + 2
+
+    def _typed_literal(self) -> bool:
+        """``date '…'``: note the type, leave the literal."""
+        name, end = types.read(self.tokens, self.at)
+        if name == types.NO_TYPE or end >= len(self.tokens) or self.tokens[end].kind is not Kind.STRING:
+            return False
+        self.done.casts[name] = None
+        self.at = end
+        self._string(self.tokens[end])
+        if name == ("", "interval"):
+            self.at = types.fields(self.tokens, self.at)
+        return True
+
+    def _string(self, token: Token) -> None:
+        self._emit(f"'{len(self.done.strings)}'", operand=True)
+        self.done.strings.append(token.value)
+        self.at += 1
+
+    # -- operators and marks
+
+    def _operator(self, schema: str, sign: str) -> None:
+        if sign == "*" and not self.after_operand:
+            self._emit("*", operand=True)  # SELECT *, count(*)
+            return
+        if sign == "=>":
+            self._emit("=>", operand=False)
+            return
+        self.done.operators[schema, sign] = None
+        if not self.after_operand:
+            self._emit("-", operand=False)
+        elif not schema and sign in _COMMON:
+            self._emit(sign, operand=False)
+        else:
+            self._emit("=" if self._peek_word() in {"any", "all", "some"} else "||", operand=False)
+
+    def _mark(self, token: Token) -> None:
+        mark = token.value
+        self.at += 1
+        if mark == "(":
+            self.frames.append(self.next_frame)
+            self.next_frame = _Frame()
+            self._emit("(", operand=False)
+        elif mark == ")":
+            if not self.frames:
+                raise DoubtError(Doubt.SYNTAX)
+            self.frames.pop()
+            self._emit(")", operand=True)
+        elif mark == "::":
+            self._cast()
+        elif mark == ":=":
+            self._emit("=>", operand=False)
+        elif mark == ".":
+            self._field()
+        else:
+            self._emit(mark, operand=mark == "]")
+
+    def _field(self) -> None:
+        """A dot behind a bracket: ``(a).b``, ``(a).*``, ``a[1].b``."""
+        token = self._peek(0)
+        if self.out[-1:] not in ([")"], ["]"]):
+            raise DoubtError(Doubt.SYNTAX)
+        if token.value == "*" and token.kind is Kind.OPERATOR:
+            self._emit(". *", operand=True)
+            self.at += 1
+        elif token.kind in {Kind.WORD, Kind.NAME} and self._peek_mark() != "(":
+            self.done.names.add(token.value)
+            self._emit("." + quote(token.value), operand=True)
+            self.at += 1
+        else:
+            raise DoubtError(Doubt.SYNTAX)
+
+    def _cast(self) -> None:
+        name, self.at = types.read(self.tokens, self.at)
+        if name == types.NO_TYPE:
+            raise DoubtError(Doubt.SYNTAX)
+        self.done.casts[name] = None
+        self.after_operand = True
+
+    # -- words with a grammar of their own; each says whether it took the word
+
+    def _take_call_syntax(self) -> bool:
+        if self._peek_mark() != "(":
+            return False
+        word = self.tokens[self.at].value
+        name = word
+        self.at += 1
+        self.next_frame = _Frame(_ARGUMENT_WORDS[word])
+        if word == "trim":
+            name = _TRIMS.get(self._peek_word(), "btrim")
+        self._emit(quote(CALL + name), operand=False)
+        self._mark(self._peek(0))
+        if word == "trim" and self._peek_word(0) in _TRIMS:
+            self.at += 1
+        elif word == "extract" and self._peek_word() == "from":
+            self._emit("''", operand=True)
+            self.done.strings.append("")
+            self.out[-1] = f"'{len(self.done.strings) - 1}'"
+            self.at += 1
+        return True
+
+    def _take_cast(self) -> bool:
+        if self._peek_mark() != "(":
+            return False
+        self.at += 1
+        self.next_frame = _Frame(is_cast=True)
+        self._mark(self._peek(0))
+        return True
+
+    def _take_as(self) -> bool:
+        if not (self.frames and self.frames[-1].is_cast):
+            return False
+        self.at += 1
+        self._cast()
+        return True
+
+    def _take_value(self) -> bool:
+        word = self.tokens[self.at].value
+        self._emit(quote(CALL + word), operand=True)
+        if self._peek_mark() != "(":
+            self._emit("( )", operand=True)
+        self.at += 1
+        return True
+
+    def _take_row(self) -> bool:
+        if self._peek_mark() != "(":
+            return False
+        self._emit(quote(CALL + "row"), operand=False)
+        self.at += 1
+        return True
+
+    def _take_table(self) -> bool:
+        """``TABLE t`` is a query; behind INTO the word says nothing."""
+        if self._peek_word(-1) not in {"into", "temp", "temporary", "unlogged"}:
+            self._emit("SELECT * FROM", operand=False)
+        self.at += 1
+        return True
+
+    def _take_at(self) -> bool:
+        if not (self.after_operand and self._peek_word() == "time" and self._peek_word(2) == "zone"):
+            return False
+        self.done.calls["", "timezone"] = None
+        self._emit("||", operand=False)
+        self.at += 3
+        return True
+
+    def _take_overlaps(self) -> bool:
+        self.done.calls["", "overlaps"] = None
+        self._emit("=", operand=False)
+        self.at += 1
+        return True
+
+    def _take_collate(self) -> bool:
+        self.at += 1
+        name, end = types.read(self.tokens, self.at)
+        if name == types.NO_TYPE:
+            raise DoubtError(Doubt.SYNTAX)
+        self.at = end
+        return True
+
+    def _take_operator(self) -> bool:
+        """``OPERATOR(schema.@@)``."""
+        if self._peek_mark() != "(":
+            return False
+        at, schema = self.at + 2, ""
+        while at + 1 < len(self.tokens) and self.tokens[at].kind in {Kind.WORD, Kind.NAME}:
+            schema, at = self.tokens[at].value, at + 2
+        if at + 1 >= len(self.tokens) or self.tokens[at].kind is not Kind.OPERATOR or self.tokens[at + 1].value != ")":
+            raise DoubtError(Doubt.SYNTAX)
+        self.at = at + 1
+        self._operator(schema, self.tokens[at].value)
+        self.at = at + 2
+        return True
+
+    def _take_using(self) -> bool:
+        """``ORDER BY x USING <``: an operator, not a join."""
+        if self._peek().kind is Kind.OPERATOR:
+            self.done.operators["", self._peek().value] = None
+            self.at += 2
+            return True
+        return False
+
+    def _take_null_test(self) -> bool:
+        self._emit("IS NULL", operand=True)
+        self.at += 1
+        return True
+
+    def _take_unknown(self) -> bool:
+        if self._peek_word(-1) in {"is", "not"}:
+            self._emit("NULL", operand=True)
+            self.at += 1
+            return True
+        return False
+
+    def _take_symmetric(self) -> bool:
+        if self._peek_word(-1) != "between":
+            return False
+        self.at += 1
+        return True
+
+    def _take_variadic(self) -> bool:
+        self.at += 1
+        return True
+
+    def _take_current(self) -> bool:
+        """``WHERE CURRENT OF c``: which row, another statement said."""
+        if self._peek_word() != "of":
+            return False
+        self.done.uses_cursor = True
+        self._emit("TRUE", operand=True)
+        self.at += 3
+        return True
+
+    def _take_overriding(self) -> bool:
+        if self._peek_word(2) != "value":
+            return False
+        self.at += 3
+        return True
+
+    def _take_xml(self) -> bool:
+        if self._peek_mark() == "(":
+            raise DoubtError(Doubt.SYNTAX)
+        return False
+
+
+_SPECIAL = {
+    **dict.fromkeys(_ARGUMENT_WORDS, _Reducer._take_call_syntax),
+    **dict.fromkeys(VALUES_WITHOUT_BRACKETS, _Reducer._take_value),
+    **dict.fromkeys(XML_SYNTAX, _Reducer._take_xml),
+    "as": _Reducer._take_as,
+    "asymmetric": _Reducer._take_symmetric,
+    "at": _Reducer._take_at,
+    "cast": _Reducer._take_cast,
+    "collate": _Reducer._take_collate,
+    "current": _Reducer._take_current,
+    "isnull": _Reducer._take_null_test,
+    "notnull": _Reducer._take_null_test,
+    "operator": _Reducer._take_operator,
+    "overlaps": _Reducer._take_overlaps,
+    "overriding": _Reducer._take_overriding,
+    "row": _Reducer._take_row,
+    "symmetric": _Reducer._take_symmetric,
+    "table": _Reducer._take_table,
+    "unknown": _Reducer._take_unknown,
+    "using": _Reducer._take_using,
+    "variadic": _Reducer._take_variadic,
+}

@@ -1,0 +1,105 @@
+"""What the names in a query refer to while its tree is walked: sources, scopes, and relations in use."""
+
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from gateway.classify.facts import Action, Columns, Use
+from gateway.classify.operations import CLASS_OF
+
+Output: TypeAlias = tuple["str | tuple[int, int]", ...]
+"""A query's columns in order: a name, or all columns of relation *n* but its first *k*."""
+
+Environment: TypeAlias = dict[str, Output]
+"""The common table expressions in sight, and their columns."""
+
+
+@dataclass(slots=True)
+class Doing:
+    """One thing done to one relation, while it is collected."""
+
+    columns: dict[str, None] = field(default_factory=dict)
+    has_where: bool = False
+    limit: int | None = None
+
+
+@dataclass(slots=True)
+class Relation:
+    """A relation as it was written, with all that is done to it so far."""
+
+    catalog: str
+    schema: str
+    name: str
+    kind: str = "table"
+    is_new: bool = False
+    doing: dict[str, Doing] = field(default_factory=dict)
+
+    def does(self, operation: str) -> Doing:
+        """What *operation* collects, started if it is new."""
+        found = self.doing.get(operation)
+        if found is None:
+            found = self.doing[operation] = Doing()
+        return found
+
+    def freeze(self) -> Use:
+        """The finished use."""
+        actions = tuple(
+            Action(operation, CLASS_OF[operation], tuple(doing.columns), doing.has_where, doing.limit)
+            for operation, doing in self.doing.items()
+        )
+        return Use(self.catalog, self.schema, self.name, actions, self.kind, self.is_new)
+
+
+@dataclass(slots=True)
+class Source:
+    """An item of a FROM list: ``relation`` is its number among the relations, or -1."""
+
+    alias: str
+    schema: str
+    output: Output
+    relation: int = -1
+
+
+@dataclass(slots=True)
+class Scope:
+    """The sources of one query, those of the queries around it, and the common table expressions."""
+
+    environment: Environment
+    outer: "Scope | None" = None
+    sources: list[Source] = field(default_factory=list)
+
+    def find(self, alias: str, schema: str = "") -> Source | None:
+        """The source that a qualifier names: the innermost wins."""
+        scope: Scope | None = self
+        while scope is not None:
+            for source in scope.sources:
+                if source.alias == alias and (not schema or source.schema == schema):
+                    return source
+            scope = scope.outer
+        return None
+
+
+def columns_of(output: Output) -> Columns:
+    """*output* without its order."""
+    return Columns(
+        frozenset(item for item in output if isinstance(item, str)),
+        tuple(item for item in output if not isinstance(item, str)),
+    )
+
+
+def rename(output: Output, names: list[str]) -> Output:
+    """``AS x (a, b)``: the first columns get new names, and the old names are gone."""
+    if not names:
+        return output
+    rest = list(output)
+    for left in range(len(names), 0, -1):
+        if not rest:
+            break
+        first = rest[0]
+        if isinstance(first, str):
+            rest.pop(0)
+        elif len(rest) == 1:
+            rest = [(first[0], first[1] + left)]
+            break
+        else:
+            rest = []  # several relations behind one another: where the names end is not known
+    return (*names, *rest)

@@ -1,0 +1,82 @@
+"""Which tokens of a PostgreSQL statement are secrets, or may hold one."""
+
+import re
+from collections.abc import Iterator
+
+from gateway.classify.postgres.lexer import Kind, Token
+from gateway.classify.redact import HIDDEN, secrets_inside
+
+_SECRET_OBJECTS = frozenset(("role", "user", "group", "subscription", "server", "mapping"))
+_SECRET_CALLS = re.compile(
+    r"dblink\w*|http\w*|url|s3|mysql|postgresql|remote\w*|aws_\w+|pgp_\w+|crypt|hmac|digest|encrypt\w*|decrypt\w*|armor|postgres_fdw\w*"
+)
+_SECRET_NAME = re.compile(r"pass(word|wd|phrase)?$|pwd|secret|token|credential|api_?key|private_?key|jwt")
+
+
+def spans(text: str, tokens: list[Token], *, hide_all: bool) -> Iterator[tuple[int, int, str | None]]:
+    """Each token's place, and what is recorded in its stead (None: itself)."""
+    hide_strings = hide_all or _is_about_secrets(tokens)
+    depth, hidden_until = 0, -1
+    for at, token in enumerate(tokens):
+        kind, value, start, end = token
+        replacement: str | None = None
+        if kind is Kind.MARK:
+            depth += (value == "(") - (value == ")")
+            if depth <= hidden_until:
+                hidden_until = -1
+            if value == "(" and hidden_until < 0 and _is_secret_call(tokens, at):
+                hidden_until = depth - 1
+        elif _follows_secret(tokens, at):
+            replacement = HIDDEN
+        elif kind is Kind.STRING:
+            raw = text[start:end]
+            replacement = HIDDEN if hide_strings or hidden_until >= 0 else _without_secrets(raw)
+        elif kind is Kind.NUMBER and hide_all:
+            replacement = "0"
+        yield start, end, replacement
+
+
+def _without_secrets(raw: str) -> str | None:
+    shown = secrets_inside(raw)
+    return None if shown == raw else shown
+
+
+def _is_about_secrets(tokens: list[Token]) -> bool:
+    """Statements whose every literal is or may be a credential."""
+    words = [token.value for token in tokens[:6] if token.kind is Kind.WORD]
+    if words[:1] in (["create"], ["alter"]):
+        return not _SECRET_OBJECTS.isdisjoint(words[1:4])
+    if words[:1] == ["set"]:
+        return any(_SECRET_NAME.search(token.value) for token in tokens[1:6] if token.kind in {Kind.WORD, Kind.NAME})
+    return False
+
+
+def _is_secret_call(tokens: list[Token], at: int) -> bool:
+    name = tokens[at - 1] if at else None
+    if name is None or name.kind not in {Kind.WORD, Kind.NAME}:
+        return False
+    if name.value == "set_config":
+        first = tokens[at + 1] if at + 1 < len(tokens) else None
+        return first is not None and bool(_SECRET_NAME.search(first.value.lower()))
+    qualifier = tokens[at - 3].value if at > 2 and tokens[at - 2].value == "." else ""
+    return bool(_SECRET_CALLS.fullmatch(name.value) or (qualifier and _SECRET_CALLS.fullmatch(qualifier)))
+
+
+def _follows_secret(tokens: list[Token], at: int) -> bool:
+    """Behind PASSWORD, IDENTIFIED BY, PROGRAM, and behind ``secret = ``."""
+    if at == 0:
+        return False
+    token, before = tokens[at], tokens[at - 1]
+    is_literal = token.kind in {Kind.STRING, Kind.NUMBER}
+    if before.kind is Kind.WORD:
+        if before.value == "password":
+            is_definition = tokens[0].value in {"create", "alter", "set"}
+            return is_literal or (is_definition and token.kind in {Kind.WORD, Kind.NAME} and token.value != "null")
+        if before.value == "by" and at > 1 and tokens[at - 2].value == "identified":
+            return True
+        if before.value == "program":
+            return is_literal
+    if is_literal and before.value in {"=", "=>", ":="} and at > 1:
+        name = tokens[at - 2]
+        return name.kind in {Kind.WORD, Kind.NAME} and bool(_SECRET_NAME.search(name.value.lower()))
+    return False

@@ -1,0 +1,51 @@
+"""The text that may be recorded: secrets replaced, comments gone, and all literals where nothing is sure.
+
+Works on spans that a dialect's lexer found. A text that no lexer could read is reduced to its first words.
+"""
+
+import re
+from collections.abc import Iterable
+from hashlib import sha256
+
+HIDDEN = "'***'"
+_PASSWORD_INSIDE = re.compile(
+    r"(?i)((?:pass(?:word|wd|phrase)?|pwd|secret|token|api_?key|access_?key)\s*[=:]\s*)(?:'[^']*'|\"[^\"]*\"|[^\s'\"&;,]+)"
+)
+_URL_CREDENTIALS = re.compile(r"(://[^:/@\s']*:)[^@\s']+@")
+_FIRST_WORD = re.compile(r"\s*([A-Za-z]+)")
+_VERBS = frozenset(
+    """abort alter analyze begin call close cluster comment commit copy create deallocate declare delete discard do drop
+    end execute explain fetch grant import insert listen load lock merge move notify prepare reassign refresh reindex
+    release reset revoke rollback savepoint security select set show start table truncate unlisten update vacuum values
+    with""".split()  # noqa: SIM905 - a list of words reads best as words
+)
+
+
+def rebuild(text: str, spans: Iterable[tuple[int, int, str | None]]) -> str:
+    """*text* token by token: each span's own text, or its replacement; what lay between is a blank."""
+    parts: list[str] = []
+    last = -1
+    for start, end, replacement in spans:
+        if last >= 0 and start > last:
+            parts.append(" ")
+        parts.append(text[start:end] if replacement is None else replacement)
+        last = end
+    return "".join(parts)
+
+
+def secrets_inside(literal: str) -> str:
+    """A literal without the passwords of connection strings and addresses in it."""
+    return _URL_CREDENTIALS.sub(r"\1***@", _PASSWORD_INSIDE.sub(r"\1***", literal))
+
+
+def mark(text: str, shown: str) -> str:
+    """*shown* with the digest and length of what it stands for, so that the record can be matched."""
+    raw = text.encode(errors="surrogatepass")
+    return f"{shown} /* sha256:{sha256(raw).hexdigest()} length:{len(raw)} */"
+
+
+def unreadable(text: str) -> str:
+    """What may be said of a text that no lexer could read: how it starts, its digest and its length."""
+    match = _FIRST_WORD.match(text)
+    shown = match[1].upper() if match is not None and match[1].lower() in _VERBS else ""
+    return mark(text, f"{shown} …".strip())

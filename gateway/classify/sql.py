@@ -1,0 +1,177 @@
+"""What a statement does, to what. Pure; never raises, never guesses: what is not understood says so.
+
+``parse`` gives what the text alone says and is cached by the exact text; ``resolve`` says what the names in
+it mean at this moment, at each use, and returns the very same tuple while text and context are the same.
+"""
+
+from collections import OrderedDict
+from typing import Final, TypeAlias
+
+from gateway.classify import redact
+from gateway.classify.dialect import Dialect
+from gateway.classify.doubt import Doubt
+from gateway.classify.facts import Parsed, Piece
+from gateway.classify.operations import CLASS_OF
+from gateway.classify.postgres import POSTGRES
+from gateway.model.classification import Classification, Effect
+from gateway.model.statement import NameContext, Statement
+
+Facts: TypeAlias = tuple[Classification, ...]
+Key: TypeAlias = tuple[str, str, str]
+"""Dialect, server version, exact text; the settings that steer lexing are pinned, so they are not in it."""
+
+DIALECTS: Final = {POSTGRES.name: POSTGRES}
+
+_CACHED_TEXTS = 4_096
+_CACHED_CHARACTERS = 16 << 20
+_LONGEST_CACHED = 1 << 18
+_CONTEXTS = 64
+_POOL_TEXT = 4_096
+_POOL_DEPTH = 16
+
+
+class _Cache:
+    """The texts read last, bounded by number and by size."""
+
+    def __init__(self) -> None:
+        self.entries: OrderedDict[Key, Parsed] = OrderedDict()
+        self.characters = 0
+
+    def put(self, key: Key, parsed: Parsed) -> None:
+        if len(key[2]) > _LONGEST_CACHED or key in self.entries:
+            return
+        self.entries[key] = parsed
+        self.characters += len(key[2])
+        while len(self.entries) > _CACHED_TEXTS or self.characters > _CACHED_CHARACTERS:
+            (_, _, text), _ = self.entries.popitem(last=False)
+            self.characters -= len(text)
+
+
+_cache = _Cache()
+
+
+def classify(statement: Statement) -> Facts:
+    """One classification for each SQL statement in the text; none for blanks and comments."""
+    if statement.unreadable:
+        return (_unknown(statement.unreadable),)
+    dialect = DIALECTS.get(statement.dialect)
+    if dialect is None:
+        return (_unknown(Doubt.DIALECT.value, statement.text),)
+    if statement.settings:
+        return _startup(dialect, statement)
+    return resolve(parse(statement.text, statement.dialect, statement.server_version), statement.names)
+
+
+def parse(text: str, dialect: str, server_version: str = "") -> Parsed:
+    """What *text* alone says; remembered for the next time."""
+    key = (dialect, server_version, text)
+    entries = _cache.entries
+    parsed = entries.get(key)
+    if parsed is not None:
+        entries.move_to_end(key)
+        return parsed
+    parsed = parse_uncached(text, dialect, server_version)
+    _cache.put(key, parsed)
+    return parsed
+
+
+def parse_uncached(text: str, dialect: str, server_version: str = "") -> Parsed:
+    """The same, computed here and now; what a pool's worker runs. The result can be pickled."""
+    del server_version  # part of the key: a later reader may need it
+    known = DIALECTS.get(dialect)
+    if known is None:
+        return Parsed(dialect, (_unknown_piece(Doubt.DIALECT.value, text),))
+    try:
+        return Parsed(dialect, known.read(text))
+    except Exception:  # noqa: BLE001 - the promise of this module: whatever went wrong in here is a refusal
+        return Parsed(dialect, (_unknown_piece(Doubt.SYNTAX.value, text),))
+
+
+def remember(text: str, dialect: str, server_version: str, parsed: Parsed) -> None:
+    """Keep what a pool's worker computed."""
+    _cache.put((dialect, server_version, text), parsed)
+
+
+def is_remembered(text: str, dialect: str, server_version: str = "") -> bool:
+    """True when ``parse`` would answer at once."""
+    return (dialect, server_version, text) in _cache.entries
+
+
+def needs_pool(text: str) -> bool:
+    """True when reading *text* could hold up an event loop: it is long, or deep."""
+    if len(text) > _POOL_TEXT:
+        return True
+    if text.count("(") + text.count("[") <= _POOL_DEPTH:
+        return False
+    depth = deepest = 0
+    for letter in text:
+        if letter in "([":
+            depth += 1
+            deepest = max(deepest, depth)
+        elif letter in ")]":
+            depth -= 1
+    return deepest > _POOL_DEPTH
+
+
+def resolve(parsed: Parsed, names: NameContext) -> Facts:
+    """What *parsed* means where names mean what *names* says; the same tuple for the same two."""
+    known = parsed.memo.get(id(names))
+    if known is not None and known[0] is names:
+        return known[1]
+    value = (names.db_name, names.db_user, names.search_path, names.has_temporary, id(names.catalog))
+    shared = parsed.by_value.get(value)
+    if shared is not None and shared[0] is names.catalog:
+        facts = shared[1]
+    else:
+        dialect = DIALECTS.get(parsed.dialect, POSTGRES)
+        facts = dialect.resolve(parsed.pieces, names)
+        if len(parsed.by_value) >= _CONTEXTS:
+            parsed.by_value.clear()
+        parsed.by_value[value] = (names.catalog, facts)
+    if len(parsed.memo) >= _CONTEXTS:
+        parsed.memo.clear()
+    parsed.memo[id(names)] = (names, facts)
+    return facts
+
+
+def _startup(dialect: Dialect, statement: Statement) -> Facts:
+    piece = dialect.startup(statement.settings)
+    names = ", ".join(sorted(statement.settings))
+    return tuple(
+        _with_text(item, f"startup settings: {names}") for item in dialect.resolve((piece,), statement.names)
+    )
+
+
+def _with_text(item: Classification, text: str) -> Classification:
+    return Classification(
+        operation=item.operation,
+        cls=item.cls,
+        effects=item.effects,
+        settings=item.settings,
+        complete=item.complete,
+        unknown_reason=item.unknown_reason,
+        fingerprint=item.operation,
+        redacted=text,
+    )
+
+
+def _unknown(reason: str, text: str = "") -> Classification:
+    return Classification(
+        operation="unknown",
+        cls=CLASS_OF["unknown"],
+        effects=(Effect("unknown", CLASS_OF["unknown"]),),
+        complete=False,
+        unknown_reason=reason,
+        text=text,
+        redacted=redact.unreadable(text) if text else "",
+    )
+
+
+def _unknown_piece(reason: str, text: str) -> Piece:
+    return Piece(
+        text=text,
+        operation="unknown",
+        effects=(Effect("unknown", CLASS_OF["unknown"]),),
+        reason=reason,
+        redacted=redact.unreadable(text),
+    )
