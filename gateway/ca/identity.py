@@ -13,12 +13,23 @@ from datetime import UTC, datetime
 from typing import Any
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 
 from gateway.ca.authority import Authority, describe
 from gateway.ca.profile import EXTENSION, PROFILES
 from gateway.errors import CertificateError
 from gateway.model.identity import Identity, Route, Use
+
+# What the certificate parser raises; not all of it is a ValueError.
+_UNREADABLE = (
+    ValueError,
+    TypeError,
+    UnsupportedAlgorithm,
+    x509.InvalidVersion,
+    x509.DuplicateExtension,
+    x509.ExtensionNotFound,
+    x509.UnsupportedGeneralNameType,
+)
 
 
 def from_certificate(certificate: x509.Certificate | bytes, *, now: datetime) -> Identity:
@@ -28,7 +39,7 @@ def from_certificate(certificate: x509.Certificate | bytes, *, now: datetime) ->
     claims = _claims(parsed)
     try:
         return _identity(parsed, claims)
-    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+    except (LookupError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise CertificateError("certificate carries an identity that cannot be read") from error
 
 
@@ -46,7 +57,7 @@ def from_chain(
     _within_dates(anchor, now, "issuer")
     try:
         parsed.verify_directly_issued_by(anchor)
-    except (ValueError, TypeError, InvalidSignature) as error:
+    except (InvalidSignature, *_UNREADABLE) as error:
         raise CertificateError(f"certificate is not signed by the {kind} authority of {cluster}") from error
     identity = from_certificate(parsed, now=now)
     verify_use(identity, *uses)
@@ -77,7 +88,7 @@ def _parse(certificate: x509.Certificate | bytes) -> x509.Certificate:
         return certificate
     try:
         return x509.load_der_x509_certificate(certificate)
-    except ValueError as error:
+    except _UNREADABLE as error:
         raise CertificateError("certificate cannot be read") from error
 
 
@@ -92,7 +103,7 @@ def _within_dates(certificate: x509.Certificate, now: datetime, what: str) -> No
 def _claims(certificate: x509.Certificate) -> Mapping[str, Any]:
     try:
         extension = certificate.extensions.get_extension_for_oid(EXTENSION).value
-    except (x509.ExtensionNotFound, x509.DuplicateExtension, ValueError) as error:
+    except _UNREADABLE as error:
         raise CertificateError("certificate carries no identity") from error
     assert isinstance(extension, x509.UnrecognizedExtension)
     try:
@@ -154,7 +165,7 @@ def _whole(value: object) -> int:
 def _issuer_key_id(certificate: x509.Certificate) -> str:
     try:
         extension = certificate.extensions.get_extension_for_class(x509.AuthorityKeyIdentifier)
-    except x509.ExtensionNotFound:
+    except _UNREADABLE:
         return ""
     return (extension.value.key_identifier or b"").hex()
 
@@ -164,7 +175,7 @@ def _has_leaf_profile(certificate: x509.Certificate, use: Use) -> None:
         basic = certificate.extensions.get_extension_for_class(x509.BasicConstraints).value
         usage = certificate.extensions.get_extension_for_class(x509.KeyUsage).value
         purposes = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
-    except (x509.ExtensionNotFound, x509.DuplicateExtension, ValueError) as error:
+    except _UNREADABLE as error:
         raise CertificateError(f"certificate lacks what a {use} certificate must say") from error
     if basic.ca or usage.key_cert_sign:
         raise CertificateError("certificate is an authority's, not a leaf")

@@ -86,6 +86,13 @@ def host_ca_pin(authorities: Authorities) -> str:
     return ca_pin(authorities.host.certificate)
 
 
+def key_pem(key: ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey) -> bytes:
+    """A private key in PEM (PKCS #8), not encrypted."""
+    return key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+
+
 def write_private(path: Path, data: bytes) -> bool:
     """Create *path* with mode 0600, whole or not at all; False when it was there already."""
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
@@ -158,16 +165,10 @@ def _load_or_make(path: Path, make: Callable[[], bytes]) -> bytes:
         return read_private(path)
 
 
-def _pem(key: ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey) -> bytes:
-    return key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-
-
 def _private_key(
     path: Path, make: Callable[[], ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey]
 ) -> object:
-    data = _load_or_make(path, lambda: _pem(make()))
+    data = _load_or_make(path, lambda: key_pem(make()))
     return _parse_key(path, data)
 
 
@@ -183,7 +184,7 @@ def _authority(directory: Path, kind: Kind, cluster: str, clock: Clock) -> Autho
 
     def make() -> bytes:
         key, certificate = issue.make_authority(kind, cluster, now=utc(clock))
-        return _pem(key) + certificate.public_bytes(serialization.Encoding.PEM)
+        return key_pem(key) + certificate.public_bytes(serialization.Encoding.PEM)
 
     data = _load_or_make(path, make)
     key = _parse_key(path, data)

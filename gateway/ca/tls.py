@@ -16,8 +16,9 @@ def server_context(
 ) -> ssl.SSLContext:
     """What a listener uses: client certificates are optional, and verified when one is shown.
 
-    *client_authorities* is PEM text. Tickets are off, so that no connection starts without showing its
-    certificate again; renegotiation and compression are off.
+    *client_authorities* is PEM text. Renegotiation, compression and tickets are off. Tickets off means that
+    TLS 1.3 never resumes; TLS 1.2 can resume by session number, which Python cannot switch off: then the
+    certificate is the one that was proven at first, so that its dates and the policy count as ever.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     _harden(context)
