@@ -23,6 +23,7 @@ class Doubt(StrEnum):
     SETTING = "setting_value"
     UNQUALIFIED = "unqualified_name"
     DIALECT = "unknown_dialect"
+    TIMEOUT = "parse_timeout"
     RECURSION = "recursion"
 
 

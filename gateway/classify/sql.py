@@ -87,6 +87,11 @@ def parse_uncached(text: str, dialect: str, server_version: str = "") -> Parsed:
         return Parsed(dialect, (_unknown_piece(Doubt.SYNTAX.value, text),))
 
 
+def not_parsed(text: str, dialect: str) -> Parsed:
+    """What stands for *text* when reading it took too long."""
+    return Parsed(dialect, (_unknown_piece(Doubt.TIMEOUT.value, text),))
+
+
 def remember(text: str, dialect: str, server_version: str, parsed: Parsed) -> None:
     """Keep what a pool's worker computed."""
     _cache.put((dialect, server_version, text), parsed)

@@ -12,6 +12,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
 
 from gateway.classify import sql
+from gateway.classify.facts import Parsed
 from gateway.model.statement import Statement
 from gateway.sansio.protocol import Facts, Protocol, Request
 
@@ -50,27 +51,31 @@ class Classifier:
         facts: Facts = ()
         for statement in request.statements:
             if sql.needs_pool(statement.text):
-                await self._parse(statement)
-            facts += protocol.classify(statement)
+                facts += sql.resolve(await self._parse(statement), statement.names)
+            else:
+                facts += protocol.classify(statement)
         return facts
 
-    async def _parse(self, statement: Statement) -> None:
-        """Fill the parse cache; a text that takes too long is remembered as not understood."""
-        key = sql.parse_key(statement)
-        if sql.is_remembered(key):
-            return
-        limit = PARSE_SECONDS + PARSE_SECONDS_PER_KIB * len(statement.text) / 1024
+    async def _parse(self, statement: Statement) -> Parsed:
+        """Read in the process; a text that takes too long is not understood, now and the next time."""
+        text, dialect, version = statement.text, statement.dialect, statement.server_version
+        if sql.is_remembered(text, dialect, version):
+            return sql.parse(text, dialect, version)
+        limit = PARSE_SECONDS + PARSE_SECONDS_PER_KIB * len(text) / 1024
         async with self._turn:
             if self._pool is None:
                 await self.start()
             loop = asyncio.get_running_loop()
             try:
                 async with asyncio.timeout(limit):
-                    parsed = await loop.run_in_executor(self._pool, sql.parse_uncached, key)
+                    parsed = await loop.run_in_executor(
+                        self._pool, sql.parse_uncached, text, dialect, version
+                    )
             except (TimeoutError, BrokenProcessPool):
                 self._kill()
-                parsed = sql.not_parsed(key, "parse_timeout")
-            sql.remember(key, parsed)
+                parsed = sql.not_parsed(text, dialect)
+            sql.remember(text, dialect, version, parsed)
+            return parsed
 
     def _kill(self) -> None:
         if self._pool is not None:
@@ -81,5 +86,6 @@ class Classifier:
 
 
 def _ready() -> int:
-    sql.parse_uncached(sql.parse_key_of("SELECT 1", "postgres", ""))
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the service, which ends this process itself
+    sql.parse_uncached("SELECT 1", "postgres")
     return os.getpid()
