@@ -59,8 +59,8 @@ def body(event: Event) -> Body:
     """All of the line but its index; AuditError when a field cannot be recorded."""
     try:
         fields = event.fields if type(event.fields) is dict else dict(event.fields)
-        _check(fields)
         text, id_ = _dump(fields), _dump(event.id)
+        _check(fields)  # after the encoder, which has refused what holds itself
         if "\\ud" in text or "\\ud" in id_:  # an astral character, or half of one
             text, id_ = _dump(_whole(fields)), _dump(_whole(event.id))
         head = f'{{"fields":{text},"id":{id_},"index":'
