@@ -1,7 +1,7 @@
 """The one file that ``regate start`` reads, as frozen values; a mistake names the file, line and path."""
 
 import os
-import socket
+import platform
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -121,7 +121,7 @@ def _config(value: Mapping[str, Any], path: Path) -> Config:
     databases = value.get("db_service", {}).get("databases") or ()
     return Config(
         path=path.absolute(),
-        cluster_name=overall.get("cluster_name") or socket.gethostname(),
+        cluster_name=overall.get("cluster_name") or platform.node(),
         data_dir=data_dir,
         proxy_service=_proxy_service(value.get("proxy_service", {})),
         audit_dir=base / audit_dir if audit_dir else data_dir / "audit",
@@ -142,7 +142,7 @@ def _config(value: Mapping[str, Any], path: Path) -> Config:
 
 def _proxy_service(section: Mapping[str, Any]) -> ProxyService:
     listen = address.parse(section.get("listen_addr", DEFAULT_LISTEN))
-    own = Address(socket.gethostname() if listen.is_wildcard else listen.host, listen.port)
+    own = Address(platform.node() if listen.is_wildcard else listen.host, listen.port)
     public = tuple(
         address.parse(text, default_port=listen.port) for text in _as_list(section.get("public_addr"))
     )

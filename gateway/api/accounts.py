@@ -3,15 +3,12 @@
 from typing import Any
 
 from aiohttp import web
-from cryptography import x509
 
 from gateway.api.caller import Callers, source
 from gateway.api.exchange import answer, body
 from gateway.auth.authority import Auth
 from gateway.auth.login import LoginRequest
 from gateway.auth.users import Invitation, UserView
-from gateway.ca.keys import ca_pin
-from gateway.ca.profile import Kind as Ca
 from gateway.errors import AccessError
 from gateway.observe.metrics import Metrics
 
@@ -38,7 +35,6 @@ class _Accounts:
         self._callers = callers
         self._metrics = metrics
         self._public_addr = public_addr
-        self._pin = ca_pin(x509.load_pem_x509_certificate(auth.ca_pem(Ca.HOST).encode("ascii")))
 
     async def login(self, request: web.Request) -> web.Response:
         given = await body(request)
@@ -117,7 +113,7 @@ class _Accounts:
             "token": made.token,
             "expires": made.expires.isoformat(),
             "proxy": self._public_addr,
-            "ca_pin": self._pin,
+            "ca_pin": self._auth.ca_pin,
         }
 
 

@@ -9,7 +9,9 @@ from gateway.api.caller import Callers
 from gateway.api.exchange import answer, body
 from gateway.auth.authority import Auth
 from gateway.auth.catalog import Applied
+from gateway.auth.resources import load
 from gateway.auth.store import Resource
+from gateway.errors import ConfigError
 
 
 def routes(auth: Auth, callers: Callers) -> list[web.RouteDef]:
@@ -34,6 +36,10 @@ def routes(auth: Auth, callers: Callers) -> list[web.RouteDef]:
             given.whole("revision"),
         )
         given.finish()
+        where = request.match_info
+        for item in load(text, filename):
+            if (item.resource.kind, item.resource.name) != (where["kind"], where["name"]):
+                raise ConfigError(f"expected {where['kind']}/{where['name']}, got another resource")
         done = await auth.update(subject, text, filename, expected=revision)
         return answer({"resources": [_applied(done)], "warnings": _warnings([done])})
 

@@ -1,0 +1,194 @@
+"""The real API over a real store, log and authorities, on a TLS port and a unix socket, in a thread.
+
+Only the policy is played: a function that knows what each test's user may do, so that a test can say it.
+"""
+
+import asyncio
+import contextlib
+import socket
+import threading
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from aiohttp import web
+
+from gateway.address import Address
+from gateway.api import caller
+from gateway.api.application import application
+from gateway.api.audit import LogFiles
+from gateway.api.databases import VisibleDatabase
+from gateway.audit.log import AuditLog
+from gateway.auth.authority import Auth
+from gateway.auth.databases import to_database
+from gateway.auth.desk import ConnectAttempt, Hooks, PatternProblem
+from gateway.auth.store import Store
+from gateway.ca import keys
+from gateway.ca.issue import mint_host
+from gateway.ca.tls import server_context
+from gateway.clock import SystemClock, new_id
+from gateway.model.decision import Allowed, Decision, Denied, Limits, Reason, Revisions
+from gateway.model.event import Event, Kind
+from gateway.model.identity import Identity, Subject
+from gateway.observe.health import Health
+from gateway.observe.metrics import Metrics
+
+CLUSTER = "test"
+ALLOWED = Allowed("01D", Revisions("p", 1), roles=("access",))
+
+
+def denied(code: str, sentence: str) -> Denied:
+    """A refusal of the policy's."""
+    return Denied("01D", (Reason(code, sentence),), Revisions("p", 1))
+
+
+@dataclass
+class PlayedPolicy:
+    """Local administrators and editors may do everything, others what *rules* list as ``verb kind``."""
+
+    rules: set[str] = field(default_factory=set)
+    hidden: set[str] = field(default_factory=set)
+    login_seconds: int | None = None
+
+    async def admin(self, subject: Subject, verb: str, kind: str, name: str) -> Decision:
+        if subject.kind == "local" or "editor" in subject.roles or f"{verb} {kind}" in self.rules:
+            return ALLOWED
+        return denied("access_denied", f"{subject.name} may not {verb} {kind} {name}".rstrip())
+
+    async def login(self, user: str) -> Decision:  # noqa: ARG002 # the protocol's
+        limits = Limits(max_session_seconds=self.login_seconds)
+        return Allowed("01D", Revisions("p", 1), limits=limits)
+
+    async def validate_patterns(
+        self,
+        resource: Mapping[str, Any],  # noqa: ARG002 # the protocol's
+    ) -> Sequence[PatternProblem]:
+        return []
+
+    async def connect(self, attempt: ConnectAttempt) -> Decision:
+        if attempt.database.name in self.hidden:
+            return denied("database_not_found", "there is no such database, or none that you may see")
+        if attempt.db_user != attempt.identity.user:
+            return denied("db_user_not_allowed", f"no role lets you connect as {attempt.db_user}")
+        return ALLOWED
+
+
+@dataclass
+class Rig:
+    """A running API and what a test needs to reach and steer it."""
+
+    folder: Path
+    port: int
+    pin: str
+    host_ca: str
+    policy: PlayedPolicy
+    health: Health
+    metrics: Metrics
+    authorities: keys.Authorities
+    application: web.Application
+
+    @property
+    def proxy(self) -> Address:
+        return Address("localhost", self.port)
+
+    @property
+    def socket(self) -> Path:
+        return self.folder / "data" / "admin.sock"
+
+    @property
+    def config(self) -> Path:
+        return self.folder / "regate.yaml"
+
+
+@contextlib.contextmanager
+def running(folder: Path) -> Iterator[Rig]:
+    """The API in a thread of its own, until the block ends."""
+    started: list[Rig | BaseException] = []
+    is_started, loop = threading.Event(), asyncio.new_event_loop()
+    stop = asyncio.Event()
+
+    async def serve() -> None:
+        try:
+            async with _serving(folder) as rig:
+                started.append(rig)
+                is_started.set()
+                await stop.wait()
+        except BaseException as error:
+            started.append(error)
+            raise
+        finally:
+            is_started.set()
+
+    thread = threading.Thread(target=lambda: loop.run_until_complete(serve()))
+    thread.start()
+    is_started.wait(30)
+    try:
+        assert isinstance(started[0], Rig), started
+        yield started[0]
+    finally:
+        loop.call_soon_threadsafe(stop.set)
+        thread.join(30)
+        loop.close()
+
+
+@contextlib.asynccontextmanager
+async def _serving(folder: Path) -> AsyncIterator[Rig]:
+    clock, data = SystemClock(), folder / "data"
+    data.mkdir(mode=0o700)
+    (folder / "regate.yaml").write_text(
+        f"version: v3\nregate: {{data_dir: {data}, cluster_name: {CLUSTER}}}\n"
+    )
+    authorities = keys.load_or_create(data / "keys", CLUSTER, clock)
+    policy, health, metrics = PlayedPolicy(), Health(("policy",)), Metrics()
+    async with contextlib.AsyncExitStack() as stack:
+        log = await AuditLog.open(
+            data / "audit",
+            key=authorities.audit_key,
+            origin=f"{CLUSTER}/audit",
+            clock=clock,
+            reserve_bytes=4096,
+        )
+        stack.push_async_callback(log.close)
+        store = await stack.enter_async_context(await Store.open(f"sqlite:///{data / 'regate.db'}"))
+
+        async def record(kind: Kind, fields: Mapping[str, Any]) -> None:
+            await log.append([Event(kind, new_id(clock.now_ns()), clock.now_ns(), fields)])
+
+        auth = await Auth.open(store, authorities, clock, Hooks(policy, record, policy.connect))
+        stack.push_async_callback(auth.close)
+
+        async def visible(identity: Identity) -> list[VisibleDatabase]:
+            found = [to_database(item) for item in await store.list("db")]
+            return [
+                VisibleDatabase(item, (identity.user,), ("*",))
+                for item in found
+                if item.name not in policy.hidden
+            ]
+
+        listening = socket.create_server(("127.0.0.1", 0))
+        port = listening.getsockname()[1]
+        host = mint_host(
+            authorities.host, names=["localhost", "127.0.0.1"], ttl=timedelta(hours=1), now=auth.steady.now()
+        )
+        context = server_context(host, authorities.user.pem, alpn=["http/1.1"])
+        for who in (caller.by_certificate(CLUSTER, clock), caller.local):
+            app = application(
+                auth,
+                subject_from_request=who,
+                policy=policy,
+                visible=visible,
+                audit_reader=LogFiles(data / "audit", authorities.audit_key.public_key(), f"{CLUSTER}/audit"),
+                health=health,
+                metrics=metrics,
+                public_addr=f"localhost:{port}",
+            )
+            runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
+            await runner.setup()
+            stack.push_async_callback(runner.cleanup)
+            if who is caller.local:
+                await web.UnixSite(runner, str(data / "admin.sock")).start()
+            else:
+                await web.SockSite(runner, listening, ssl_context=context).start()
+        yield Rig(folder, port, auth.ca_pin, authorities.host.pem, policy, health, metrics, authorities, app)
