@@ -50,11 +50,14 @@ async def run(config: Config) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
     logs.configure(level=_level(config.log.severity), json=_json(config.log.format))
-    async with cluster(config) as running, proxy.listening(running) as address:
-        _tune_collector()
-        _announce(running, address)
-        await stop.wait()
-        print("Stopping", flush=True)  # noqa: T201 - the command's own words
+    try:
+        async with cluster(config) as running, proxy.listening(running) as address:
+            _tune_collector()
+            _announce(running, address)
+            await stop.wait()
+            print("Stopping", flush=True)  # noqa: T201 - the command's own words
+    except BaseExceptionGroup as group:
+        raise _innermost(group) from None
 
 
 @asynccontextmanager
@@ -187,6 +190,13 @@ def _announce(running: Cluster, address: str) -> None:
         "Ready",
     )
     print("\n".join(lines), flush=True)  # noqa: T201 - the command's own words
+
+
+def _innermost(error: BaseException) -> BaseException:
+    """The one error behind the task groups that it passed through."""
+    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    return error
 
 
 def _level(severity: str) -> str:

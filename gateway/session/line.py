@@ -69,7 +69,8 @@ class Line:
         """The stream; a plain socket (unix, no TLS) becomes one now."""
         if self.stream is None:
             sock, self.sock = self._plain(), None
-            _, self.stream = await asyncio.get_running_loop().connect_accepted_socket(Stream, sock)
+            self.stream = stream = Stream()
+            await asyncio.get_running_loop().connect_accepted_socket(lambda: stream, sock)
         return self.stream
 
     def refuse_early_bytes(self) -> None:
@@ -155,8 +156,9 @@ def server_upgrade(context: ssl.SSLContext) -> Upgrade:
 
 async def accept_tls(sock: socket.socket, context: ssl.SSLContext) -> Stream:
     """Shake hands as the server."""
-    _, stream = await asyncio.get_running_loop().connect_accepted_socket(
-        Stream,
+    stream = Stream()  # uvloop hands back its own TLS protocol, not what the factory made
+    await asyncio.get_running_loop().connect_accepted_socket(
+        lambda: stream,
         sock,
         ssl=context,
         ssl_handshake_timeout=TLS_HANDSHAKE_SECONDS,
@@ -169,8 +171,9 @@ def client_upgrade(context: ssl.SSLContext, server_name: str) -> Upgrade:
     """How a dialled socket becomes a TLS stream that has verified *server_name*."""
 
     async def connect(sock: socket.socket) -> Stream:
-        _, stream = await asyncio.get_running_loop().create_connection(
-            Stream,
+        stream = Stream()
+        await asyncio.get_running_loop().create_connection(
+            lambda: stream,
             sock=sock,
             ssl=context,
             server_hostname=server_name,

@@ -5,6 +5,7 @@ names a database protocol, or it is the HTTPS API. Anything else is read by a pr
 """
 
 import asyncio  # noqa: TID251
+import os
 import socket
 import ssl
 from collections.abc import Callable, Mapping
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 
 from structlog.typing import FilteringBoundLogger
 
+from gateway.errors import ConfigError
 from gateway.sansio.protocol import Hello, Protocol
 from gateway.session.connection import Connection
 from gateway.session.dial import keep_alive
@@ -139,6 +141,16 @@ def _resolve(future: "asyncio.Future[None]") -> None:
 
 def listen(host: str, port: int) -> socket.socket:
     """A listening socket; *port* 0 takes a free one."""
+    try:
+        return _listen(host, port)
+    except OSError as error:
+        reason = os.strerror(error.errno).lower() if error.errno and error.errno > 0 else str(error)
+        raise ConfigError(
+            f"cannot listen on {host}:{port}: {reason}", hint="change proxy_service.listen_addr"
+        ) from error
+
+
+def _listen(host: str, port: int) -> socket.socket:
     family, kind, proto, _, address = socket.getaddrinfo(
         host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
     )[0]
