@@ -154,12 +154,12 @@ def verdict(decision: Decision) -> dict[str, Any]:
     }
     match decision:
         case Allowed(revisions=revisions):
-            fields["allowed"] = True
+            fields["verdict"] = "allowed"
             fields["granted_by"] = list(decision.roles)
             fields["policy_revision"] = revisions.policy
             fields["data_revision"] = revisions.data
         case Denied(revisions=revisions):
-            fields["allowed"] = False
+            fields["verdict"] = "denied"
             if revisions is not None:
                 fields["policy_revision"] = revisions.policy
                 fields["data_revision"] = revisions.data
