@@ -69,6 +69,7 @@ class Piece:
     effects: tuple[Effect, ...] = ()
     uses: tuple[Use, ...] = ()
     calls: tuple[Qualified, ...] = ()
+    empty_calls: tuple[Qualified, ...] = ()  # those without an argument, or with a star for it
     trusted: frozenset[str] = frozenset()  # calls that are harmless because of their arguments
     operators: tuple[Qualified, ...] = ()
     casts: tuple[Qualified, ...] = ()

@@ -24,6 +24,7 @@ with judged as (
     select from unnest(proargtypes::oid[] || prorettype) a join pg_type t on t.oid = a where t.typname = any(%s)
   ) as good from pg_proc where pronamespace = 'pg_catalog'::regnamespace)
 select proname from judged group by proname having bool_and(good) order by 1"""
+EMPTY = "select distinct proname from pg_proc where pronamespace = 'pg_catalog'::regnamespace and pronargs = 0 order by 1"
 EVERY = "select distinct proname from pg_proc where pronamespace = 'pg_catalog'::regnamespace order by 1"
 OPERATORS = """select distinct oprname from pg_operator o join pg_proc p on p.oid = o.oprcode
   where oprnamespace = 'pg_catalog'::regnamespace and provolatile <> 'v' order by 1"""
@@ -60,6 +61,7 @@ def main(conninfo: str) -> None:
         parts = [
             '"""What PostgreSQL 15 brings in pg_catalog; written by tests/classify/derive_inventory.py, not by hand."""\n\nfrom typing import Final\n',
             words("EVERY_FUNCTION", "The name of every function.", column(EVERY)),
+            words("EMPTY_CALLS", "Names of functions that take no argument.", column(EMPTY)),
             words("PURE_FUNCTIONS", "Names whose every overload is immutable and takes only values.", column(PURE, ODD)),
             words("OPERATORS", "Operators, none of them volatile.", column(OPERATORS)),
             words("TYPES", "Types that hold values, without those whose input looks things up.", column(TYPES)),

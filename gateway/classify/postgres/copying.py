@@ -57,6 +57,7 @@ def _other_end(cursor: Cursor, piece: Piece, operation: str) -> Piece:
         piece,
         uses=(*piece.uses, *judged.uses),
         calls=judged.calls,
+        empty_calls=judged.empty_calls,
         operators=judged.operators,
         casts=judged.casts,
         attributes=judged.attributes,

@@ -40,6 +40,7 @@ SYNTAX: Final = frozenset(
 """Written like functions, part of the grammar: they live in no schema and nobody can shadow them."""
 
 EVERY_FUNCTION: Final = server15.EVERY_FUNCTION
+EMPTY_CALLS: Final = server15.EMPTY_CALLS
 HARMLESS: Final = (server15.PURE_FUNCTIONS | _HARMLESS_BESIDES_PURE) - _NOT_HARMLESS
 OPERATORS: Final = (server15.OPERATORS | {"!="}) - {"@@@"}  # deprecated, and the usual name for one's own
 TYPES: Final = server15.TYPES | {"bpchar", "serial", "bigserial", "smallserial", "record", "anyelement"}

@@ -6,6 +6,7 @@ name in every schema of the path, unless the catalogue says which one exists; ea
 
 from gateway.classify.doubt import Doubt
 from gateway.classify.facts import Attribute, Columns, Piece, Qualified, Use
+from gateway.classify.operations import CLASS_OF
 from gateway.classify.postgres import inventory
 from gateway.model.classification import Class, Classification, Effect, Named, ObjectRef, worst
 from gateway.model.statement import Catalog, NameContext
@@ -42,6 +43,8 @@ class _Resolver:
         calls: dict[Named, None] = {}
         for call in piece.calls:
             self._call(call, piece.trusted, calls)
+        for call in piece.empty_calls:
+            self._call(call, piece.trusted, calls, is_empty=True)
         for attribute in piece.attributes:
             self._attribute(attribute, piece, places, calls)
         operators: dict[Named, None] = {}
@@ -49,7 +52,7 @@ class _Resolver:
             self._operator(operator, operators)
         casts = dict.fromkeys(self._cast(cast) for cast in piece.casts)
         reason = piece.reason or (Doubt.UNQUALIFIED.value if self.is_unsure else "")
-        classes = [effect.cls for effect in effects]
+        classes = [effect.cls for effect in effects] or [CLASS_OF[piece.operation]]
         if reason:
             classes.append(Class.UNKNOWN)
         return Classification(
@@ -167,7 +170,13 @@ class _Resolver:
         return True
 
     def _call(
-        self, call: Qualified, trusted: frozenset[str], calls: dict[Named, None], *, is_attribute: bool = False
+        self,
+        call: Qualified,
+        trusted: frozenset[str],
+        calls: dict[Named, None],
+        *,
+        is_attribute: bool = False,
+        is_empty: bool = False,
     ) -> None:
         schema, name = call
         if schema:
@@ -183,6 +192,9 @@ class _Resolver:
         owners = [place for place in self.path if (place, name) in self.catalog.functions]
         if is_ours and not self.has_catalog:
             owners = [*self._ahead_of_catalog()]
+        if is_empty and name in inventory.EMPTY_CALLS:
+            # Without arguments the types agree exactly, and then the earlier schema wins.
+            owners = [place for place in owners if place in self._ahead_of_catalog()]
         if is_ours:
             harmless = name in inventory.HARMLESS or name in trusted
             calls[Named(name, _CATALOG, harmless and self.is_known, is_attribute)] = None

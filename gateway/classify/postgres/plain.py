@@ -79,6 +79,7 @@ def read(text: str) -> Piece | None:
         operation=found.operation,
         uses=found.uses,
         calls=found.calls,
+        empty_calls=found.empty_calls,
         operators=found.operators,
         attributes=found.attributes,
         loose=found.loose,

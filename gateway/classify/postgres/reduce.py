@@ -8,6 +8,7 @@ no foreign function is put in its place. Precedence may change, facts do not.
 """
 
 from gateway.classify.doubt import Doubt, DoubtError
+from gateway.classify.facts import Qualified
 from gateway.classify.postgres import types
 from gateway.classify.postgres.lexer import Kind, Token
 from gateway.classify.postgres.words import (
@@ -80,9 +81,9 @@ class Reduced:
     def __init__(self) -> None:
         self.text = ""
         self.strings: list[str] = []
-        self.operators: dict[tuple[str, str], None] = {}
-        self.casts: dict[tuple[str, str], None] = {}
-        self.calls: dict[tuple[str, str], None] = {}
+        self.operators: dict[Qualified, None] = {}
+        self.casts: dict[Qualified, None] = {}
+        self.calls: dict[Qualified, None] = {}
         self.names: set[str] = set()
         self.uses_cursor = False
 
@@ -115,6 +116,7 @@ class _Reducer:
         self.done = Reduced()
         self.frames: list[_Frame] = []
         self.after_operand = False
+        self.is_alias = False  # the name just written stands behind an operand
         self.next_frame = _Frame()
 
     def run(self) -> Reduced:
@@ -156,6 +158,7 @@ class _Reducer:
     def _emit(self, text: str, *, operand: bool) -> None:
         self.out.append(text)
         self.after_operand = operand
+        self.is_alias = False
 
     # -- words
 
@@ -192,6 +195,8 @@ class _Reducer:
     def _is_syntax(self, word: str) -> bool:
         if word in _AFTER and word not in _BEFORE:
             return self._peek_word(-1) in _AFTER[word]
+        if word == "values" and self._peek_word(-1) == "default":
+            return True
         if word in _BEFORE:
             follower = self._peek()
             return follower.kind in {Kind.WORD, Kind.MARK} and follower.value in _BEFORE[word]
@@ -227,9 +232,11 @@ class _Reducer:
             return
         is_call = follower.kind is Kind.MARK and follower.value == "("
         self.done.names.update(parts)
+        is_alias = self.after_operand
         if is_call:
             parts[-1] = CALL + parts[-1]
         self._emit(".".join(quote(part) for part in parts), operand=True)
+        self.is_alias = is_alias
         self.at = end
         if follower.value == "." and follower.kind is Kind.MARK:
             star = self.tokens[end + 1] if end + 1 < len(self.tokens) else _END
@@ -275,6 +282,8 @@ class _Reducer:
     def _mark(self, token: Token) -> None:
         mark = token.value
         self.at += 1
+        if mark == "(" and self._definitions():
+            return
         if mark == "(":
             self.frames.append(self.next_frame)
             self.next_frame = _Frame()
@@ -292,6 +301,34 @@ class _Reducer:
             self._field()
         else:
             self._emit(mark, operand=mark == "]")
+
+    def _definitions(self) -> bool:
+        """``AS t (a int, b text)``: the columns of a function's rows; the types are casts."""
+        if "as" not in {self._peek_word(-2), self._peek_word(-3)} and not self.is_alias:
+            return False
+        names: list[str] = []
+        casts: list[Qualified] = []
+        at = self.at
+        while True:
+            name = self.tokens[at] if at < len(self.tokens) else _END
+            if name.kind not in {Kind.WORD, Kind.NAME} or (name.kind is Kind.WORD and name.value in RESERVED):
+                return False
+            cast, at = types.read(self.tokens, at + 1)
+            follower = self.tokens[at].value if at < len(self.tokens) else ""
+            if cast == types.NO_TYPE or follower not in {",", ")"}:
+                return False
+            names.append(name.value)
+            casts.append(cast)
+            at += 1
+            if follower == ")":
+                break
+        self.at = at
+        self.done.names.update(names)
+        self.done.casts.update(dict.fromkeys(casts))
+        if self.out[-1] == "AS":
+            self.out[-1] = f"AS {quote(CALL)}"  # an alias that nobody can refer to
+        self._emit("( " + " , ".join(quote(name) for name in names) + " )", operand=True)
+        return True
 
     def _field(self) -> None:
         """A dot behind a bracket: ``(a).b``, ``(a).*``, ``a[1].b``."""
@@ -388,6 +425,14 @@ class _Reducer:
         self.at += 1
         return True
 
+    def _take_tablesample(self) -> bool:
+        method = self._peek_word()
+        if method not in {"system", "bernoulli"}:
+            raise DoubtError(Doubt.SYNTAX)
+        self._emit("TABLESAMPLE " + method.upper(), operand=False)
+        self.at += 2
+        return True
+
     def _take_collate(self) -> bool:
         self.at += 1
         name, end = types.read(self.tokens, self.at)
@@ -479,6 +524,7 @@ _SPECIAL = {
     "row": _Reducer._take_row,
     "symmetric": _Reducer._take_symmetric,
     "table": _Reducer._take_table,
+    "tablesample": _Reducer._take_tablesample,
     "unknown": _Reducer._take_unknown,
     "using": _Reducer._take_using,
     "variadic": _Reducer._take_variadic,

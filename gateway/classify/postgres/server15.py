@@ -429,6 +429,47 @@ EVERY_FUNCTION: Final = frozenset(
 )
 """The name of every function."""
 
+EMPTY_CALLS: Final = frozenset(
+    """
+    RI_FKey_cascade_del RI_FKey_cascade_upd RI_FKey_check_ins RI_FKey_check_upd RI_FKey_noaction_del
+    RI_FKey_noaction_upd RI_FKey_restrict_del RI_FKey_restrict_upd RI_FKey_setdefault_del
+    RI_FKey_setdefault_upd RI_FKey_setnull_del RI_FKey_setnull_upd clock_timestamp count cume_dist
+    current_database current_query current_schema current_user datemultirange dense_rank gen_random_uuid
+    get_current_ts_config getdatabaseencoding getpgusername inet_client_addr inet_client_port
+    inet_server_addr inet_server_port int4multirange int8multirange json_build_array json_build_object
+    jsonb_build_array jsonb_build_object lastval now nummultirange percent_rank pg_advisory_unlock_all
+    pg_available_extension_versions pg_available_extensions pg_backend_pid pg_client_encoding
+    pg_conf_load_time pg_config pg_control_checkpoint pg_control_init pg_control_recovery
+    pg_control_system pg_current_logfile pg_current_snapshot pg_current_wal_flush_lsn
+    pg_current_wal_insert_lsn pg_current_wal_lsn pg_current_xact_id pg_current_xact_id_if_assigned
+    pg_cursor pg_event_trigger_ddl_commands pg_event_trigger_dropped_objects
+    pg_event_trigger_table_rewrite_oid pg_event_trigger_table_rewrite_reason pg_export_snapshot
+    pg_get_backend_memory_contexts pg_get_catalog_foreign_keys pg_get_keywords pg_get_replication_slots
+    pg_get_shmem_allocations pg_get_wal_replay_pause_state pg_get_wal_resource_managers pg_hba_file_rules
+    pg_ident_file_mappings pg_is_in_recovery pg_is_wal_replay_paused pg_jit_available
+    pg_last_committed_xact pg_last_wal_receive_lsn pg_last_wal_replay_lsn pg_last_xact_replay_timestamp
+    pg_listening_channels pg_lock_status pg_ls_archive_statusdir pg_ls_logdir pg_ls_logicalmapdir
+    pg_ls_logicalsnapdir pg_ls_tmpdir pg_ls_waldir pg_my_temp_schema pg_notification_queue_usage
+    pg_postmaster_start_time pg_prepared_statement pg_prepared_xact pg_reload_conf
+    pg_replication_origin_session_is_setup pg_replication_origin_session_reset
+    pg_replication_origin_xact_reset pg_rotate_logfile pg_rotate_logfile_old pg_show_all_file_settings
+    pg_show_all_settings pg_show_replication_origin_status pg_stat_clear_snapshot pg_stat_force_next_flush
+    pg_stat_get_archiver pg_stat_get_backend_idset pg_stat_get_bgwriter_buf_written_checkpoints
+    pg_stat_get_bgwriter_buf_written_clean pg_stat_get_bgwriter_maxwritten_clean
+    pg_stat_get_bgwriter_requested_checkpoints pg_stat_get_bgwriter_stat_reset_time
+    pg_stat_get_bgwriter_timed_checkpoints pg_stat_get_buf_alloc pg_stat_get_buf_fsync_backend
+    pg_stat_get_buf_written_backend pg_stat_get_checkpoint_sync_time pg_stat_get_checkpoint_write_time
+    pg_stat_get_recovery_prefetch pg_stat_get_slru pg_stat_get_snapshot_timestamp pg_stat_get_wal
+    pg_stat_get_wal_receiver pg_stat_get_wal_senders pg_stat_reset pg_stop_making_pinned_objects
+    pg_switch_wal pg_timezone_abbrevs pg_timezone_names pg_trigger_depth pg_wal_replay_pause
+    pg_wal_replay_resume pi plpgsql_call_handler random rank row_number session_user statement_timestamp
+    suppress_redundant_updates_trigger timeofday transaction_timestamp tsmultirange tstzmultirange
+    tsvector_update_trigger tsvector_update_trigger_column txid_current txid_current_if_assigned
+    txid_current_snapshot unique_key_recheck version
+    """.split()  # noqa: SIM905 - a list of words reads best as words
+)
+"""Names of functions that take no argument."""
+
 PURE_FUNCTIONS: Final = frozenset(
     """
     abbrev abs acos acosd acosh area array_agg array_append array_cat array_dims array_eq array_fill

@@ -81,6 +81,7 @@ def piece(
         operation=operation,
         uses=tuple(relation.freeze() for relation in walk.relations),
         calls=tuple(walk.calls),
+        empty_calls=tuple(walk.empty_calls),
         trusted=trusted,
         operators=tuple(walk.operators),
         casts=casts,

@@ -29,6 +29,7 @@ class Walk:
     def __init__(self) -> None:
         self.relations: list[Relation] = []
         self.calls: dict[Qualified, None] = {}
+        self.empty_calls: dict[Qualified, None] = {}
         self.operators: dict[Qualified, None] = {}
         self.attributes: list[Attribute] = []
         self.loose: list[Loose] = []
@@ -400,13 +401,14 @@ class Walk:
         if not isinstance(name, exp.Identifier) or str(name.this)[:1] != CALL:
             raise DoubtError(Doubt.NODE)
         called = self.name(name)
+        arguments = [argument for argument in node.expressions if not isinstance(argument, exp.Star)]
         if schema or called not in _NOT_CALLS:
-            self.calls[schema, called] = None
-        stack.extend(argument for argument in node.expressions if not isinstance(argument, exp.Star))
+            (self.calls if arguments else self.empty_calls)[schema, called] = None
+        stack.extend(arguments)
 
     def _now(self, node: Node, _scope: Scope, _stack: list[Any]) -> None:
         self.check(node)
-        self.calls["", "current_timestamp"] = None
+        self.empty_calls["", "current_timestamp"] = None
 
     def _keyword_argument(self, node: Node, _scope: Scope, stack: list[Any]) -> None:
         self.check(node)
