@@ -29,7 +29,7 @@ def matching_step(secret: str, code: str, *, now_seconds: int) -> int | None:
     current = now_seconds // STEP_SECONDS
     generator = pyotp.TOTP(secret)
     found = None
-    for step in range(current - _TOLERANCE, current + _TOLERANCE + 1):
+    for step in range(max(0, current - _TOLERANCE), current + _TOLERANCE + 1):
         if hmac.compare_digest(generator.generate_otp(step), given):
             found = step
     return found
