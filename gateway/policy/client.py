@@ -182,7 +182,7 @@ class PolicyClient:
         """
         asked = document.question({"contract": document.CONTRACT, "roles": roles, "locks": locks})
         value = await self._result(_INDEX, asked, 60.0, even_if_unavailable=True)
-        if type(value) is not dict or value.keys() != {"contract", "roles", "locks"}:
+        if type(value) is not dict or value.keys() != {"contract", "roles", "locks", "denying"}:
             raise PolicyError("the prepared index is not one")
         return value
 

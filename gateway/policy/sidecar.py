@@ -222,7 +222,7 @@ class Sidecar:
             return {**documents, "index": known["index"]}
         with closing(PolicyClient(self._child.socket, self._token, clock=self._clock)) as asker:
             index = await asker.index(documents["roles"], documents["locks"])
-        return {**documents, "index": {"roles": index["roles"], "locks": index["locks"]}}
+        return {**documents, "index": index}
 
     async def _put_in_force(self, child: _Child) -> None:
         try:
@@ -282,7 +282,7 @@ class Sidecar:
             "--authentication", "token", "--authorization", "basic",
             "--bundle", str(bundle.path), "--bundle", str(self._folder / "authz.tar.gz"),
             "--verification-key", str(bundle.verification_key), "--signing-alg", publish.SIGNING_ALGORITHM,
-            "--skip-version-check", "--log-level", "error", "--shutdown-grace-period", "1",
+            "--skip-version-check", "--optimize-store-for-read-speed", "--log-level", "error", "--shutdown-grace-period", "1",
         ]  # fmt: skip
 
     def _build_authorization(self) -> None:

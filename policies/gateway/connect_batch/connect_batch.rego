@@ -6,13 +6,15 @@
 #   - input: schema["input.connect_batch"]
 package gateway.connect_batch
 
+import data.gateway.connect
+import data.gateway.lib.frame
+
 # METADATA
 # title: The answers
 # entrypoint: true
-answers[id] := decision if {
+default answers := {}
+
+answers := {id: decision |
 	some id, item in input.items
-	decision := data.gateway.connect.decision with input as object.union(item, {
-		"contract": input.contract,
-		"time": input.time,
-	})
+	decision := connect.decision with input as frame.question(item, input)
 }

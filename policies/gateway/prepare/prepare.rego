@@ -11,17 +11,22 @@ package gateway.prepare
 
 import data.gateway.lib.frame
 import data.gateway.lib.labels
+import data.gateway.lib.permissions
 import data.gateway.lib.templates
 
 # METADATA
 # title: The index
 # entrypoint: true
-default index := {"contract": 1, "roles": {}, "locks": []}
+default index := {"contract": 1, "roles": {}, "locks": [], "denying": {}}
 
 index := {
 	"contract": frame.contract,
 	"roles": {name: _entry(document) | some name, document in input.roles},
-	"locks": [_lock(document) | some document in input.locks],
+	"locks": [lock | some document in input.locks; lock := _lock(document); count(lock.target) > 0],
+	"denying": {name: true |
+		some name, document in input.roles
+		count(_list(_part(document, "deny"), "db_permissions")) > 0
+	},
 }
 
 _supported_versions := {"regate/v1", "v7"}
@@ -34,6 +39,10 @@ _entry(document) := {
 	"deny": _side(document.version, _part(document, "deny")),
 	"names_may_be_absent": document.version == "v7",
 	"restricted": count(_list(_part(document, "allow"), "db_permissions")) > 0,
+	"exact": {key: true |
+		some entry in _list(_part(document, "allow"), "db_permissions")
+		some key in permissions.exact_keys(_permission(entry))
+	},
 	"permissions": {
 		"allow": [_permission(entry) | some entry in _list(_part(document, "allow"), "db_permissions")],
 		"deny": [_permission(entry) | some entry in _list(_part(document, "deny"), "db_permissions")],

@@ -22,3 +22,8 @@ stamp := {
 
 # A refusal with these reasons, in this order.
 refusal(reasons) := object.union(stamp, {"allow": false, "reasons": reasons})
+
+# One item of a batch as a question of its own; what is no item at all is a question that is refused.
+question(item, envelope) := object.union(item, {"contract": envelope.contract, "time": envelope.time}) if {
+	is_object(item)
+} else := {}

@@ -5,12 +5,12 @@ package gateway.lib.permissions
 
 import data.gateway.lib.labels
 
-# The words that cover an operation that goes by another name than its own.
-_words := {
-	"copy_in": ["INSERT"],
-	"copy_out": ["SELECT"],
-	"lock": ["LOCK", "UPDATE"],
-}
+# The words that cover an operation: its own, save where another says it.
+words(operation) := object.get(
+	{"copy_in": ["INSERT"], "copy_out": ["SELECT"], "lock": ["LOCK", "UPDATE"]},
+	operation,
+	[upper(operation)],
+)
 
 # The permission covers the operation on the object, described by its attributes.
 covers(permission, operation, attributes) if {
@@ -21,17 +21,39 @@ covers(permission, operation, attributes) if {
 _names(operations, _) if operations["*"] == true
 
 _names(operations, operation) if {
-	some word in object.get(_words, operation, [upper(operation)])
+	some word in words(operation)
 	operations[word] == true
 }
 
 # How an object is matched: what it does not have, no pattern matches.
-attributes(object_of_effect, session) := object.union(_own(object_of_effect), {
+attributes(thing, session) := object.union(_own(thing), {
 	"database": session.db_name,
 	"database_service_name": session.database.name,
 	"protocol": session.database.protocol,
 })
 
-_own(null) := {}
+_own(thing) := {} if is_null(thing)
 
-_own(thing) := {"object_kind": thing.kind, "schema": thing.schema, "name": thing.name} if thing != null
+_own(thing) := {"object_kind": thing.kind, "schema": thing.schema, "name": thing.name} if is_object(thing)
+
+# What a permission without patterns grants is found under such a key. No name in a database holds the separator.
+key(word, thing) := concat("\u0000", [word, thing.kind, thing.schema, thing.name])
+
+# The keys of a compiled permission, if it says exactly what it is about.
+exact_keys(permission) := {key(word, {"kind": kind, "schema": schema, "name": name}) |
+	object.keys(permission.match.keys) == {"name", "object_kind", "schema"}
+	_is_exact(permission)
+	some word, _ in permission.operations
+	word != "*"
+	some kind, _ in permission.match.keys.object_kind.literals
+	some schema, _ in permission.match.keys.schema.literals
+	some name, _ in permission.match.keys.name.literals
+	not contains(concat("", [kind, schema, name]), "\u0000")
+}
+
+_is_exact(permission) if {
+	every matcher in permission.match.keys {
+		matcher.any == false
+		matcher.patterns == []
+	}
+}

@@ -1,0 +1,134 @@
+# METADATA
+# title: What a statement needs, and who grants it
+# description: |
+#   The judgement of statements against the permissions of the roles that granted the session. Functions of the
+#   session and the statement, so that a batch can use them without changing its input.
+package gateway.lib.statements
+
+import data.gateway.lib.permissions
+
+# The session's first role that restricts no statement: it lifts the restriction of the others.
+lifting(roles) := [name | some name in roles; data.regate.index.roles[name].restricted == false][0]
+
+all_known(roles) if {
+	count(roles) > 0
+	every name in roles {
+		data.regate.index.roles[name]
+	}
+}
+
+# Roles that take permissions away, whoever granted them.
+denying(user) := {name |
+	some name in data.regate.users[user].roles
+	data.regate.index.denying[name]
+}
+
+# The statement needs nothing that its session was not granted.
+passes(statement, session) if {
+	understood(statement)
+	every effect in statement.effects {
+		effect_passes(effect, session)
+	}
+	every thing in statement.functions {
+		thing.builtin == true
+	}
+	every thing in statement.operators {
+		thing.builtin == true
+	}
+	every thing in statement.casts {
+		thing.builtin == true
+	}
+	every setting in statement.settings {
+		may_set(setting)
+	}
+}
+
+understood(statement) if {
+	statement.complete == true
+	statement.class != "unknown"
+	is_array(statement.effects)
+	is_array(statement.functions)
+	is_array(statement.operators)
+	is_array(statement.casts)
+	is_array(statement.settings)
+}
+
+effect_passes(effect, _) if _harmless(effect)
+
+effect_passes(effect, session) if granted(effect.operation, effect.object, session)
+
+# Transaction control, and reads of nothing: functions and settings are judged on their own.
+_harmless(effect) if {
+	effect.object == null
+	_free[effect.operation]
+}
+
+_free := {
+	"begin",
+	"commit",
+	"release",
+	"reset",
+	"rollback",
+	"savepoint",
+	"select",
+	"set",
+	"transaction",
+}
+
+# A role that granted the session grants the operation on the thing: looked up where the permission says exactly
+# which, and matched where it has patterns.
+granted(operation, thing, session) if {
+	some name in session.roles
+	some word in permissions.words(operation)
+	data.regate.index.roles[name].exact[permissions.key(word, thing)]
+}
+
+granted(operation, thing, session) if {
+	attributes := permissions.attributes(thing, session)
+	some name in session.roles
+	some permission in data.regate.index.roles[name].permissions.allow
+	permissions.covers(permission, operation, attributes)
+}
+
+# A role of the user takes the operation on the thing away.
+taken_away(operation, thing, session) if {
+	attributes := permissions.attributes(thing, session)
+	some name in denying(session.user)
+	some permission in data.regate.index.roles[name].permissions.deny
+	permissions.covers(permission, operation, attributes)
+}
+
+# Settings that steer neither how text is read, nor who somebody is, nor what a name means.
+_settings := {
+	"application_name",
+	"client_min_messages",
+	"datestyle",
+	"extra_float_digits",
+	"idle_in_transaction_session_timeout",
+	"idle_session_timeout",
+	"intervalstyle",
+	"lock_timeout",
+	"statement_timeout",
+	"timezone",
+	"transaction_deferrable",
+	"transaction_isolation",
+}
+
+# Settings that do steer, set to what the gateway pins them to anyway.
+_pinned := {
+	"client_encoding": {"unicode", "utf-8", "utf8"},
+	"standard_conforming_strings": {"1", "on", "true", "yes"},
+	"transaction_read_only": {"1", "on", "true", "yes"},
+}
+
+_scopes := {"local", "session", "startup"}
+
+may_set(setting) if {
+	_scopes[setting.scope]
+	_settings[lower(setting.name)]
+}
+
+may_set(setting) if {
+	_scopes[setting.scope]
+	_pinned[lower(setting.name)][lower(trim(setting.value, "'"))]
+}
