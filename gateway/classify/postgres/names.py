@@ -111,7 +111,9 @@ class _Resolver:
         self, use: Use, places: tuple[str, ...], extra: tuple[str, ...], effects: dict[Effect, None]
     ) -> None:
         for schema in places:
-            target = ObjectRef(use.kind, use.name, schema, use.catalog or self.database)
+            known = None if use.is_new else self.catalog.relations.get((schema, use.name))
+            kind = use.kind if known is None or use.kind != "table" else known.kind
+            target = ObjectRef(kind, use.name, schema, use.catalog or self.database)
             for action in use.actions:
                 columns = action.columns
                 if extra and action.operation == "select":
@@ -161,11 +163,13 @@ class _Resolver:
         self, piece: Piece, places: list[tuple[str, ...]], use: tuple[int, int], name: str
     ) -> bool:
         number, hidden = use
+        if hidden:
+            return False  # columns were renamed by position, and nobody says in which order they are
         if name in inventory.SYSTEM_COLUMNS:
             return True
         for schema in places[number]:
             known = self._columns(schema, piece.uses[number].name)
-            if known is None or name not in known[hidden:]:
+            if known is None or name not in known:
                 return False
         return True
 

@@ -5,6 +5,7 @@ and every spelling comes out as the one setting it changes.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from gateway.classify.doubt import Doubt, DoubtError
 from gateway.classify.facts import Piece
@@ -32,26 +33,26 @@ def setting(name: str, scope: str, value: str | None) -> Setting:
     return Setting(_OLD_NAMES.get(name, name), scope, value)
 
 
-def effects(operation: str, settings: tuple[Setting, ...]) -> tuple[Effect, ...]:
-    """One effect for each setting."""
-    return tuple(Effect(operation, Class.SESSION, ObjectRef("setting", item.name)) for item in settings)
+def _piece(operation: str, settings: tuple[Setting, ...]) -> Piece:
+    """The effect has no object: which settings change, the settings say."""
+    return Piece("", operation, (Effect(operation, Class.SESSION),), settings=settings)
 
 
 def read_set(cursor: Cursor) -> Piece:
     """``SET …``, the word itself taken already."""
     scope = "session"
     if cursor.take("session", "characteristics", "as", "transaction"):
-        return _changed(modes(cursor, "session", "default_transaction_"))
+        return _piece("set", modes(cursor, "session", "default_transaction_"))
     if cursor.word() in {"session", "local"} and cursor.word(1) not in {"authorization", "to"} and not cursor.is_mark("=", 1):
         scope = "local" if cursor.next().value == "local" else "session"
     if cursor.take("transaction"):
         if cursor.take("snapshot"):
-            return _changed((setting("transaction_snapshot", "local", cursor.string()),))
-        return _changed(modes(cursor, "local", "transaction_"))
+            return _piece("set", (setting("transaction_snapshot", "local", cursor.string()),))
+        return _piece("set", modes(cursor, "local", "transaction_"))
     if cursor.take("constraints"):
         names = " ".join(token.value for token in cursor.rest())
-        return _changed((setting("constraints", "local", names),))
-    return _changed((assignment(cursor, scope),))
+        return _piece("set", (setting("constraints", "local", names),))
+    return _piece("set", (assignment(cursor, scope),))
 
 
 def assignment(cursor: Cursor, scope: str) -> Setting:
@@ -134,8 +135,7 @@ def read_reset(cursor: Cursor) -> Piece:
     else:
         name = _special_name(cursor) or ".".join(cursor.names())
     cursor.end()
-    settings = (setting(name, "session", None),)
-    return Piece("", "reset", effects("reset", settings), settings=settings)
+    return _piece("reset", (setting(name, "session", None),))
 
 
 def read_show(cursor: Cursor) -> Piece:
@@ -177,15 +177,10 @@ def modes(cursor: Cursor, scope: str, prefix: str) -> tuple[Setting, ...]:
     return tuple(found)
 
 
-def _changed(settings: tuple[Setting, ...]) -> Piece:
-    return Piece("", "set", effects("set", settings), settings=settings)
-
-
 def startup(given: Mapping[str, str]) -> Piece:
     """Settings that came with the connection, judged as SET would be."""
     try:
         found = tuple(setting(name, "startup", value) for name, value in given.items())
     except DoubtError as error:
-        effect = Effect("set", Class.SESSION, ObjectRef("setting", ""))
-        return Piece("", "set", (effect,), reason=error.reason.value)
-    return Piece("", "set", effects("set", found), settings=found)
+        return replace(_piece("set", ()), reason=error.reason.value)
+    return _piece("set", found)

@@ -26,8 +26,7 @@ def read_start(cursor: Cursor) -> Piece:
 
 def _begin(cursor: Cursor) -> Piece:
     modes = settings.modes(cursor, "local", "transaction_")
-    begin = Effect("begin", CLASS_OF["begin"])
-    return Piece("", "begin", (begin, *settings.effects("set", modes)), settings=modes)
+    return Piece("", "begin", (Effect("begin", CLASS_OF["begin"]),), settings=modes)
 
 
 def read_commit(cursor: Cursor) -> Piece:
@@ -51,9 +50,9 @@ def read_rollback(cursor: Cursor) -> Piece:
     if cursor.take("to"):
         if cursor.peek(1).value:
             cursor.take("savepoint")
-        name = cursor.name()
+        cursor.name()
         cursor.end()
-        return _piece("rollback", ObjectRef("savepoint", name))
+        return _piece("rollback")
     _chain(cursor)
     return _piece("rollback")
 
@@ -69,15 +68,15 @@ def _chain(cursor: Cursor) -> None:
 
 def read_savepoint(cursor: Cursor) -> Piece:
     """``SAVEPOINT name``."""
-    name = cursor.name()
+    cursor.name()
     cursor.end()
-    return _piece("savepoint", ObjectRef("savepoint", name))
+    return _piece("savepoint")
 
 
 def read_release(cursor: Cursor) -> Piece:
     """``RELEASE [SAVEPOINT] name``."""
     if cursor.peek(1).value:
         cursor.take("savepoint")
-    name = cursor.name()
+    cursor.name()
     cursor.end()
-    return _piece("release", ObjectRef("savepoint", name))
+    return _piece("release")
