@@ -8,6 +8,7 @@ from gateway.api.caller import Callers
 from gateway.api.exchange import answer, body
 from gateway.auth.authority import Auth
 from gateway.ca.profile import Kind as Ca
+from gateway.clock import SystemClock, utc
 from gateway.errors import ConfigError
 
 
@@ -22,6 +23,7 @@ def routes(auth: Auth, callers: Callers, public_addr: str) -> list[web.RouteDef]
                 "version": metadata.version("regate"),
                 "host_ca": auth.ca_pem(Ca.HOST),
                 "public_addr": public_addr,
+                "time": utc(SystemClock()).isoformat(),
             }
         )
 

@@ -103,10 +103,20 @@ def _row(record: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _what(fields: Mapping[str, Any]) -> str:
-    for name in ("statement", "message", "error_code", "name", "db_user"):
-        if fields.get(name):
-            return str(fields[name])
-    return ""
+    """The one thing about an event that says most: the statement, how it ended, or what was changed."""
+    if fields.get("statement"):
+        return str(fields["statement"])
+    if "duration_ns" in fields and "executed" in fields:
+        rows = "" if fields.get("rows") is None else f"{fields['rows']} rows, "
+        error = f", error {fields['error_code']}" if fields.get("error_code") else ""
+        return f"{rows}{int(fields['duration_ns']) / 1e6:.1f} ms{error}"
+    if fields.get("verdict") == "denied" and fields.get("reasons"):
+        return str(fields["reasons"][0].get("code", ""))
+    if fields.get("name"):
+        return f"{fields.get('kind', 'user')} {fields['name']}"
+    return next(
+        (str(fields[name]) for name in ("message", "reason", "use", "db_user") if fields.get(name)), ""
+    )
 
 
 def _finding(finding: Any) -> str:

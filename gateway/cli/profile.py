@@ -4,7 +4,7 @@
 
     ~/.regate/                       (REGATE_HOME)
         current                      the proxy of the last login
-        profiles/gate.example.com%3A3080/
+        profiles/gate.example.com_3080/
             profile.json             proxy, cluster, user
             proxy-ca.pem             what the proxy's own certificate is verified with; absent: system roots
             host-ca.pem              the cluster's host authority, for psql and other clients
@@ -19,10 +19,11 @@ Keys are made here and never leave. Certificates that have ended are removed whe
 import hashlib
 import json
 import os
+import re
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from urllib.parse import quote, unquote
+from urllib.parse import quote
 
 from cryptography import x509
 
@@ -93,15 +94,16 @@ def proxy_address(text: str) -> Address:
 def open_profile(proxy: Address, *, now: datetime) -> Profile:
     """The profile for *proxy*, made empty when there is none; whatever has expired in it is wiped."""
     root = private.folder(home())
-    # libpq takes a key's path with a colon in it for "engine:key", so the colon is quoted.
-    path = private.folder(private.folder(root / "profiles") / quote(str(proxy), safe=""))
+    path = private.folder(private.folder(root / "profiles") / _folder_name(proxy))
     try:
         about = json.loads(private.read(path / "profile.json"))
-        profile = Profile(path, proxy, str(about["cluster"]), str(about["user"]))
+        profile = Profile(path, proxy_address(about["proxy"]), str(about["cluster"]), str(about["user"]))
     except FileNotFoundError:
         return Profile(path, proxy)
     except (ValueError, KeyError, TypeError) as error:
         raise ConfigError(f"{path / 'profile.json'} cannot be read", hint=f"rm -r {path}") from error
+    if profile.proxy != proxy:
+        raise ConfigError(f"{path} is about {profile.proxy}, expected {proxy}", hint=f"rm -r {path}")
     login = _certified(path, now)
     if login is None:
         forget_login(profile)
@@ -129,8 +131,15 @@ def all_profiles(*, now: datetime) -> list[Profile]:
     """Every profile, by address."""
     if not private.check_folder(home()) or not private.check_folder(home() / "profiles"):
         return []
-    names = sorted(entry.name for entry in (home() / "profiles").iterdir() if entry.is_dir())
-    return [open_profile(proxy_address(unquote(name)), now=now) for name in names]
+    found = []
+    for path in sorted((home() / "profiles").glob("*/profile.json")):
+        private.check_folder(path.parent)
+        try:
+            proxy = proxy_address(json.loads(private.read(path))["proxy"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise ConfigError(f"{path} cannot be read", hint=f"rm -r {path.parent}") from error
+        found.append(open_profile(proxy, now=now))
+    return found
 
 
 def need_login(profile: Profile) -> Certified:
@@ -244,6 +253,11 @@ def _certified(path: Path, now: datetime) -> Certified | None:
         return None
     expires = certificate.not_valid_after_utc
     return Certified(path / "key.pem", path / "cert.pem", expires) if now < expires else None
+
+
+def _folder_name(proxy: Address) -> str:
+    """A name in which nobody reads more than itself: libpq takes ``a:b`` for an engine, a URL decodes ``%``."""
+    return re.sub(r"[^A-Za-z0-9.-]", "_", f"{proxy.host}_{proxy.port}")
 
 
 def _name(text: str) -> str:

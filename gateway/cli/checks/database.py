@@ -1,0 +1,116 @@
+"""A database server as the gateway needs it: the lines for its files, and what is wrong with them now.
+
+It connects as the gateway would, with a client certificate minted here from the cluster's own keys, so it
+runs on the host of the auth service. Then it tries without a certificate, which must fail.
+"""
+
+import asyncio  # noqa: TID251
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from gateway.auth.databases import to_database
+from gateway.auth.store import Resource
+from gateway.ca import keys
+from gateway.ca.keys import Authorities
+from gateway.ca.steady import SteadyClock
+from gateway.cli.checks import Check, bad, failed, good, note
+from gateway.cli.client import Api, SocketEndpoint, segment
+from gateway.clock import SystemClock
+from gateway.config import Config
+from gateway.errors import BackendError, ConfigError, RegateError
+from gateway.model.identity import Route
+from gateway.model.resource import BackendAuth, Database
+from gateway.sansio.protocol import Startup
+
+_REMEDIES = (
+    ("did not answer", "is the address right, and does a firewall drop the packets?"),
+    ("connection refused", "start it, and let it listen there: listen_addresses and port in postgresql.conf"),
+    ("no address", "correct the host's name in the database's uri"),
+    ("does not accept tls", "set ssl = on in postgresql.conf and reload"),
+    ("tls", "set ssl = on, ssl_cert_file and ssl_key_file in postgresql.conf and reload"),
+    (
+        "unknown ca",
+        "ssl_ca_file in postgresql.conf must hold what regate auth export --type=db-client prints",
+    ),
+    (
+        "self-signed",
+        "ssl_ca_file in postgresql.conf must hold what regate auth export --type=db-client prints",
+    ),
+    ("no pg_hba.conf entry", "add the hostssl line above to pg_hba.conf, above other lines, and reload"),
+    ("certificate authentication failed", "the hostssl line needs the method cert without a map"),
+    ("certificate", "sign one with regate auth sign --format=db, or name its CA in tls.ca_cert_file"),
+    ("does not exist", "make it: createuser or createdb on the server"),
+    ("password", "the first matching line in pg_hba.conf asks for a password: put the hostssl line above it"),
+)
+
+
+def examine(config: Config, name: str, *, db_user: str, db_name: str) -> Iterator[Check]:
+    """What the server's files need, then what a connection says."""
+    try:
+        document = Api(SocketEndpoint(config.admin_socket)).get(f"/v1/resources/db/{segment(name)}")
+        database = to_database(Resource("db", name, "v3", document["document"]))
+        authorities = _authorities(config)
+    except RegateError as error:
+        yield failed(f"database {name}", error)
+        return
+    if not db_user:
+        yield note(f"database {name}", "not tried: as whom?", "give --db-user=NAME, and --db-name=NAME")
+        return
+    yield from asyncio.run(
+        _try(config, authorities, database, Route(name, database.protocol, db_user, db_name))
+    )
+
+
+def lines(database_user: str = "all") -> str:
+    """What belongs into the server's two files, word for word."""
+    return (
+        "postgresql.conf:\n"
+        "  ssl = on\n"
+        "  ssl_cert_file = 'server.crt'      # regate auth sign --format=db --host=NAME --out=server\n"
+        "  ssl_key_file = 'server.key'       # owned by the server's user, mode 0600\n"
+        "  ssl_ca_file = 'server.cas'        # regate auth export --type=db-client\n"
+        "pg_hba.conf, above every other host line:\n"
+        f"  hostssl all {database_user:<15} 0.0.0.0/0 cert\n"
+        f"  hostssl all {database_user:<15} ::/0      cert\n"
+        "Then: SELECT pg_reload_conf();"
+    )
+
+
+async def _try(config: Config, authorities: Authorities, database: Database, route: Route) -> list[Check]:
+    from gateway.protocols import REGISTRY  # noqa: PLC0415 # imports every codec
+    from gateway.session.dial import Dialler  # noqa: PLC0415
+
+    protocol = REGISTRY.get(database.protocol)
+    if protocol is None:
+        return [bad(f"database {database.name}", f"this version does not speak {database.protocol}")]
+    dialler = Dialler(config.cluster_name, authorities, SteadyClock(SystemClock()))
+    where = f"{database.name} as {route.db_user}"
+    try:
+        backend = await dialler.login(protocol, Startup(), route, database)
+    except BackendError as error:
+        return [bad(where, str(error), _remedy(str(error)) or error.hint)]
+    backend.stream.close()
+    found = [good(where, f"logged in to {database.uri}, version {backend.ready.server_version}")]
+    if database.auth is not BackendAuth.CERTIFICATE:
+        return found
+    try:
+        bare = replace(database, auth=BackendAuth.NONE)
+        backend = await dialler.login(protocol, Startup(), route, bare)
+    except BackendError:
+        return [*found, good(f"{where} without a certificate", "refused, as it must be")]
+    backend.stream.close()
+    remedy = "a line with the method trust stands above the hostssl line in pg_hba.conf: remove it"
+    return [*found, bad(f"{where} without a certificate", "the server lets it in", remedy)]
+
+
+def _authorities(config: Config) -> Authorities:
+    folder = config.data_dir / "keys"
+    if not Path(folder).is_dir():
+        raise ConfigError(f"the cluster's keys are not in {folder}", hint="run it on the auth service's host")
+    return keys.load_or_create(folder, config.cluster_name, SystemClock())
+
+
+def _remedy(message: str) -> str:
+    text = message.lower()
+    return next((remedy for words, remedy in _REMEDIES if words in text), "")
