@@ -6,6 +6,7 @@ message (refused by substitution), GSSAPI encryption and password authentication
 
 from typing import Final
 
+from gateway.classify.sql import classify
 from gateway.model.identity import Route
 from gateway.model.statement import NameContext, Statement
 from gateway.protocols.postgres.catalog import read_catalog
@@ -13,14 +14,7 @@ from gateway.protocols.postgres.conversation import converse
 from gateway.protocols.postgres.errors import refuse_startup
 from gateway.protocols.postgres.handshake import accept, greet, new_cancel_key, route_conflict
 from gateway.protocols.postgres.login import cancel, dial, login
-from gateway.sansio.protocol import Facts, Protocol, Startup
-
-
-def classify(statement: Statement) -> Facts:
-    """What a statement does, to what."""
-    from gateway.classify.sql import classify as classify_sql  # noqa: PLC0415
-
-    return classify_sql(statement)
+from gateway.sansio.protocol import Protocol, Startup
 
 
 def startup_statement(startup: Startup, route: Route) -> Statement:

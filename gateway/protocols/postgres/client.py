@@ -40,6 +40,10 @@ _LIMITS: Final = {  # the longest length field of each kind of message that is u
 _JUDGED: Final = frozenset(
     {messages.QUERY, messages.PARSE, messages.BIND, messages.EXECUTE, messages.FUNCTION_CALL}
 )
+# Data may be sent right behind its COPY, before the server has said whether it takes any.
+_MEANT_FOR_COPY: Final = frozenset(
+    {messages.SYNC, messages.COPY_DATA, messages.COPY_DONE, messages.COPY_FAIL}
+)
 _ANSWERED: Final = frozenset({messages.SYNC, messages.DESCRIBE, messages.CLOSE})
 _Named: TypeAlias = tuple[bytes, bytes, int]  # portal, statement, number of values
 _NO_NAMES: Final[_Named] = (b"", b"", 0)
@@ -83,6 +87,8 @@ class Client:
         while size - at >= _HEADER:
             kind = data[at]
             if kind == messages.COPY_DATA:
+                if self._must_wait(kind):
+                    yield Settle(messages.FLUSH_FRAME)
                 stop = self._copy_data(data, at)
                 if self._copy_goes_on:
                     yield Housekeeping(data[at:stop])
@@ -125,7 +131,7 @@ class Client:
         if len(state.pipeline.queue) >= MAX_OUTSTANDING and kind in _ANSWERED:
             state.awaits_all = True
             return True
-        return bool(state.unsettled) and state.copy_may_follow and kind == messages.SYNC
+        return bool(state.unsettled) and state.copy_may_follow and kind in _MEANT_FOR_COPY
 
     def _wait(self, kind: int, named: _Named) -> Settle | None:
         """Whatever must be answered before this message can be judged."""

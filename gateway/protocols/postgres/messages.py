@@ -60,6 +60,8 @@ VERSION_3_2: Final = 0x00030002
 MAX_STARTUP: Final = 10_000  # PostgreSQL's MAX_STARTUP_PACKET_LENGTH
 MAX_NAME: Final = 63  # NAMEDATALEN - 1: the server's tables of statements and portals cut names there
 
+_TYPES: Final = 1_000  # of parameters; a bulk insert may fix more, for parameters that it has
+
 _LENGTH = struct.Struct(">I")
 length_at = _LENGTH.unpack_from
 _COUNT = struct.Struct(">H")
@@ -153,6 +155,8 @@ def read_parse(body: bytes) -> Parse:
     count = reader.u16()
     if reader.left() != 4 * count:
         raise ProtocolError(f"{count} parameter types in {reader.left()} bytes")
+    if count > _TYPES and count > statement.count(b"$"):
+        raise ProtocolError(f"{count} parameter types for a statement without as many parameters")
     return Parse(name, statement, struct.unpack(f">{count}I", reader.rest()))
 
 

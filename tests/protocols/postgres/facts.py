@@ -1,6 +1,7 @@
 """Facts for tests of the protocol: what a statement does, told by its first word and little more.
 
-The protocol needs facts only to know what steers a session; it must not matter to its tests how well SQL is read.
+The protocol needs facts only to know what steers a session; it must not matter to its tests how well SQL is
+read.
 """
 
 import re
@@ -32,6 +33,9 @@ _KNOWN = {
     "notify": Class.WRITE,
     "values": Class.READ,
 }
+_SETTING = re.compile(
+    r"(?:set|reset)\s+(?:local\s+|session\s+)?(\w+)(?:\s*(?:=|to)\s*(.*))?", re.IGNORECASE | re.DOTALL
+)
 _cache: dict[str, Facts] = {}
 
 
@@ -56,9 +60,7 @@ def _one(text: str) -> Classification:
         return _unknown("not known here", word if word in {"do", "call", "execute"} else "unknown")
     cls = _KNOWN[word]
     settings: tuple[Setting, ...] = ()
-    found = re.match(
-        r"(?:set|reset)\s+(?:local\s+|session\s+)?(\w+)(?:\s*(?:=|to)\s*(.*))?", text, re.I | re.S
-    )
+    found = _SETTING.match(text)
     if found:
         settings = (Setting(found[1].lower(), "session", found[2]),)
     functions = tuple(Named(name) for name in re.findall(r"\bapp\.(f\w*)\(", text))

@@ -1,6 +1,7 @@
 """The gateway's login, against a real PostgreSQL and against servers that misbehave."""
 
 import base64
+import socket
 
 import pytest
 
@@ -187,8 +188,6 @@ def test_a_server_that_misbehaves_is_not_logged_in_to(frames: list[bytes]) -> No
 def test_a_cancel_reaches_what_runs(opened: Open, server: Postgres) -> None:
     session = opened()
     session.client_sends(query("select pg_sleep(60)"))
-    import socket
-
     with socket.create_connection(("127.0.0.1", server.port)) as other:
         drive(POSTGRES.cancel(session.ready.cancel_key), other)
     frames = session.until_ready()

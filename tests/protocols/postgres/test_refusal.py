@@ -186,6 +186,19 @@ def test_copy_data_behind_a_refused_copy_is_swallowed(session: Engine) -> None:
     assert kinds(frames) == "EZTDCZ"
 
 
+def test_copy_data_in_the_same_chunk_as_its_copy_waits_for_the_server(session: Engine) -> None:
+    data = wire.copy_data(b"x\tearly\n") + wire.COPY_DONE
+    frames = session.ask(query("copy app.loaded from stdin") + data + query("select 1"), times=2)
+    assert kinds(frames) == "GCZTDCZ"
+    assert session.outcomes[0].rows == 1
+    frames = session.ask(query("copy app.nowhere from stdin") + data + query("select 1"), times=2)
+    assert kinds(frames) == "EZTDCZ"
+    extended = parse("copy app.loaded from stdin") + bind() + execute() + wire.SYNC
+    frames = session.ask(extended + data + wire.SYNC)
+    assert kinds(frames) == "12GCZ"
+    assert session.quiet() == []
+
+
 def test_copy_data_outside_of_a_copy_ends_the_session(session: Engine) -> None:
     with pytest.raises(Exception, match="outside of a COPY"):
         session.client_sends(wire.copy_data(b"x\ty\n"))
