@@ -157,3 +157,10 @@ def lock(path: Path) -> int:
         os.close(fd)
         raise AuditError(f"audit log {path.parent} is open in another process") from None
     return fd
+
+
+def words(error: OSError | AuditError) -> str:
+    """What went wrong, in the system's own words and without a path."""
+    if isinstance(error, OSError) and error.errno is not None:
+        return os.strerror(error.errno).lower()
+    return str(error)

@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from gateway.audit import recover
 from gateway.audit.encode import body
-from gateway.audit.files import Files, SystemFiles, lock, private_directory
+from gateway.audit.files import Files, SystemFiles, lock, private_directory, words
 from gateway.audit.intents import NOT_FORWARDED, UNKNOWN, closing, opens
 from gateway.audit.layout import LOCK
 from gateway.audit.ledger import Ledger, Place
@@ -211,8 +211,7 @@ class AuditLog:
             if self._lock >= 0:
                 place.files.close(self._lock)
             if isinstance(error, OSError):
-                words = (error.strerror or str(error)).lower()
-                raise AuditError(f"audit log {place.directory} cannot be opened: {words}") from error
+                raise AuditError(f"audit log {place.directory} cannot be opened: {words(error)}") from error
             raise
         return found
 

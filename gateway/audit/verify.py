@@ -241,7 +241,10 @@ class _Walk:
         trusted = self._trusted
         if trusted is None or trusted.size != self._frontier.size or trusted.root == self._frontier.root():
             return True
-        self._accuse(trusted)
+        if self._good >= trusted.size:
+            self.blame(f"this log signed another past: its first {trusted.size} records are not the trusted ones")
+        else:
+            self._accuse(trusted)
         return False
 
     def _accuse(self, head: Checkpoint) -> None:

@@ -6,7 +6,6 @@ so in the log and goes on. No event loop here: results leave through the two cal
 """
 
 import errno
-import os
 import queue
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ from typing import Any
 import structlog
 
 from gateway.audit.encode import Body, body
+from gateway.audit.files import words
 from gateway.audit.intents import UNKNOWN, closing
 from gateway.audit.layout import RESERVE
 from gateway.audit.ledger import Ledger, Place
@@ -180,7 +180,7 @@ class Writer:
         self.settled([entry for entry in entries if entry.future is not None], reason)
 
     def _stop(self, error: OSError | AuditError, entries: list[Entry]) -> None:
-        self._reason = self._since = _words(error)
+        self._reason = self._since = words(error)
         self._fatal = isinstance(error, AuditError)
         self._unsaid = True
         self._retry_delay = self.timing.retry_seconds
@@ -190,9 +190,9 @@ class Writer:
         _say.error("audit log stopped", reason=self._reason)
         if isinstance(error, OSError) and error.errno in _FULL:
             self._release()
-        self._last_words()
+        self._lastwords()
 
-    def _last_words(self) -> None:
+    def _lastwords(self) -> None:
         """Write that the log stopped, and the outcomes that wait, if the disk takes them."""
         if self._fatal:
             return
@@ -203,9 +203,9 @@ class Writer:
             self._drain()
             self.ledger.publish()
         except OSError as error:
-            _say.warning("audit log cannot say that it stopped", reason=_words(error))
+            _say.warning("audit log cannot say that it stopped", reason=words(error))
         except AuditError as error:
-            self._reason, self._fatal = _words(error), True
+            self._reason, self._fatal = words(error), True
             self.changed(self._reason)
 
     def _drain(self) -> None:
@@ -220,7 +220,7 @@ class Writer:
 
     def _resume(self) -> None:
         """Try whether the disk takes records again; a log that lost confirmed ones stays stopped."""
-        self._last_words()
+        self._lastwords()
         if self._fatal:
             self._retry_at = self.clock.monotonic() + 60.0
             return
@@ -231,7 +231,7 @@ class Writer:
             self.ledger.append([self._record(Kind.AUDIT_RESUMED, fields)])
             self.ledger.publish()
         except (OSError, AuditError) as error:
-            self._reason, self._fatal = _words(error), isinstance(error, AuditError)
+            self._reason, self._fatal = words(error), isinstance(error, AuditError)
             self._release()
             self.changed(self._reason)
             self._retry_delay = min(2 * self._retry_delay, _RETRY_MOST)
@@ -249,7 +249,7 @@ class Writer:
             try:
                 self.place.files.remove(self.place.directory / RESERVE)
             except OSError as error:
-                _say.warning("audit reserve cannot be released", reason=_words(error))
+                _say.warning("audit reserve cannot be released", reason=words(error))
 
     def _watch_disk(self) -> None:
         now = self.clock.monotonic()
@@ -271,7 +271,7 @@ class Writer:
                     self._drain()
                 self.ledger.publish()
         except (OSError, AuditError) as error:
-            self._reason = _words(error)
+            self._reason = words(error)
         if self._backlog:
             lost = sum(len(entry.records) for entry in self._backlog)
             _say.error("audit log closed without records that wait", records=lost, reason=self._reason)
@@ -288,9 +288,3 @@ class Writer:
     def _stamp(self) -> dict[str, Any]:
         now = self.clock.now_ns()
         return {"id_": new_id(now), "time_ns": now}
-
-
-def _words(error: OSError | AuditError) -> str:
-    if isinstance(error, OSError) and error.errno is not None:
-        return os.strerror(error.errno).lower()
-    return str(error)
