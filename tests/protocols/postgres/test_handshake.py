@@ -18,7 +18,7 @@ DENIAL = Denied("01ABC", (Reason("not_yours", "the database is not yours"),), Re
 
 
 def accept(
-    data: bytes, *, encrypted: bool = False, tls_required: bool = True
+    data: bytes, *, encrypted: bool = False, tls_required: bool = True, at_once: bool = False
 ) -> tuple[Startup, list[Action]]:
     """Run the flow over *data*; every read must be satisfied by it, and nothing may be left."""
     flow = POSTGRES.accept(Hello(encrypted, tls_required))
@@ -33,6 +33,8 @@ def accept(
                 action = flow.send(data[at - action.size : at])
             else:
                 done.append(action)
+                if at_once and isinstance(action, StartTls) and at < len(data):
+                    raise ProtocolError("bytes ahead of the handshake")  # as the session's driver does
                 action = flow.send(b"")
     except StopIteration as stop:
         assert at == len(data), "the flow leaves bytes behind"
