@@ -53,9 +53,9 @@ _is_user if {
 	is_string(input.verb)
 }
 
-_person := subject.objections(input.subject.name, input.time) if {
-	_is_user
-} else := []
+default _person := []
+
+_person := subject.objections(input.subject.name, input.time) if _is_user
 
 _allowed(reasons) := object.union(frame.stamp, {"allow": true, "reasons": reasons})
 

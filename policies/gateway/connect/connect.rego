@@ -97,23 +97,22 @@ _by_name := {name |
 
 _granting := _by_user & _by_name
 
-_refusals := array.concat(
-	array.concat(_denials, _locks),
-	array.concat(array.concat(_unsupported, _missing_grants), _too_many),
-)
+_refusals := array.flatten([_denials, _locks, _unsupported, _missing_grants, _too_many])
 
 _denials := array.concat(
-	[{"code": "denied_by_role", "message": _sentence("this role denies database user \"%s\"", [input.db_user]), "role": name} |
+	[reason |
 		some name in sort(object.keys(_all))
 		roles.denies_user(_all[name], input.db_user, _traits)
+		told := sprintf("this role denies database user \"%s\"", [input.db_user])
+		reason := {"code": "denied_by_role", "message": told, "role": name}
 	],
-	[{"code": "denied_by_role", "message": _sentence("this role denies database name \"%s\"", [input.db_name]), "role": name} |
+	[reason |
 		some name in sort(object.keys(_all))
 		roles.denies_name(_all[name], input.db_name, _traits)
+		told := sprintf("this role denies database name \"%s\"", [input.db_name])
+		reason := {"code": "denied_by_role", "message": told, "role": name}
 	],
 )
-
-_sentence(pattern, values) := sprintf(pattern, values)
 
 _locks := subject.database_locks(
 	input.identity.user,
@@ -122,36 +121,45 @@ _locks := subject.database_locks(
 )
 
 _unsupported := array.concat(
-	[{"code": "option_unsupported", "message": _sentence("this role asks for %s, which is not carried out", [field]), "role": name} |
+	[reason |
 		some name in sort(object.keys(_all))
 		some field in _all[name].refuses
+		told := sprintf("this role asks for %s, which is not carried out", [field])
+		reason := {"code": "option_unsupported", "message": told, "role": name}
 	],
-	[{"code": "template_unresolved", "message": _sentence("a deny of this role needs a trait that is missing: %s", [text]), "role": name} |
+	[reason |
 		some name in sort(object.keys(_all))
 		some text in sort(roles.unresolved_denials(_all[name], _traits))
+		told := sprintf("a deny of this role needs a trait that is missing: %s", [text])
+		reason := {"code": "template_unresolved", "message": told, "role": name}
 	],
 )
 
 _missing_grants := [] if count(_granting) > 0
 
-_missing_grants := array.concat(
-	array.concat(
-		[{"code": "db_user_not_granted", "message": _sentence("this role sees the database but does not list \"%s\" in its db_users", [input.db_user]), "role": name} |
-			some name in sort(_seeing - _by_user)
-		],
-		[{"code": "db_name_not_granted", "message": _sentence("this role sees the database but does not list \"%s\" in its db_names", [input.db_name]), "role": name} |
-			some name in sort(_seeing - _by_name)
-		],
-	),
-	[{"code": "option_unsupported", "message": _sentence("this role uses %s, which is not carried out, and so grants nothing", [field]), "role": name} |
+_missing_grants := array.flatten([
+	[reason |
+		some name in sort(_seeing - _by_user)
+		told := sprintf("this role sees the database but does not list \"%s\" in its db_users", [input.db_user])
+		reason := {"code": "db_user_not_granted", "message": told, "role": name}
+	],
+	[reason |
+		some name in sort(_seeing - _by_name)
+		told := sprintf("this role sees the database but does not list \"%s\" in its db_names", [input.db_name])
+		reason := {"code": "db_name_not_granted", "message": told, "role": name}
+	],
+	[reason |
 		some name in sort(object.keys(_effective))
 		some field in _effective[name].unsupported
+		told := sprintf("this role uses %s, which is not carried out, and so grants nothing", [field])
+		reason := {"code": "option_unsupported", "message": told, "role": name}
 	],
-) if {
+]) if {
 	count(_granting) == 0
 }
 
-_too_many := [{"code": "too_many_connections", "message": _sentence("at most %d connections at once are granted", [_limits.max_connections])} |
+_too_many := [{"code": "too_many_connections", "message": told} |
+	told := sprintf("at most %d connections at once are granted", [_limits.max_connections])
 	input.active_connections >= _limits.max_connections
 ]
 

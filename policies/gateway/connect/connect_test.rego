@@ -179,6 +179,13 @@ test_a_role_that_is_not_there_refuses if {
 	t.codes(decision) == ["role_missing"]
 }
 
+test_a_user_may_have_no_traits if {
+	roles := {"r": t.role(_allow({"db_users": ["{{internal.db_users}}", "reader"]}))}
+	decision := connect.decision with input as t.connect(["r"], {})
+		with data.regate as t.pushed(roles, {"alice": {"roles": ["r"]}}, [])
+	decision.allow
+}
+
 test_no_data_no_yes if {
 	decision := connect.decision with input as t.connect(["wide"], {}) with data.regate as {}
 	t.codes(decision) == ["user_unknown"]
@@ -246,7 +253,8 @@ test_options_the_strictest_wins if {
 	roles := {
 		"a": t.role(object.union(_wide, {"options": {"max_session_ttl": "8h30m", "client_idle_timeout": "1h"}})),
 		"b": t.role({"options": {"max_session_ttl": "30h", "client_idle_timeout": "90.5s", "max_db_connections": 3}}),
-		"c": t.role({"options": {"client_idle_timeout": "never", "max_session_ttl": "", "lock": "strict"}}),
+		"c": t.role({"options": {"client_idle_timeout": "never", "max_session_ttl": "0", "lock": "strict"}}),
+		"d": t.role({"options": {"client_idle_timeout": "", "max_session_ttl": 0, "max_db_connections": 0}}),
 	}
 	_decide(roles, {}).limits == {"max_session_seconds": 30600, "idle_seconds": 91, "max_connections": 3}
 }
@@ -289,7 +297,7 @@ test_a_field_that_is_not_carried_out_stops_its_role_only if {
 	_allowed({"r": expression, "wide": t.role(_wide)}, {})
 	reasons := _decide({"r": t.role(_allow({"db_roles": ["x"]})), "s": t.role(_allow({"db_users": ["x"]}))}, {}).reasons
 	[reason.code | some reason in reasons] == ["db_user_not_granted", "option_unsupported"]
-	_allowed({"r": t.role(_allow({"db_service_labels": {"*": "*"}, "db_roles": [], "logins": ["root"]}))}, {})
+	_allowed({"r": t.role(_allow({"db_service_labels": {"*": "*"}, "db_roles": [], "db_labels_expression": "", "logins": ["root"]}))}, {})
 	_code({"r": object.union(t.role(_wide), {"version": "v5"})}, {}) == "database_not_found"
 	_code({"r": object.remove(t.role(_wide), ["version"])}, {}) == "role_missing"
 }

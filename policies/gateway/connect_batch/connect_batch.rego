@@ -12,8 +12,6 @@ import data.gateway.lib.frame
 # METADATA
 # title: The answers
 # entrypoint: true
-default answers := {}
-
 answers := {id: decision |
 	some id, item in input.items
 	decision := connect.decision with input as frame.question(item, input)

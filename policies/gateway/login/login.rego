@@ -25,16 +25,14 @@ decision := frame.refusal(_objections) if count(_objections) > 0
 decision := object.union(frame.stamp, {
 	"allow": true,
 	"reasons": [{"code": "user_known"}],
-	"limits": {limit: min(bounds) |
-		some limit in ["max_session_seconds"]
-		bounds := [bound |
-			some name in subject.roles_today(input.user)
-			bound := data.regate.index.roles[name].limits[limit]
-		]
-		count(bounds) > 0
-	},
+	"limits": {"max_session_seconds": min(_bounds) | count(_bounds) > 0},
 }) if {
 	count(_objections) == 0
 }
 
 _objections := subject.objections(input.user, input.time)
+
+_bounds := {bound |
+	some name in subject.roles_today(input.user)
+	bound := data.regate.index.roles[name].limits.max_session_seconds
+}

@@ -17,8 +17,6 @@ import data.gateway.lib.templates
 # METADATA
 # title: The index
 # entrypoint: true
-default index := {"contract": 1, "roles": {}, "locks": [], "denying": {}}
-
 index := {
 	"contract": frame.contract,
 	"roles": {name: _entry(document) | some name, document in input.roles},
@@ -132,9 +130,10 @@ _is_about_databases(_, name) if startswith(name, "db_")
 
 _is_about_databases("regate/v1", name) if not name in {"db_labels", "db_names", "db_permissions", "db_users", "rules"}
 
-_is_blank(value) if value in {null, "", false}
+# A named set: written into the function's condition, empty collections make OPA 1.17's compiler panic.
+_blank := {null, "", false, [], {}}
 
-_is_blank(value) if count(value) == 0
+_is_blank(value) if value in _blank
 
 # METADATA
 # title: Fields of what a role allows that are not carried out
@@ -314,8 +313,6 @@ _value_mistake(value) := sprintf("%q is not a template that is understood", [val
 # title: What is wrong with a document, before it is stored
 # description: Errors keep it from being stored; warnings name fields that are not carried out.
 # entrypoint: true
-default problems := []
-
 problems := array.concat(
 	sort({problem | some problem in _errors(input.document)}),
 	sort({problem | some problem in _warnings(input.document)}),

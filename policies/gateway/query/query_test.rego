@@ -23,7 +23,7 @@ _roles := {
 	"denier": t.role({"deny": {"db_permissions": [{"match": {"schema": "secret"}, "permissions": ["*"]}]}}),
 }
 
-_data := t.pushed(_roles, {"alice": t.user(["wide", "reader"])}, [])
+_data := t.pushed(object.remove(_roles, ["denier"]), {"alice": t.user(["wide", "reader"])}, [])
 
 _denied_data := t.pushed(_roles, {"alice": t.user(["wide", "owner", "denier"])}, [])
 

@@ -15,8 +15,6 @@ import data.gateway.query
 # METADATA
 # title: The answers
 # entrypoint: true
-default answers := {}
-
 answers := object.union_n([_lifted, _granted, _judged])
 
 # The short ways to a yes need no input of their own, and cost a fraction. First: a role without restriction.
@@ -24,6 +22,7 @@ _lifted := {id: decision |
 	query.nobody_else_objects
 	some id, item in input.items
 	item.session.data_revision == frame.data_revision
+	statements.all_known(item.session.roles)
 	is_array(item.request.statements)
 	decision := query.permitted([statements.lifting(item.session.roles)])
 }

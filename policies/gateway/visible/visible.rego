@@ -13,8 +13,6 @@ import data.gateway.lib.subject
 # METADATA
 # title: The list
 # entrypoint: true
-default decision := {"contract": 1, "databases": [], "policy_revision": "", "data_revision": -1}
-
 decision := {
 	"contract": frame.contract,
 	"databases": _databases,
@@ -45,8 +43,9 @@ _databases := [shown |
 
 _all := [data.regate.index.roles[name] | some name in subject.roles_today(input.identity.user)]
 
-_effective := [data.regate.index.roles[name] |
+_effective := [role |
 	some name in subject.roles_effective(input.identity.user, input.identity.roles)
+	role := data.regate.index.roles[name]
 ]
 
 _traits := subject.traits(input.identity.user)

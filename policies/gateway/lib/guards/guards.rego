@@ -16,7 +16,8 @@ active contains path if {
 # What they object to. An objection without a code of its own still refuses.
 objections contains reason if {
 	some category, name
-	some objection in data.gateway.guards[category][name].deny
+	denials := data.gateway.guards[category][name].deny
+	some objection in denials
 	reason := object.union(_shaped(objection), {"guard": concat("/", [category, name])})
 }
 

@@ -7,9 +7,6 @@ package gateway.lib.labels
 
 import data.gateway.lib.templates
 
-# The matcher of no value at all.
-nothing := {"any": false, "literals": {}, "patterns": [], "templates": [], "exact": false}
-
 # A matcher of names as they stand: only the lone `*` is special.
 compile_exact(values) := {
 	"any": "*" in values,
@@ -130,7 +127,7 @@ unresolved(matcher, traits) := {template.text |
 _resolves(template, traits) if count(templates.expand(template.parsed, traits)) > 0
 
 # The values a matcher allows, for a person to read.
-readable(matcher, traits) := ({"*" | matcher.any == true} | {value | some value, _ in matcher.literals}) | {value |
+readable(matcher, traits) := ({"*" | matcher.any == true} | object.keys(matcher.literals)) | {value |
 	some template in matcher.templates
 	some value in templates.expand(template.parsed, traits)
 }

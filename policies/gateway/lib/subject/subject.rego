@@ -16,19 +16,21 @@ default traits(_) := {}
 traits(name) := data.regate.users[name].traits
 
 # What stands against the user whatever is asked for, in the order it is told.
-objections(name, time) := array.concat(
-	array.concat(_absent(name, time), _locked_out(name)),
-	array.concat(_locks(name, time), _roles_missing(name)),
-)
+objections(name, now) := array.flatten([
+	_absent(name, now),
+	_locked_out(name),
+	_locks(name, now),
+	_roles_missing(name),
+])
 
-_absent(name, time) := [{"code": "user_unknown", "message": "this user does not exist any more"} | not _exists(name, time)]
+_absent(name, now) := [{"code": "user_unknown", "message": "this user does not exist any more"} | not _exists(name, now)]
 
-_exists(name, time) if {
+_exists(name, now) if {
 	user := data.regate.users[name]
-	not _is_over(user, time)
+	not _is_over(user, now)
 }
 
-_is_over(thing, time) if thing.expires_ns <= time
+_is_over(thing, now) if thing.expires_ns <= now
 
 _locked_out(name) := [{"code": "user_locked", "message": "this user is locked"} | data.regate.users[name].locked == true]
 
@@ -38,17 +40,17 @@ _roles_missing(name) := [reason |
 	reason := {"code": "role_missing", "message": "one of this user's roles does not exist", "role": role}
 ]
 
-_locks(name, time) := [_lock_reason(lock) |
+_locks(name, now) := [_lock_reason(lock) |
 	some lock in data.regate.index.locks
-	not _is_over(lock, time)
+	not _is_over(lock, now)
 	count(object.keys(lock.target) - {"user", "role"}) == 0
 	_hits_person(lock.target, name)
 ]
 
 # Locks that are about a database, or about a person on one.
-database_locks(name, time, session) := [_lock_reason(lock) |
+database_locks(name, now, session) := [_lock_reason(lock) |
 	some lock in data.regate.index.locks
-	not _is_over(lock, time)
+	not _is_over(lock, now)
 	count(object.keys(lock.target) - {"user", "role"}) > 0
 	_hits_person(lock.target, name)
 	every field in object.keys(lock.target) - {"user", "role"} {
