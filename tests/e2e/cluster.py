@@ -174,7 +174,7 @@ class Cluster:
         log.unlink(missing_ok=True)
         self.server = process.start(
             "regate",
-            [self.executable, "start", "-c", self.configuration],
+            [self.executable, "--debug", "start", "-c", self.configuration],
             log=log,
             directory=self.folder,
             environment=self.environment(self.folder),

@@ -140,6 +140,10 @@ def pg8000_driver(access: Access, steps: Sequence[str]) -> list[str]:
                 answers.append(_shown(rows))
             except pg8000.native.DatabaseError as error:
                 answers.append(f"!{error.args[0]['C']}")
+            except pg8000.native.InterfaceError as error:
+                # Its own words for a COMMIT that the server answered with ROLLBACK.
+                assert str(error) == "in failed transaction block", error  # noqa: PT017
+                answers.append("")
     finally:
         connection.close()
     return answers

@@ -96,5 +96,5 @@ def test_a_refused_statement_never_reaches_the_server(cluster: Cluster, bob: Acc
     assert not [record for record in cluster.pg.log() if "never_to_be_seen" in str(record)]
     assert [
         record for record in cluster.audit("--user=bob", "--kind=db.session.denied")
-        if "never_to_be_seen" in record["fields"]["statement"]
+        if "never_to_be_seen" in record["fields"].get("statement", "")
     ]  # fmt: skip

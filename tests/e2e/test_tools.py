@@ -32,7 +32,7 @@ def run(
 @pytest.mark.parametrize(
     "command",
     [
-        r"\d",
+        r"\d app.*",
         r"\d app.orders",
         r"\dt app.*",
         r"\dn+",

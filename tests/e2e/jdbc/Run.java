@@ -37,7 +37,7 @@ class Run {
     switch (words[0]) {
       case "run":
         try (Statement statement = connection.createStatement()) {
-          return statement.execute(words[1]) ? rows(statement.getResultSet()) : "" + statement.getUpdateCount();
+          return statement.execute(words[1]) ? rows(statement.getResultSet()) : "";
         }
       case "bind":
         return bind(connection, words[1].split(" ", 2));
