@@ -186,15 +186,16 @@ def create_segment(files: Files, segment: Segment, state: bytes) -> None:
     files.remove(draft)
     write_new(files, draft, state)
     files.rename(draft, segment.state)
-    for path in (segment.leaves, segment.log):  # the log last: it is what makes a segment
-        try:
-            fd = files.open(path, create=True)
-        except FileExistsError:
-            fd = files.open(path)
-            if files.size(fd):
-                files.close(fd)
-                raise AuditError(f"{path.name} is not empty") from None
-        files.close(fd)
+    files.remove(segment.leaves)  # it holds nothing that the records do not
+    files.close(files.open(segment.leaves, create=True))
+    try:  # the log comes last: it is what makes a segment
+        fd = files.open(segment.log, create=True)
+    except FileExistsError:
+        fd = files.open(segment.log)
+        if files.size(fd):
+            files.close(fd)
+            raise AuditError(f"{segment.log.name} is not empty") from None
+    files.close(fd)
     files.sync_directory(segment.directory)
 
 

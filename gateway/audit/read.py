@@ -107,7 +107,7 @@ def _backward(stream: BinaryIO) -> Iterator[tuple[bytes, bool]]:
             rest, whole = [], True
         rest.append(pieces[0])
     data = b"".join(reversed(rest))
-    if data:
+    if data or whole:
         yield data, whole
 
 

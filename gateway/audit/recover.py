@@ -48,8 +48,8 @@ def take_up(place: Place) -> Found:
     """Read what is there, or begin a new log; AuditError when the log cannot be trusted."""
     found = segments(place.directory)
     notes = place.directory / CHECKPOINTS
-    if not found and not notes.exists():
-        _begin(place)
+    if not notes.exists() and all(item.first == 0 and not item.log.stat().st_size for item in found):
+        _begin(place)  # new, or a first start that was interrupted
         found = segments(place.directory)
     if not found:
         raise _broken(f"{notes} tells of records, and there are none")

@@ -242,7 +242,9 @@ class _Walk:
         if trusted is None or trusted.size != self._frontier.size or trusted.root == self._frontier.root():
             return True
         if self._good >= trusted.size:
-            self.blame(f"this log signed another past: its first {trusted.size} records are not the trusted ones")
+            self.blame(
+                f"this log signed another past: its first {trusted.size} records are not the trusted ones"
+            )
         else:
             self._accuse(trusted)
         return False
