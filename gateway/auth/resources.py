@@ -6,6 +6,7 @@ in a warning; one that is not known at all is a mistake.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from cryptography import x509
@@ -15,7 +16,7 @@ from gateway.address import parse as parse_address
 from gateway.auth.store import KINDS, Resource
 from gateway.document import Document, Problem, parse, problems, refuse
 from gateway.errors import ConfigError
-from gateway.mistakes import Path, dotted, suggestion
+from gateway.mistakes import Path, dotted, shown, suggestion
 
 _ROLE_SCHEMAS = {"v7": "resource.role.v7", "regate/v1": "resource.role.regate-v1"}
 
@@ -73,18 +74,17 @@ def _schema(document: Document, found: list[Problem]) -> Mapping[str, Any] | Non
         return None
     if kind not in KINDS:
         near = suggestion(kind, KINDS) if isinstance(kind, str) else ""
-        sentence = f"expected one of {', '.join(KINDS)}, got {kind!r}{near}"
+        sentence = f"expected one of {', '.join(KINDS)}, got {shown(kind)}{near}"
         found.append(Problem(document.line(("kind",)), "kind", sentence))
         return None
     if kind != "role":
         return schema.load(f"resource.{kind}")
     version = value.get("version")
-    if version not in _ROLE_SCHEMAS:
-        got = "nothing" if version is None else repr(version)
-        sentence = f"expected one of {', '.join(_ROLE_SCHEMAS)}, got {got}"
+    if not isinstance(version, str) or version not in _ROLE_SCHEMAS:
+        sentence = f"expected one of {', '.join(_ROLE_SCHEMAS)}, got {shown(version)}"
         found.append(Problem(document.line(("version",)), "version", sentence))
         return None
-    return schema.load(_ROLE_SCHEMAS[str(version)])
+    return schema.load(_ROLE_SCHEMAS[version])
 
 
 def _loaded(document: Document, form: Mapping[str, Any], filename: str) -> Loaded:
@@ -131,8 +131,24 @@ def _twice(documents: list[Document]) -> Iterator[Problem]:
 
 def _beyond_schema(document: Document) -> Iterator[Problem]:
     """What a JSON Schema cannot say well."""
+    for path in (("metadata", "expires"), ("spec", "expires")):
+        moment = document.value[path[0]].get(path[1])
+        if isinstance(moment, str) and not _is_moment(moment):
+            sentence = f"expected a time such as 2026-01-31T12:00:00Z, got {moment!r}"
+            yield Problem(document.line(path), dotted(path), sentence)
     if document.value["kind"] == "db":
         yield from _database_mistakes(document, document.value["spec"])
+
+
+def _is_moment(text: str) -> bool:
+    """A day that is in the calendar, in the years that OPA can count in nanoseconds.
+
+    Anything else would make a built-in of OPA fail, and with it every decision.
+    """
+    try:
+        return 2000 <= datetime.fromisoformat(text).year < 2262
+    except ValueError:
+        return False
 
 
 def _database_mistakes(document: Document, spec: Mapping[str, Any]) -> Iterator[Problem]:

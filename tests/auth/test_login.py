@@ -314,20 +314,20 @@ async def test_an_outdated_hash_is_renewed_at_the_next_login(
     await rig.login()
 
 
-async def test_a_hundred_logins_at_once_hash_two_at_a_time(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_many_logins_at_once_hash_two_at_a_time(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     at_once: list[int] = []
     active: list[str] = []
 
     def slow(_hash: str, _password: str) -> bool:
         active.append("one")
-        time.sleep(0.002)
+        time.sleep(0.2)
         at_once.append(len(active))
         active.pop()
         return False
 
     monkeypatch.setattr(passwords, "matches", slow)
-    await asyncio.gather(*(rig.login(f"user-{n}") for n in range(100)), return_exceptions=True)
-    assert len(at_once) == 100
+    await asyncio.gather(*(rig.login(f"user-{n}") for n in range(10)), return_exceptions=True)
+    assert len(at_once) == 10
     assert max(at_once) == 2
 
 
