@@ -150,15 +150,11 @@ def pg8000_driver(access: Access, steps: Sequence[str]) -> list[str]:
 
 
 def psql(access: Access, steps: Sequence[str]) -> list[str]:
-    """psql: simple queries; a bound step is its PREPARE and EXECUTE by hand."""
+    """psql: simple queries; a bound step is a statement for each value, written into it."""
     script = []
-    for number, step in enumerate(steps):
+    for step in steps:
         sql, values = _parsed(step)
-        if values is None:
-            script.append(f"{sql};")
-        else:
-            script.append(f"prepare s{number}(int) as {sql.replace('?', '$1')};")
-            script += [f"execute s{number}({value});" for value in values]
+        script += [f"{sql};"] if values is None else [f"{sql.replace('?', str(value))};" for value in values]
         script.append(f"\\echo {_MARK} :SQLSTATE")
     done = subprocess.run(
         ["psql", "-X", "-q", "-A", "-t", "-f", "-"],

@@ -22,6 +22,18 @@ def test_statements_run_as_if_nothing_stood_between(alice: Access, driver: Drive
     ) == ["1|10;2|20;3|30", "10;20;30;10;20;30;10", "!42703", "still here", "1;2;3"]
 
 
+def test_statements_prepared_by_hand_run(alice: Access) -> None:
+    assert DRIVERS["psql"](
+        alice,
+        [
+            "run prepare sums(int) as select sum(total) from app.orders where id <= $1",
+            "run execute sums(2)",
+            "run execute sums(3)",
+            "run deallocate sums",
+        ],
+    ) == ["", "30", "60", ""]
+
+
 def test_a_refusal_is_42501_and_the_session_goes_on(bob: Access, driver: Driver) -> None:
     assert driver(
         bob,
