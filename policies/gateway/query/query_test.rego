@@ -19,6 +19,7 @@ _roles := {
 	]),
 	"here": _reader([{"match": {"object_kind": "table", "database_service_name": "orders-db", "database": "app", "protocol": "postgres"}, "permissions": ["SELECT"]}]),
 	"elsewhere": _reader([{"match": {"object_kind": "table", "database": "other"}, "permissions": ["SELECT"]}]),
+	"everything": _reader([{"match": {"*": "*"}, "permissions": ["SELECT", "INSERT"]}]),
 	"nothing": _reader([{"match": {}, "permissions": ["SELECT"]}]),
 	"denier": t.role({"deny": {"db_permissions": [{"match": {"schema": "secret"}, "permissions": ["*"]}]}}),
 }
@@ -137,6 +138,10 @@ test_what_the_reader_may if {
 		_reads(t.table("app", "customers")),
 		_reads(null),
 		_does("copy_out", _orders),
+		_does("copy_out", null),
+		_does("show", {"kind": "setting", "catalog": "", "schema": "", "name": "TimeZone"}),
+		_does("deallocate", {"kind": "prepared", "catalog": "", "schema": "", "name": "p"}),
+		_reads(object.union(_orders, {"catalog": "app"})),
 		t.statement({"effects": [t.effect("begin", null)], "class": "session"}),
 		t.statement({"effects": [t.effect("rollback", null)], "class": "session"}),
 		t.statement({"effects": [t.effect("select", _orders)], "functions": [{"schema": "pg_catalog", "name": "count", "builtin": true}]}),
@@ -164,6 +169,10 @@ test_what_the_reader_may_not if {
 		[_does("lock", _orders), "operation_not_granted"],
 		[_does("drop", _orders), "operation_not_granted"],
 		[_does("listen", null), "operation_not_granted"],
+		[_does("explain", null), "operation_not_granted"],
+		[_does("show", {"kind": "setting", "catalog": "", "schema": "", "name": "all"}), "operation_not_granted"],
+		[_does("prepare", {"kind": "prepared", "catalog": "", "schema": "", "name": "p"}), "operation_not_granted"],
+		[_reads(object.union(_orders, {"catalog": "other"})), "operation_not_granted"],
 		[_does("vacuum", null), "operation_not_granted"],
 		[_does("begin", _orders), "operation_not_granted"],
 		[t.statement({"complete": false}), "not_understood"],
@@ -214,6 +223,10 @@ test_permissions_by_pattern if {
 test_a_permission_for_everything if {
 	_allowed(["owner"], _does("drop", _orders))
 	_allowed(["owner"], _does("listen", null))
+	_allowed(["owner"], _does("copy_out", {"kind": "program", "catalog": "", "schema": "", "name": ""}))
+	_code(["everything"], _does("copy_out", {"kind": "program", "catalog": "", "schema": "", "name": ""})) == "operation_not_granted"
+	_code(["everything"], _does("copy_in", {"kind": "file", "catalog": "", "schema": "", "name": ""})) == "operation_not_granted"
+	_allowed(["everything"], _does("copy_out", _orders))
 	_code(["owner"], t.statement({"complete": false})) == "not_understood"
 	_code(["owner"], _sets("search_path", "session", "x")) == "setting_refused"
 }

@@ -5,23 +5,30 @@ package gateway.lib.permissions
 
 import data.gateway.lib.labels
 
-# The words that cover an operation: its own, save where another says it.
-words(operation) := object.get(
+# The words that cover an operation on a kind of object: its own, save where another says it. The server's own
+# files and programs have words of their own, so that reading tables never grants them.
+words(_, "file") := ["FILE"]
+
+words(_, "program") := ["PROGRAM"]
+
+words(operation, kind) := object.get(
 	{"copy_in": ["INSERT"], "copy_out": ["SELECT"], "lock": ["LOCK", "UPDATE"]},
 	operation,
 	[upper(operation)],
-)
+) if {
+	not kind in {"file", "program"}
+}
 
 # The permission covers the operation on the object, described by its attributes.
 covers(permission, operation, attributes) if {
-	_names(permission.operations, operation)
+	_names(permission.operations, words(operation, object.get(attributes, "object_kind", "")))
 	labels.selects(permission.match, attributes, {})
 }
 
 _names(operations, _) if operations["*"] == true
 
-_names(operations, operation) if {
-	some word in words(operation)
+_names(operations, wanted) if {
+	some word in wanted
 	operations[word] == true
 }
 

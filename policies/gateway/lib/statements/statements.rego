@@ -63,9 +63,39 @@ _harmless(effect) if {
 	_free[effect.operation]
 }
 
+# Letting go of what the session itself prepared; preparing was judged, and running is judged again.
+_harmless(effect) if _letting_go[effect.operation]
+
+_harmless(effect) if {
+	effect.operation == "show"
+	effect.object.kind == "setting"
+	_shown[lower(effect.object.name)]
+}
+
+_letting_go := {"close", "deallocate"}
+
+# Settings that drivers ask for and that tell nothing about the server beyond what start-up told.
+_shown := {
+	"application_name",
+	"client_encoding",
+	"datestyle",
+	"default_transaction_isolation",
+	"default_transaction_read_only",
+	"extra_float_digits",
+	"search_path",
+	"server_version",
+	"server_version_num",
+	"standard_conforming_strings",
+	"statement_timeout",
+	"timezone",
+	"transaction_isolation",
+	"transaction_read_only",
+}
+
 _free := {
 	"begin",
 	"commit",
+	"copy_out",
 	"release",
 	"reset",
 	"rollback",
@@ -78,17 +108,26 @@ _free := {
 # A role that granted the session grants the operation on the thing: looked up where the permission says exactly
 # which, and matched where it has patterns.
 granted(operation, thing, session) if {
+	_is_here(thing, session)
 	some name in session.roles
-	some word in permissions.words(operation)
+	some word in permissions.words(operation, thing.kind)
 	data.regate.index.roles[name].exact[permissions.key(word, thing)]
 }
 
 granted(operation, thing, session) if {
+	_is_here(thing, session)
 	attributes := permissions.attributes(thing, session)
 	some name in session.roles
 	some permission in data.regate.index.roles[name].permissions.allow
 	permissions.covers(permission, operation, attributes)
 }
+
+# What lies in another database was not opened, whatever it is called there.
+_is_here(thing, _) if is_null(thing)
+
+_is_here(thing, _) if object.get(thing, "catalog", "") == ""
+
+_is_here(thing, session) if thing.catalog == session.db_name
 
 # A role of the user takes the operation on the thing away.
 taken_away(operation, thing, session) if {
