@@ -80,9 +80,10 @@ def running(plan: Plan) -> Iterator[Bench]:
             legs.append(Leg(name, _access(pooler.port, client)))
         cluster.create(wide_role("bench-wide"))
         legs.append(Leg("regate", cluster.add_user("bench", "bench-wide").access(USER, DATABASE)))
-        cluster.create(_guarded_role())
-        guarded = cluster.add_user("guarded", "bench-guarded").access(GUARDED, DATABASE)
-        legs.append(Leg("regate-guarded", guarded, _script(folder, plan)))
+        if plan.is_full:
+            cluster.create(_guarded_role())
+            guarded = cluster.add_user("guarded", "bench-guarded").access(GUARDED, DATABASE)
+            legs.append(Leg("regate-guarded", guarded, _script(folder, plan)))
         yield Bench(cluster, tuple(legs), folder, plan)
 
 

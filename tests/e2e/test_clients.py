@@ -1,9 +1,11 @@
 """What every client must see: rows as they are, errors as PostgreSQL's own, refusals as 42501."""
 
+from typing import Any
+
 import pytest
 
 from tests.e2e.access import Access
-from tests.e2e.cluster import Cluster
+from tests.e2e.cluster import Cluster, role
 from tests.e2e.drivers import DRIVERS, Driver
 
 pytestmark = pytest.mark.db
@@ -48,6 +50,17 @@ def test_a_refusal_is_42501_and_the_session_goes_on(bob: Access, driver: Driver)
     ) == ["3", "!42501", "!42501", "!42501", "!42501", "10;20;30;30;30;30"]
 
 
+def _one_table(schema: str, name: str, *permissions: str) -> dict[str, Any]:
+    """What lets bob do *permissions* on one table."""
+    match = {"object_kind": "table", "schema": schema, "name": name}
+    return {
+        "db_labels": {"env": "dev"},
+        "db_users": ["bob"],
+        "db_names": ["mydb"],
+        "db_permissions": [{"match": match, "permissions": list(permissions)}],
+    }
+
+
 TRANSACTION = [
     "run begin",
     "run select count(*) from app.orders",
@@ -65,26 +78,7 @@ def test_a_refusal_ends_the_transaction_as_the_server_would(bob: Access, driver:
 def test_a_write_after_a_refusal_is_not_committed(cluster: Cluster, driver: Driver) -> None:
     # bob may write here but not read the secret: the commit behind the refusal must be a rollback.
     cluster.pg.psql("delete from app.notes", "mydb")
-    cluster.create(
-        {
-            "kind": "role",
-            "version": "v7",
-            "metadata": {"name": "writer"},
-            "spec": {
-                "allow": {
-                    "db_labels": {"env": "dev"},
-                    "db_users": ["bob"],
-                    "db_names": ["mydb"],
-                    "db_permissions": [
-                        {
-                            "match": {"object_kind": "table", "schema": "app", "name": "notes"},
-                            "permissions": ["SELECT", "INSERT"],
-                        }
-                    ],
-                }
-            },
-        }
-    )
+    cluster.create(role("writer", allow=_one_table("app", "notes", "SELECT", "INSERT")))
     if "dave" not in cluster.users:
         cluster.add_user("dave", "writer")
     access = cluster.users["dave"].access("bob", "mydb")
@@ -100,6 +94,18 @@ def test_a_write_after_a_refusal_is_not_committed(cluster: Cluster, driver: Driv
     )
     assert answers == ["", "1", "!42501", "", "0"]
     assert cluster.pg.psql("select count(*) from app.notes", "mydb") == "0"
+
+
+def test_a_name_without_a_schema_is_found_by_the_first_statement_already(cluster: Cluster) -> None:
+    cluster.pg.psql(
+        "create table if not exists public.open as select 7 as n; grant select on public.open to bob", "mydb"
+    )
+    cluster.create(role("opener", allow=_one_table("public", "open", "SELECT")))
+    if "frank" not in cluster.users:
+        cluster.add_user("frank", "opener")
+    access = cluster.users["frank"].access("bob", "mydb")
+    assert DRIVERS["psql"](access, ["run select n from open"]) == ["7"]
+    assert DRIVERS["asyncpg"](access, ["run select n from open"]) == ["7"]
 
 
 def test_a_refused_statement_never_reaches_the_server(cluster: Cluster, bob: Access) -> None:
