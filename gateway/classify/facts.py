@@ -38,7 +38,10 @@ class Use:
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """Which columns something has: some known by name, and those of relations (number, how many of its first are hidden)."""
+    """Which columns something has: some known by name, and those of relations.
+
+    A relation is its number, and how many of its first columns were renamed.
+    """
 
     names: frozenset[str] = frozenset()
     uses: tuple[tuple[int, int], ...] = ()

@@ -1,3 +1,4 @@
+# ruff: noqa: SIM905 - lists of words read best as words
 """The text that may be recorded: secrets replaced, comments gone, and all literals where nothing is sure.
 
 Works on spans that a dialect's lexer found. A text that no lexer could read is reduced to its first words.
@@ -14,10 +15,12 @@ _PASSWORD_INSIDE = re.compile(
 _URL_CREDENTIALS = re.compile(r"(://[^:/@\s']*:)[^@\s']+@")
 _FIRST_WORD = re.compile(r"\s*([A-Za-z]+)")
 _VERBS = frozenset(
-    """abort alter analyze begin call close cluster comment commit copy create deallocate declare delete discard do drop
-    end execute explain fetch grant import insert listen load lock merge move notify prepare reassign refresh reindex
-    release reset revoke rollback savepoint security select set show start table truncate unlisten update vacuum values
-    with""".split()  # noqa: SIM905 - a list of words reads best as words
+    """
+    abort alter analyze begin call close cluster comment commit copy create deallocate declare
+    delete discard do drop end execute explain fetch grant import insert listen load lock merge move
+    notify prepare reassign refresh reindex release reset revoke rollback savepoint security select
+    set show start table truncate unlisten update vacuum values with
+    """.split()
 )
 
 

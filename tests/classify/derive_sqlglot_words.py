@@ -22,9 +22,8 @@ def words() -> frozenset[str]:
 def main() -> None:
     body = textwrap.fill(" ".join(sorted(words())), 106, initial_indent="    ", subsequent_indent="    ")
     TARGET.write_text(
-        '"""Every word sqlglot\'s parser knows; written by tests/classify/derive_sqlglot_words.py, not by hand."""\n\n'
-        f'from typing import Final\n\nWORDS: Final = frozenset(\n    """\n{body}\n    """.split()  '
-        "# noqa: SIM905 - a list of words reads best as words\n)\n"
+        '# ruff: noqa: SIM905 - lists of words read best as words\n"""Every word sqlglot\'s parser knows; written by tests/classify/derive_sqlglot_words.py, not by hand."""\n\n'
+        f'from typing import Final\n\nWORDS: Final = frozenset(\n    """\n{body}\n    """.split()\n)\n'
         '"""A bare word of these may mean something to the parser that it does not mean to the server."""\n'
     )
 

@@ -25,7 +25,7 @@ def walk(walker: Walk, node: Node, environment: Environment, outer: Scope | None
         return ()
     walker.check(returning)
     walker.part(returning.expressions, scope)
-    return tuple(part for item in returning.expressions for part in walker._output(item, scope))  # noqa: SLF001
+    return tuple(part for item in returning.expressions for part in walker.output(item, scope))
 
 
 def _target(walker: Walk, node: Any, scope: Scope, operation: str) -> Relation:

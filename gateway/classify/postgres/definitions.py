@@ -1,3 +1,4 @@
+# ruff: noqa: SIM905 - lists of words read best as words
 """CREATE, ALTER, DROP and the like: what is defined, and the queries inside.
 
 Understood are definitions that hold nothing which runs later: what does (functions, triggers, rules,
@@ -18,8 +19,10 @@ _RELATIONS = frozenset(("table", "view", "index", "sequence"))
 _ROLES = frozenset(("role", "user", "group"))
 _QUERIES = frozenset(("select", "with", "values", "table"))
 _RUNS_LATER = frozenset(
-    """check collate constraint exclude foreign generated include inherits like of partition references tablespace using
-    where with on default""".split()
+    """
+    check collate constraint exclude foreign generated include inherits like of partition references
+    tablespace using where with on default
+    """.split()
 )
 _PLAIN_ACTIONS = (
     ("add", "column"),
@@ -51,13 +54,15 @@ def read_create(cursor: Cursor) -> Piece:
     if kind == "table":
         return _create_table(cursor, is_temporary=is_temporary)
     if kind == "view" or (kind == "materialized" and cursor.take("view")):
-        return _create_view(cursor, "view" if kind == "view" else "materialized_view", is_temporary=is_temporary)
+        return _create_view(
+            cursor, "view" if kind == "view" else "materialized_view", is_temporary=is_temporary
+        )
     if kind == "sequence":
         cursor.take("if", "not", "exists")
         return Piece("", "create", uses=(_made(cursor, "sequence", is_temporary=is_temporary),))
     if kind == "schema":
         return _create_schema(cursor)
-    if kind == "unique" or kind == "index":
+    if kind in {"unique", "index"}:
         return _create_index(cursor)
     return _ddl("create", kind.replace(" ", "_"), reason=Doubt.BODY.value)
 
@@ -105,7 +110,10 @@ def _query_behind_as(tokens: list[Token]) -> list[Token] | None:
 
 def _with_query(made: Use, query: list[Token]) -> Piece:
     first = query[0] if query else Token(Kind.MARK, "", 0, 0)
-    if not ((first.kind is Kind.WORD and first.value in _QUERIES) or (first.kind is Kind.MARK and first.value == "(")):
+    if not (
+        (first.kind is Kind.WORD and first.value in _QUERIES)
+        or (first.kind is Kind.MARK and first.value == "(")
+    ):
         return Piece("", "create", uses=(made,), reason=Doubt.DYNAMIC.value)  # AS EXECUTE name
     inner = tree.read(query)
     # The made relation goes last: attributes and loose columns refer to the others by number.
@@ -117,7 +125,11 @@ def _create_view(cursor: Cursor, kind: str, *, is_temporary: bool) -> Piece:
     made = _made(cursor, kind, is_temporary=is_temporary)
     rest = cursor.rest()
     values = [token.value for token in rest]
-    for tail in (["with", "check", "option"], ["with", "local", "check", "option"], ["with", "cascaded", "check", "option"]):
+    for tail in (
+        ["with", "check", "option"],
+        ["with", "local", "check", "option"],
+        ["with", "cascaded", "check", "option"],
+    ):
         if values[-len(tail) :] == tail:
             rest = rest[: -len(tail)]
     query = _query_behind_as(rest)
@@ -210,7 +222,14 @@ def read_drop(cursor: Cursor) -> Piece:
         return _ddl("drop", "owned", cls=Class.DCL, reason=Doubt.BODY.value)
     if kind == "materialized" and cursor.take("view"):
         kind = "materialized_view"
-    if kind not in _RELATIONS | _ROLES | {"materialized_view", "schema", "type", "domain", "database", "extension"}:
+    if kind not in _RELATIONS | _ROLES | {
+        "materialized_view",
+        "schema",
+        "type",
+        "domain",
+        "database",
+        "extension",
+    }:
         return _ddl("drop", kind, reason=Doubt.BODY.value)
     cursor.take("concurrently")
     cursor.take("if", "exists")

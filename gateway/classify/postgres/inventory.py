@@ -1,3 +1,4 @@
+# ruff: noqa: SIM905 - lists of words read best as words
 """Which of PostgreSQL's own functions, operators, types and relations are known, and which are harmless.
 
 Harmless: whatever its arguments are, a call changes nothing and shows nothing but what it was given (and the
@@ -13,19 +14,20 @@ from gateway.classify.postgres import server15
 
 _HARMLESS_BESIDES_PURE: Final = frozenset(
     """
-    age array_to_json array_to_string concat concat_ws convert convert_from convert_to date date_part date_trunc
-    enum_first enum_last enum_range extract format generate_series json_agg json_build_array json_build_object
-    json_object_agg json_populate_record json_populate_recordset json_to_record json_to_recordset
-    json_to_tsvector jsonb_agg jsonb_build_array jsonb_build_object jsonb_path_exists_tz jsonb_path_match_tz
-    jsonb_path_query_array_tz jsonb_path_query_first_tz jsonb_path_query_tz jsonb_populate_record
-    jsonb_populate_recordset jsonb_to_record jsonb_to_recordset jsonb_to_tsvector length make_timestamptz max min
-    money numeric overlaps phraseto_tsquery plainto_tsquery quote_literal quote_nullable row_to_json time timestamp
-    timestamptz timetz timezone to_char to_date to_json to_jsonb to_number to_timestamp to_tsquery to_tsvector
-    ts_headline websearch_to_tsquery xml xml_is_well_formed
-    clock_timestamp now statement_timestamp timeofday transaction_timestamp gen_random_uuid random
-    current_database current_schema current_schemas current_user getdatabaseencoding session_user version
+    age array_to_json array_to_string concat concat_ws convert convert_from convert_to date
+    date_part date_trunc enum_first enum_last enum_range extract format generate_series json_agg
+    json_build_array json_build_object json_object_agg json_populate_record json_populate_recordset
+    json_to_record json_to_recordset json_to_tsvector jsonb_agg jsonb_build_array jsonb_build_object
+    jsonb_path_exists_tz jsonb_path_match_tz jsonb_path_query_array_tz jsonb_path_query_first_tz
+    jsonb_path_query_tz jsonb_populate_record jsonb_populate_recordset jsonb_to_record
+    jsonb_to_recordset jsonb_to_tsvector length make_timestamptz max min money numeric overlaps
+    phraseto_tsquery plainto_tsquery quote_literal quote_nullable row_to_json time timestamp
+    timestamptz timetz timezone to_char to_date to_json to_jsonb to_number to_timestamp to_tsquery
+    to_tsvector ts_headline websearch_to_tsquery xml xml_is_well_formed clock_timestamp now
+    statement_timestamp timeofday transaction_timestamp gen_random_uuid random current_database
+    current_schema current_schemas current_user getdatabaseencoding session_user version
     pg_backend_pid pg_client_encoding pg_column_size pg_is_in_recovery pg_typeof
-    """.split()  # noqa: SIM905 - a list of words reads best as words
+    """.split()
 )
 """Not immutable (they read the clock, the zone, the locale or who is asking), and harmless all the same."""
 
@@ -33,9 +35,9 @@ _NOT_HARMLESS: Final = frozenset(("pg_walfile_name", "pg_walfile_name_offset", "
 
 SYNTAX: Final = frozenset(
     """
-    coalesce current_catalog current_date current_role current_time current_timestamp greatest grouping least
-    localtime localtimestamp merge_action normalize nullif overlaps user xmlconcat
-    """.split()  # noqa: SIM905 - the same
+    coalesce current_catalog current_date current_role current_time current_timestamp greatest
+    grouping least localtime localtimestamp merge_action normalize nullif overlaps user xmlconcat
+    """.split()
 )
 """Written like functions, part of the grammar: they live in no schema and nobody can shadow them."""
 
@@ -44,6 +46,8 @@ EMPTY_CALLS: Final = server15.EMPTY_CALLS
 HARMLESS: Final = (server15.PURE_FUNCTIONS | _HARMLESS_BESIDES_PURE) - _NOT_HARMLESS
 OPERATORS: Final = (server15.OPERATORS | {"!="}) - {"@@@"}  # deprecated, and the usual name for one's own
 TYPES: Final = server15.TYPES | {"bpchar", "serial", "bigserial", "smallserial", "record", "anyelement"}
+VIEWS: Final = server15.VIEWS
+KEYWORDS: Final = server15.KEYWORDS
 SYSTEM_COLUMNS: Final = frozenset(("tableoid", "ctid", "xmin", "xmax", "cmin", "cmax"))
 
 
@@ -52,7 +56,9 @@ def _table(text: str) -> dict[str, tuple[str, ...]]:
     return {name.strip(): tuple(columns.split()) for name, _, columns in rows}
 
 
-OUTPUTS: Final = MappingProxyType({name: columns for name, columns in _table(server15.ROW_FUNCTIONS).items() if name in HARMLESS})
+OUTPUTS: Final = MappingProxyType(
+    {name: columns for name, columns in _table(server15.ROW_FUNCTIONS).items() if name in HARMLESS}
+)
 """Harmless functions that return rows, and the names of their columns."""
 
 
@@ -60,5 +66,7 @@ OUTPUTS: Final = MappingProxyType({name: columns for name, columns in _table(ser
 def relations() -> MappingProxyType[tuple[str, str], tuple[str, ...]]:
     """Every relation of pg_catalog and information_schema, as (schema, name), with its columns."""
     found = {("pg_catalog", name): columns for name, columns in _table(server15.CATALOG).items()}
-    found |= {("information_schema", name): columns for name, columns in _table(server15.INFORMATION_SCHEMA).items()}
+    found |= {
+        ("information_schema", name): columns for name, columns in _table(server15.INFORMATION_SCHEMA).items()
+    }
     return MappingProxyType(found)

@@ -58,7 +58,9 @@ _NEXT_SEGMENT = re.compile(r"(?:[ \t\f]|--[^\n\r]*+)*+[\n\r](?:[ \t\n\r\f]|--[^\
 _PLAIN_BODY = re.compile(r"[^']*+(?:''[^']*+)*+'")
 _ESCAPED_BODY = re.compile(r"[^'\\]*+(?:(?:''|\\.)[^'\\]*+)*+'", re.DOTALL)
 _NAME_BODY = re.compile(r'[^"]*+(?:""[^"]*+)*+"')
-_ESCAPE = re.compile(r"\\(?:([0-7]{1,3})|x([0-9A-Fa-f]{1,2})|u([0-9A-Fa-f]{4})|U([0-9A-Fa-f]{8})|(.))", re.DOTALL)
+_ESCAPE = re.compile(
+    r"\\(?:([0-7]{1,3})|x([0-9A-Fa-f]{1,2})|u([0-9A-Fa-f]{4})|U([0-9A-Fa-f]{8})|(.))", re.DOTALL
+)
 _UESCAPE = re.compile(
     r"(?:[ \t\n\r]|--[^\n\r]*+[\n\r])*+uescape(?:[ \t\n\r]|--[^\n\r]*+[\n\r])*+'([^'])'", re.IGNORECASE
 )
@@ -199,7 +201,9 @@ def _name(text: str, start: int, at: int) -> Token:
 
 
 def _checked_name(name: str) -> str:
-    if not name or (not name.isprintable() and any(ord(letter) < 32 or ord(letter) == 127 for letter in name)):
+    if not name or (
+        not name.isprintable() and any(ord(letter) < 32 or ord(letter) == 127 for letter in name)
+    ):
         raise DoubtError(Doubt.NAME)
     return cut(name)
 
@@ -221,7 +225,11 @@ def _unicode(text: str, start: int, at: int) -> Token:
         if escape in "+\"' \t\n\r" or escape in "0123456789abcdefABCDEF":
             raise DoubtError(Doubt.NAME)
     value = _unicode_value(body, escape)
-    return Token(Kind.NAME, _checked_name(value), start, end) if is_name else Token(Kind.STRING, value, start, end)
+    return (
+        Token(Kind.NAME, _checked_name(value), start, end)
+        if is_name
+        else Token(Kind.STRING, value, start, end)
+    )
 
 
 def _unicode_value(body: str, escape: str) -> str:

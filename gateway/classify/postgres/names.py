@@ -4,6 +4,8 @@ https://www.postgresql.org/docs/15/ddl-schemas.html#DDL-SCHEMAS-PATH. A bare nam
 name in every schema of the path, unless the catalogue says which one exists; each candidate is an effect.
 """
 
+from functools import lru_cache
+
 from gateway.classify.doubt import Doubt
 from gateway.classify.facts import Attribute, Columns, Piece, Qualified, Use
 from gateway.classify.operations import CLASS_OF
@@ -13,22 +15,38 @@ from gateway.model.statement import Catalog, NameContext
 
 _CATALOG = "pg_catalog"
 _TEMPORARY = "pg_temp"
+_CONTEXTS = 256  # resolvers kept: one for each session's context of late
+_TARGETS = 2_048
 
 
 def resolve(pieces: tuple[Piece, ...], names: NameContext) -> tuple[Classification, ...]:
     """The classifications of *pieces* where names mean what *names* says."""
-    resolver = _Resolver(names)
-    return tuple(resolver.piece(piece) for piece in pieces)
+    known = _resolvers.get(id(names))
+    if known is None or known.names is not names:
+        if len(_resolvers) >= _CONTEXTS:
+            _resolvers.clear()
+        known = _resolvers[id(names)] = _Resolver(names)
+    return tuple(known.piece(piece) for piece in pieces)
+
+
+@lru_cache(maxsize=4_096)
+def _ours(name: str, *, harmless: bool) -> Named:
+    """A name of pg_catalog: the same few come again and again."""
+    return Named(name, _CATALOG, harmless)
 
 
 class _Resolver:
     def __init__(self, names: NameContext) -> None:
+        self.names = names
+        self.targets: dict[tuple[str, str, str, str], ObjectRef] = {}
         self.database = names.db_name
         self.catalog = names.catalog if names.catalog is not None else Catalog({})
         self.has_catalog = names.catalog is not None
         self.has_temporary = names.has_temporary
         self.is_known = names.search_path is not None
-        self.path = tuple(names.db_user if schema == "$user" else schema for schema in names.search_path or ())
+        self.path = tuple(
+            names.db_user if schema == "$user" else schema for schema in names.search_path or ()
+        )
         # pg_catalog is searched first unless the path says where
         self.full_path = self.path if _CATALOG in self.path else (_CATALOG, *self.path)
         self.is_unsure = False
@@ -111,9 +129,7 @@ class _Resolver:
         self, use: Use, places: tuple[str, ...], extra: tuple[str, ...], effects: dict[Effect, None]
     ) -> None:
         for schema in places:
-            known = None if use.is_new else self.catalog.relations.get((schema, use.name))
-            kind = use.kind if known is None or use.kind != "table" else known.kind
-            target = ObjectRef(kind, use.name, schema, use.catalog or self.database)
+            target = self._target(use, schema)
             for action in use.actions:
                 columns = action.columns
                 if extra and action.operation == "select":
@@ -123,13 +139,34 @@ class _Resolver:
                 effect = Effect(action.operation, action.cls, target, columns, action.has_where, action.limit)
                 effects[effect] = None
 
+    def _target(self, use: Use, schema: str) -> ObjectRef:
+        key = (use.catalog, schema, use.name, use.kind if not use.is_new else "+" + use.kind)
+        target = self.targets.get(key)
+        if target is None:
+            if len(self.targets) >= _TARGETS:
+                self.targets.clear()
+            target = ObjectRef(self._kind(use, schema), use.name, schema, use.catalog or self.database)
+            self.targets[key] = target
+        return target
+
+    def _kind(self, use: Use, schema: str) -> str:
+        """What the catalogue calls it; the statement only says that rows come from it."""
+        if use.is_new or use.kind != "table":
+            return use.kind
+        known = self.catalog.relations.get((schema, use.name))
+        if known is not None:
+            return known.kind
+        return "view" if f"{schema}.{use.name}" in inventory.VIEWS else "table"
+
     def _loose(self, piece: Piece, places: list[tuple[str, ...]]) -> dict[int, tuple[str, ...]]:
         """Which relation each bare column belongs to; all that are in question where nobody knows."""
         extra: dict[int, tuple[str, ...]] = {}
         for item in piece.loose:
             owners: list[int] = []
             for group in item.groups:
-                unknown = [number for number in group if not self._are_known(piece.uses[number], places[number])]
+                unknown = [
+                    number for number in group if not self._are_known(piece.uses[number], places[number])
+                ]
                 having = [
                     number
                     for number in group
@@ -188,7 +225,7 @@ class _Resolver:
             calls[Named(name, schema, is_ours)] = None
             return
         if name in inventory.SYNTAX and not is_attribute:
-            calls[Named(name, _CATALOG, builtin=True)] = None
+            calls[_ours(name, harmless=True)] = None
             return
         if not self.is_known:
             self.is_unsure = True
@@ -222,7 +259,7 @@ class _Resolver:
         if is_ours and not self.has_catalog:
             owners = [*self._ahead_of_catalog()]
         if is_ours:
-            operators[Named(sign, _CATALOG, self.is_known)] = None
+            operators[_ours(sign, harmless=self.is_known)] = None
         for place in owners:
             operators[Named(sign, place, builtin=False)] = None
         if not is_ours and not owners:
@@ -241,6 +278,11 @@ class _Resolver:
             if place == _CATALOG:
                 if is_ours:
                     return Named(name, _CATALOG, builtin=True)
-            elif (place, name) in self.catalog.types or (not self.has_catalog and place in self._ahead_of_catalog()):
+            elif (place, name) in self.catalog.types or (
+                not self.has_catalog and place in self._ahead_of_catalog()
+            ):
                 return Named(name, place, builtin=False)
         return Named(name, "", builtin=False)
+
+
+_resolvers: dict[int, _Resolver] = {}

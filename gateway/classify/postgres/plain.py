@@ -1,3 +1,4 @@
+# ruff: noqa: SIM905 - lists of words read best as words
 """The short way for the plainest statements: no literal in quotes, no call, no cast, no comment.
 
 One regular expression says that every lexer reads the text alike, one set that no word in it means something
@@ -7,11 +8,10 @@ to sqlglot that it does not mean to the server. Whatever is not plain goes the l
 import re
 from functools import cache
 
-from gateway.classify.facts import Piece, Qualified
+from gateway.classify.facts import Piece
 from gateway.classify.fingerprint import fingerprint
-from gateway.classify.postgres import sqlglot_words, tree
+from gateway.classify.postgres import inventory, sqlglot_words, tree
 from gateway.classify.postgres.walk import Walk
-from gateway.classify.postgres.words import RESERVED, TYPE_WORDS
 
 MAX_PLAIN = 2_000
 _MAX_BRACKETS = 16
@@ -29,21 +29,30 @@ _PLAIN = re.compile(
 _TOKEN = re.compile(r"[a-z0-9_$]+(?:\.[a-z0-9_]+)*|[^\sa-z0-9_$]+")
 _WORD = re.compile(r"(?<![0-9$])[a-z_][a-z0-9_]*")
 _NUMBER = re.compile(r"\$?[0-9]+(?:\.[0-9]+)?")
-_BEFORE_BRACKET = re.compile(r"([a-z0-9_]+)\s*\(")
-_OPERATOR = re.compile(r"[a-z0-9_)]\s*(<=|>=|<>|!=|[-+*/=<>])")
+_BEFORE_BRACKET = re.compile(r"(?<![a-z0-9_])([a-z0-9_]++)[ \t\n]*+\(")
+_OPERATOR = re.compile(r"[a-z0-9_)][ \t\n]*+(<=|>=|<>|!=|[-+*/=<>])")
 _SIGN = re.compile(r"([-+])")
 _UNDERSTOOD = frozenset(
-    """and as asc between by current_timestamp delete desc distinct from group having in inner insert into is join left
-    limit not null offset on or order returning select set update values where""".split()  # noqa: SIM905 - words
+    """
+    and as asc between by current_timestamp delete desc distinct from group having in inner insert
+    into is join left limit not null offset on or order returning select set update values where
+    """.split()
 )
-_BRACKETS_BEHIND = frozenset(("and", "as", "by", "distinct", "from", "having", "in", "not", "on", "or", "select", "values", "where"))
+_BRACKETS_BEHIND = frozenset(
+    ("and", "as", "by", "distinct", "from", "having", "in", "not", "on", "or", "select", "values", "where")
+)
 _FIRST = frozenset(("select", "insert", "update", "delete"))
 
 
 @cache
 def _foreign_words() -> frozenset[str]:
     """Words that mean something to sqlglot or the server, and that are not read here."""
-    return (sqlglot_words.WORDS | RESERVED | TYPE_WORDS) - _UNDERSTOOD
+    return (sqlglot_words.WORDS | inventory.KEYWORDS) - _UNDERSTOOD
+
+
+def _quoted(lowered: str, foreign: set[str]) -> str:
+    """Names in quotes where a bare one would mean something to sqlglot."""
+    return _WORD.sub(lambda match: f'"{match[0]}"' if match[0] in foreign else match[0], lowered)
 
 
 def read(text: str) -> Piece | None:
@@ -56,7 +65,10 @@ def read(text: str) -> Piece | None:
     lowered = body.lower()
     words = _WORD.findall(lowered)
     met = set(words)
-    if not words or words[0] not in _FIRST or not met.isdisjoint(_foreign_words()):
+    if not words or words[0] not in _FIRST:
+        return None
+    foreign = met & _foreign_words()
+    if not foreign.isdisjoint(inventory.KEYWORDS):
         return None
     openers = _BEFORE_BRACKET.findall(lowered)
     if words[0] == "insert" and openers and openers[0] in words[2:4]:
@@ -64,25 +76,17 @@ def read(text: str) -> Piece | None:
     if not _BRACKETS_BEHIND.issuperset(openers):
         return None
     walk = Walk()
-    root = tree.parse_plain(body)
+    root = tree.parse_plain(_quoted(lowered, foreign) if foreign else body)
     walk.statement(root)
     if not met - _UNDERSTOOD <= walk.names:
         return None
-    signs: dict[Qualified, None] = dict.fromkeys(("", sign) for sign in _OPERATOR.findall(lowered))
+    for sign in _OPERATOR.findall(lowered):
+        walk.operators["", sign] = None
     if "+" in body or "-" in body:
-        signs.update(dict.fromkeys(("", sign) for sign in _SIGN.findall(body)))
-    walk.operators.update(signs)
-    found = tree.piece(walk, tree.OPERATIONS.get(type(root), "select"))
-    literal_free = fingerprint("?" if _NUMBER.fullmatch(token) else token for token in _TOKEN.findall(lowered))
-    return Piece(
-        text=body,
-        operation=found.operation,
-        uses=found.uses,
-        calls=found.calls,
-        empty_calls=found.empty_calls,
-        operators=found.operators,
-        attributes=found.attributes,
-        loose=found.loose,
-        fingerprint=literal_free,
-        redacted=body,
+        for sign in _SIGN.findall(body):
+            walk.operators["", sign] = None
+    literal_free = fingerprint(
+        "?" if _NUMBER.fullmatch(token) else token for token in _TOKEN.findall(lowered)
     )
+    operation = tree.OPERATIONS.get(type(root), "select")
+    return tree.piece(walk, operation, text=body, literal_free=literal_free)

@@ -1,5 +1,6 @@
 """A whole text to its statements: lexed once, cut at semicolons, each piece read on its own."""
 
+import itertools
 from dataclasses import replace
 
 from gateway.classify import redact
@@ -57,7 +58,7 @@ def _holds_body(tokens: list[Token]) -> bool:
     if not tokens or tokens[0].kind is not Kind.WORD or tokens[0].value != "create":
         return False
     values = [token.value if token.kind is Kind.WORD else "" for token in tokens]
-    return any(pair == ("begin", "atomic") for pair in zip(values, values[1:], strict=False))
+    return any(pair == ("begin", "atomic") for pair in itertools.pairwise(values))
 
 
 def _statement(text: str, tokens: list[Token]) -> Piece:

@@ -15,6 +15,7 @@ from gateway.classify.postgres.words import (
     BARE,
     OPERANDS,
     RESERVED,
+    TYPE_OR_FUNCTION,
     TYPE_WORDS,
     VALUES_WITHOUT_BRACKETS,
     XML_SYNTAX,
@@ -54,6 +55,7 @@ _AFTER: dict[str, frozenset[str]] = {
 }
 _BEFORE: dict[str, frozenset[str]] = {
     # word: it is syntax only ahead of one of these
+    "exists": frozenset("("),
     "filter": frozenset("("),
     "groups": frozenset(("between", "unbounded", "current")),
     "grouping": frozenset(("sets",)),
@@ -176,13 +178,21 @@ class _Reducer:
             self.at += 1
         elif word in TYPE_WORDS and self._typed_literal():
             return
+        elif word in TYPE_OR_FUNCTION and self._is_name_here(word):
+            self._name()
         elif word in BARE and self._is_syntax(word):
             self._emit(word.upper(), operand=word in OPERANDS)
             self.at += 1
-        elif word in RESERVED and word not in BARE and not self._peek_mark() == "(":
+        elif word in RESERVED and word not in BARE and self._peek_mark() != "(":
             raise DoubtError(Doubt.SYNTAX)
         else:
             self._name()
+
+    def _is_name_here(self, word: str) -> bool:
+        """``left(x, 1)`` calls; a literal behind such a word would make it a type, which nobody writes."""
+        if self._peek().kind is Kind.STRING and not self.after_operand and self._peek_word(-1) != "not":
+            raise DoubtError(Doubt.SYNTAX)
+        return word in {"left", "right"} and self._peek_mark() == "("
 
     def _is_label(self, word: str) -> bool:
         """Behind a dot or AS any word is a name, and so is a word with a dot behind it."""
@@ -190,9 +200,14 @@ class _Reducer:
             return True
         if self._peek_word(-1) != "as" or (self.frames and self.frames[-1].is_cast):
             return False
-        return not (word in {"materialized", "not"} and (self._peek_mark() == "(" or self._peek_word() == "materialized"))
+        return not (
+            word in {"materialized", "not"}
+            and (self._peek_mark() == "(" or self._peek_word() == "materialized")
+        )
 
     def _is_syntax(self, word: str) -> bool:
+        if word == "set":
+            return self.after_operand or self._peek_word(-1) == "update"
         if word in _AFTER and word not in _BEFORE:
             return self._peek_word(-1) in _AFTER[word]
         if word == "values" and self._peek_word(-1) == "default":
@@ -211,7 +226,9 @@ class _Reducer:
         if behind in {"current", "first", "next"}:
             return True
         follower = self._peek_word()
-        if follower in {"only", "fetch", "between", "unbounded", "current"} or (word == "rows" and follower == "from"):
+        if follower in {"only", "fetch", "between", "unbounded", "current"} or (
+            word == "rows" and follower == "from"
+        ):
             return True
         return self.after_operand and (follower in {"with", "limit", "for"} or self._peek() is _END)
 
@@ -299,6 +316,8 @@ class _Reducer:
             self._emit("=>", operand=False)
         elif mark == ".":
             self._field()
+        elif mark == ";":
+            raise DoubtError(Doubt.SYNTAX)
         else:
             self._emit(mark, operand=mark == "]")
 
@@ -354,7 +373,7 @@ class _Reducer:
 
     # -- words with a grammar of their own; each says whether it took the word
 
-    def _take_call_syntax(self) -> bool:
+    def take_call_syntax(self) -> bool:
         if self._peek_mark() != "(":
             return False
         word = self.tokens[self.at].value
@@ -374,7 +393,7 @@ class _Reducer:
             self.at += 1
         return True
 
-    def _take_cast(self) -> bool:
+    def take_cast(self) -> bool:
         if self._peek_mark() != "(":
             return False
         self.at += 1
@@ -382,14 +401,14 @@ class _Reducer:
         self._mark(self._peek(0))
         return True
 
-    def _take_as(self) -> bool:
+    def take_as(self) -> bool:
         if not (self.frames and self.frames[-1].is_cast):
             return False
         self.at += 1
         self._cast()
         return True
 
-    def _take_value(self) -> bool:
+    def take_value(self) -> bool:
         word = self.tokens[self.at].value
         self._emit(quote(CALL + word), operand=True)
         if self._peek_mark() != "(":
@@ -397,21 +416,21 @@ class _Reducer:
         self.at += 1
         return True
 
-    def _take_row(self) -> bool:
+    def take_row(self) -> bool:
         if self._peek_mark() != "(":
             return False
         self._emit(quote(CALL + "row"), operand=False)
         self.at += 1
         return True
 
-    def _take_table(self) -> bool:
+    def take_table(self) -> bool:
         """``TABLE t`` is a query; behind INTO the word says nothing."""
         if self._peek_word(-1) not in {"into", "temp", "temporary", "unlogged"}:
             self._emit("SELECT * FROM", operand=False)
         self.at += 1
         return True
 
-    def _take_at(self) -> bool:
+    def take_at(self) -> bool:
         if not (self.after_operand and self._peek_word() == "time" and self._peek_word(2) == "zone"):
             return False
         self.done.calls["", "timezone"] = None
@@ -419,13 +438,13 @@ class _Reducer:
         self.at += 3
         return True
 
-    def _take_overlaps(self) -> bool:
+    def take_overlaps(self) -> bool:
         self.done.calls["", "overlaps"] = None
         self._emit("=", operand=False)
         self.at += 1
         return True
 
-    def _take_tablesample(self) -> bool:
+    def take_tablesample(self) -> bool:
         method = self._peek_word()
         if method not in {"system", "bernoulli"}:
             raise DoubtError(Doubt.SYNTAX)
@@ -433,7 +452,7 @@ class _Reducer:
         self.at += 2
         return True
 
-    def _take_collate(self) -> bool:
+    def take_collate(self) -> bool:
         self.at += 1
         name, end = types.read(self.tokens, self.at)
         if name == types.NO_TYPE:
@@ -441,21 +460,25 @@ class _Reducer:
         self.at = end
         return True
 
-    def _take_operator(self) -> bool:
+    def take_operator(self) -> bool:
         """``OPERATOR(schema.@@)``."""
         if self._peek_mark() != "(":
             return False
         at, schema = self.at + 2, ""
         while at + 1 < len(self.tokens) and self.tokens[at].kind in {Kind.WORD, Kind.NAME}:
             schema, at = self.tokens[at].value, at + 2
-        if at + 1 >= len(self.tokens) or self.tokens[at].kind is not Kind.OPERATOR or self.tokens[at + 1].value != ")":
+        if (
+            at + 1 >= len(self.tokens)
+            or self.tokens[at].kind is not Kind.OPERATOR
+            or self.tokens[at + 1].value != ")"
+        ):
             raise DoubtError(Doubt.SYNTAX)
         self.at = at + 1
         self._operator(schema, self.tokens[at].value)
         self.at = at + 2
         return True
 
-    def _take_using(self) -> bool:
+    def take_using(self) -> bool:
         """``ORDER BY x USING <``: an operator, not a join."""
         if self._peek().kind is Kind.OPERATOR:
             self.done.operators["", self._peek().value] = None
@@ -463,29 +486,37 @@ class _Reducer:
             return True
         return False
 
-    def _take_null_test(self) -> bool:
+    def take_escape(self) -> bool:
+        """Behind LIKE: one more text, as far as facts go."""
+        if not self.after_operand or (self.frames and "escape" in self.frames[-1].words):
+            return False
+        self._emit("||", operand=False)
+        self.at += 1
+        return True
+
+    def take_null_test(self) -> bool:
         self._emit("IS NULL", operand=True)
         self.at += 1
         return True
 
-    def _take_unknown(self) -> bool:
+    def take_unknown(self) -> bool:
         if self._peek_word(-1) in {"is", "not"}:
             self._emit("NULL", operand=True)
             self.at += 1
             return True
         return False
 
-    def _take_symmetric(self) -> bool:
+    def take_symmetric(self) -> bool:
         if self._peek_word(-1) != "between":
             return False
         self.at += 1
         return True
 
-    def _take_variadic(self) -> bool:
+    def take_variadic(self) -> bool:
         self.at += 1
         return True
 
-    def _take_current(self) -> bool:
+    def take_current(self) -> bool:
         """``WHERE CURRENT OF c``: which row, another statement said."""
         if self._peek_word() != "of":
             return False
@@ -494,38 +525,39 @@ class _Reducer:
         self.at += 3
         return True
 
-    def _take_overriding(self) -> bool:
+    def take_overriding(self) -> bool:
         if self._peek_word(2) != "value":
             return False
         self.at += 3
         return True
 
-    def _take_xml(self) -> bool:
+    def take_xml(self) -> bool:
         if self._peek_mark() == "(":
             raise DoubtError(Doubt.SYNTAX)
         return False
 
 
 _SPECIAL = {
-    **dict.fromkeys(_ARGUMENT_WORDS, _Reducer._take_call_syntax),
-    **dict.fromkeys(VALUES_WITHOUT_BRACKETS, _Reducer._take_value),
-    **dict.fromkeys(XML_SYNTAX, _Reducer._take_xml),
-    "as": _Reducer._take_as,
-    "asymmetric": _Reducer._take_symmetric,
-    "at": _Reducer._take_at,
-    "cast": _Reducer._take_cast,
-    "collate": _Reducer._take_collate,
-    "current": _Reducer._take_current,
-    "isnull": _Reducer._take_null_test,
-    "notnull": _Reducer._take_null_test,
-    "operator": _Reducer._take_operator,
-    "overlaps": _Reducer._take_overlaps,
-    "overriding": _Reducer._take_overriding,
-    "row": _Reducer._take_row,
-    "symmetric": _Reducer._take_symmetric,
-    "table": _Reducer._take_table,
-    "tablesample": _Reducer._take_tablesample,
-    "unknown": _Reducer._take_unknown,
-    "using": _Reducer._take_using,
-    "variadic": _Reducer._take_variadic,
+    **dict.fromkeys(_ARGUMENT_WORDS, _Reducer.take_call_syntax),
+    **dict.fromkeys(VALUES_WITHOUT_BRACKETS, _Reducer.take_value),
+    **dict.fromkeys(XML_SYNTAX, _Reducer.take_xml),
+    "as": _Reducer.take_as,
+    "asymmetric": _Reducer.take_symmetric,
+    "at": _Reducer.take_at,
+    "cast": _Reducer.take_cast,
+    "collate": _Reducer.take_collate,
+    "current": _Reducer.take_current,
+    "escape": _Reducer.take_escape,
+    "isnull": _Reducer.take_null_test,
+    "notnull": _Reducer.take_null_test,
+    "operator": _Reducer.take_operator,
+    "overlaps": _Reducer.take_overlaps,
+    "overriding": _Reducer.take_overriding,
+    "row": _Reducer.take_row,
+    "symmetric": _Reducer.take_symmetric,
+    "table": _Reducer.take_table,
+    "tablesample": _Reducer.take_tablesample,
+    "unknown": _Reducer.take_unknown,
+    "using": _Reducer.take_using,
+    "variadic": _Reducer.take_variadic,
 }

@@ -16,7 +16,9 @@ def read_grant(cursor: Cursor) -> Piece:
     while cursor.at < len(cursor.tokens) and cursor.word() not in {"on", "to", "from"}:
         cursor.next()
     if not cursor.take("on"):
-        return Piece("", operation, (Effect(operation, CLASS_OF[operation], ObjectRef("role", _roles(cursor))),))
+        return Piece(
+            "", operation, (Effect(operation, CLASS_OF[operation], ObjectRef("role", _roles(cursor))),)
+        )
     cursor.take("table")
     try:
         uses = cursor.uses(operation)
@@ -47,5 +49,8 @@ def read_label(cursor: Cursor) -> Piece:
     """``SECURITY LABEL …``: label providers steer access."""
     cursor.expect("label")
     return Piece(
-        "", "security_label", (Effect("security_label", CLASS_OF["security_label"]),), reason=Doubt.SYNTAX.value
+        "",
+        "security_label",
+        (Effect("security_label", CLASS_OF["security_label"]),),
+        reason=Doubt.SYNTAX.value,
     )

@@ -47,7 +47,9 @@ def _is_about_secrets(tokens: list[Token]) -> bool:
     if words[:1] in (["create"], ["alter"]):
         return not _SECRET_OBJECTS.isdisjoint(words[1:4])
     if words[:1] == ["set"]:
-        return any(_SECRET_NAME.search(token.value) for token in tokens[1:6] if token.kind in {Kind.WORD, Kind.NAME})
+        return any(
+            _SECRET_NAME.search(token.value) for token in tokens[1:6] if token.kind in {Kind.WORD, Kind.NAME}
+        )
     return False
 
 
@@ -71,7 +73,9 @@ def _follows_secret(tokens: list[Token], at: int) -> bool:
     if before.kind is Kind.WORD:
         if before.value == "password":
             is_definition = tokens[0].value in {"create", "alter", "set"}
-            return is_literal or (is_definition and token.kind in {Kind.WORD, Kind.NAME} and token.value != "null")
+            return is_literal or (
+                is_definition and token.kind in {Kind.WORD, Kind.NAME} and token.value != "null"
+            )
         if before.value == "by" and at > 1 and tokens[at - 2].value == "identified":
             return True
         if before.value == "program":

@@ -1,6 +1,109 @@
+# ruff: noqa: SIM905 - lists of words read best as words
 """What PostgreSQL 15 brings in pg_catalog; written by tests/classify/derive_inventory.py, not by hand."""
 
 from typing import Final
+
+KEYWORDS: Final = frozenset(
+    """
+    abort absolute access action add admin after aggregate all also alter always analyse analyze and any
+    array as asc asensitive assertion assignment asymmetric at atomic attach attribute authorization
+    backward before begin between bigint binary bit boolean both breadth by cache call called cascade
+    cascaded case cast catalog chain char character characteristics check checkpoint class close cluster
+    coalesce collate collation column columns comment comments commit committed compression concurrently
+    configuration conflict connection constraint constraints content continue conversion copy cost create
+    cross csv cube current current_catalog current_date current_role current_schema current_time
+    current_timestamp current_user cursor cycle data database day deallocate dec decimal declare default
+    defaults deferrable deferred definer delete delimiter delimiters depends depth desc detach dictionary
+    disable discard distinct do document domain double drop each else enable encoding encrypted end enum
+    escape event except exclude excluding exclusive execute exists explain expression extension external
+    extract false family fetch filter finalize first float following for force foreign forward freeze from
+    full function functions generated global grant granted greatest group grouping groups handler having
+    header hold hour identity if ilike immediate immutable implicit import in include including increment
+    index indexes inherit inherits initially inline inner inout input insensitive insert instead int
+    integer intersect interval into invoker is isnull isolation join key label language large last lateral
+    leading leakproof least left level like limit listen load local localtime localtimestamp location lock
+    locked logged mapping match matched materialized maxvalue merge method minute minvalue mode month move
+    name names national natural nchar new next nfc nfd nfkc nfkd no none normalize normalized not nothing
+    notify notnull nowait null nullif nulls numeric object of off offset oids old on only operator option
+    options or order ordinality others out outer over overlaps overlay overriding owned owner parallel
+    parameter parser partial partition passing password placing plans policy position preceding precision
+    prepare prepared preserve primary prior privileges procedural procedure procedures program publication
+    quote range read real reassign recheck recursive ref references referencing refresh reindex relative
+    release rename repeatable replace replica reset restart restrict return returning returns revoke right
+    role rollback rollup routine routines row rows rule savepoint schema schemas scroll search second
+    security select sequence sequences serializable server session session_user set setof sets share show
+    similar simple skip smallint snapshot some sql stable standalone start statement statistics stdin
+    stdout storage stored strict strip subscription substring support symmetric sysid system table tables
+    tablesample tablespace temp template temporary text then ties time timestamp to trailing transaction
+    transform treat trigger trim true truncate trusted type types uescape unbounded uncommitted
+    unencrypted union unique unknown unlisten unlogged until update user using vacuum valid validate
+    validator value values varchar variadic varying verbose version view views volatile when where
+    whitespace window with within without work wrapper write xml xmlattributes xmlconcat xmlelement
+    xmlexists xmlforest xmlnamespaces xmlparse xmlpi xmlroot xmlserialize xmltable year yes zone
+    """.split()
+)
+"""Every word of the grammar."""
+
+VIEWS: Final = frozenset(
+    """
+    information_schema._pg_foreign_data_wrappers information_schema._pg_foreign_servers
+    information_schema._pg_foreign_table_columns information_schema._pg_foreign_tables
+    information_schema._pg_user_mappings information_schema.administrable_role_authorizations
+    information_schema.applicable_roles information_schema.attributes information_schema.character_sets
+    information_schema.check_constraint_routine_usage information_schema.check_constraints
+    information_schema.collation_character_set_applicability information_schema.collations
+    information_schema.column_column_usage information_schema.column_domain_usage
+    information_schema.column_options information_schema.column_privileges
+    information_schema.column_udt_usage information_schema.columns
+    information_schema.constraint_column_usage information_schema.constraint_table_usage
+    information_schema.data_type_privileges information_schema.domain_constraints
+    information_schema.domain_udt_usage information_schema.domains information_schema.element_types
+    information_schema.enabled_roles information_schema.foreign_data_wrapper_options
+    information_schema.foreign_data_wrappers information_schema.foreign_server_options
+    information_schema.foreign_servers information_schema.foreign_table_options
+    information_schema.foreign_tables information_schema.information_schema_catalog_name
+    information_schema.key_column_usage information_schema.parameters
+    information_schema.referential_constraints information_schema.role_column_grants
+    information_schema.role_routine_grants information_schema.role_table_grants
+    information_schema.role_udt_grants information_schema.role_usage_grants
+    information_schema.routine_column_usage information_schema.routine_privileges
+    information_schema.routine_routine_usage information_schema.routine_sequence_usage
+    information_schema.routine_table_usage information_schema.routines information_schema.schemata
+    information_schema.sequences information_schema.table_constraints information_schema.table_privileges
+    information_schema.tables information_schema.transforms information_schema.triggered_update_columns
+    information_schema.triggers information_schema.udt_privileges information_schema.usage_privileges
+    information_schema.user_defined_types information_schema.user_mapping_options
+    information_schema.user_mappings information_schema.view_column_usage
+    information_schema.view_routine_usage information_schema.view_table_usage information_schema.views
+    pg_catalog.pg_available_extension_versions pg_catalog.pg_available_extensions
+    pg_catalog.pg_backend_memory_contexts pg_catalog.pg_config pg_catalog.pg_cursors
+    pg_catalog.pg_file_settings pg_catalog.pg_group pg_catalog.pg_hba_file_rules
+    pg_catalog.pg_ident_file_mappings pg_catalog.pg_indexes pg_catalog.pg_locks pg_catalog.pg_matviews
+    pg_catalog.pg_policies pg_catalog.pg_prepared_statements pg_catalog.pg_prepared_xacts
+    pg_catalog.pg_publication_tables pg_catalog.pg_replication_origin_status
+    pg_catalog.pg_replication_slots pg_catalog.pg_roles pg_catalog.pg_rules pg_catalog.pg_seclabels
+    pg_catalog.pg_sequences pg_catalog.pg_settings pg_catalog.pg_shadow pg_catalog.pg_shmem_allocations
+    pg_catalog.pg_stat_activity pg_catalog.pg_stat_all_indexes pg_catalog.pg_stat_all_tables
+    pg_catalog.pg_stat_archiver pg_catalog.pg_stat_bgwriter pg_catalog.pg_stat_database
+    pg_catalog.pg_stat_database_conflicts pg_catalog.pg_stat_gssapi pg_catalog.pg_stat_progress_analyze
+    pg_catalog.pg_stat_progress_basebackup pg_catalog.pg_stat_progress_cluster
+    pg_catalog.pg_stat_progress_copy pg_catalog.pg_stat_progress_create_index
+    pg_catalog.pg_stat_progress_vacuum pg_catalog.pg_stat_recovery_prefetch pg_catalog.pg_stat_replication
+    pg_catalog.pg_stat_replication_slots pg_catalog.pg_stat_slru pg_catalog.pg_stat_ssl
+    pg_catalog.pg_stat_subscription pg_catalog.pg_stat_subscription_stats pg_catalog.pg_stat_sys_indexes
+    pg_catalog.pg_stat_sys_tables pg_catalog.pg_stat_user_functions pg_catalog.pg_stat_user_indexes
+    pg_catalog.pg_stat_user_tables pg_catalog.pg_stat_wal pg_catalog.pg_stat_wal_receiver
+    pg_catalog.pg_stat_xact_all_tables pg_catalog.pg_stat_xact_sys_tables
+    pg_catalog.pg_stat_xact_user_functions pg_catalog.pg_stat_xact_user_tables
+    pg_catalog.pg_statio_all_indexes pg_catalog.pg_statio_all_sequences pg_catalog.pg_statio_all_tables
+    pg_catalog.pg_statio_sys_indexes pg_catalog.pg_statio_sys_sequences pg_catalog.pg_statio_sys_tables
+    pg_catalog.pg_statio_user_indexes pg_catalog.pg_statio_user_sequences pg_catalog.pg_statio_user_tables
+    pg_catalog.pg_stats pg_catalog.pg_stats_ext pg_catalog.pg_stats_ext_exprs pg_catalog.pg_tables
+    pg_catalog.pg_timezone_abbrevs pg_catalog.pg_timezone_names pg_catalog.pg_user
+    pg_catalog.pg_user_mappings pg_catalog.pg_views
+    """.split()
+)
+"""Which of the relations below are views."""
 
 EVERY_FUNCTION: Final = frozenset(
     """
@@ -425,7 +528,7 @@ EVERY_FUNCTION: Final = frozenset(
     xid8send xideq xideqint4 xidin xidneq xidneqint4 xidout xidrecv xidsend xml xml_in xml_is_well_formed
     xml_is_well_formed_content xml_is_well_formed_document xml_out xml_recv xml_send xmlagg xmlcomment
     xmlconcat2 xmlexists xmlvalidate xpath xpath_exists
-    """.split()  # noqa: SIM905 - a list of words reads best as words
+    """.split()
 )
 """The name of every function."""
 
@@ -466,7 +569,7 @@ EMPTY_CALLS: Final = frozenset(
     suppress_redundant_updates_trigger timeofday transaction_timestamp tsmultirange tstzmultirange
     tsvector_update_trigger tsvector_update_trigger_column txid_current txid_current_if_assigned
     txid_current_snapshot unique_key_recheck version
-    """.split()  # noqa: SIM905 - a list of words reads best as words
+    """.split()
 )
 """Names of functions that take no argument."""
 
@@ -629,7 +732,7 @@ PURE_FUNCTIONS: Final = frozenset(
     varbiteq varbitge varbitgt varbitle varbitlt varbitne varbittypmodin varchar varchartypmodin variance
     void_send width width_bucket xml_is_well_formed_content xml_is_well_formed_document xmlagg xmlcomment
     xmlconcat2 xmlexists xmlvalidate xpath xpath_exists
-    """.split()  # noqa: SIM905 - a list of words reads best as words
+    """.split()
 )
 """Names whose every overload is immutable and takes only values."""
 
@@ -638,7 +741,7 @@ OPERATORS: Final = frozenset(
     !! !~ !~* !~~ !~~* # ## #- #> #>> % & && &< &<| &> * *< *<= *<> *= *> *>= + - -> ->> -|- / < <-> <<
     <<= <<| <= <> <@ <^ = > >= >> >>= >^ ? ?# ?& ?- ?-| ?| ?|| @ @-@ @> @? @@ @@@ ^ ^@ | |&> |/ |>> || ||/
     ~ ~* ~<=~ ~<~ ~= ~>=~ ~>~ ~~ ~~*
-    """.split()  # noqa: SIM905 - a list of words reads best as words
+    """.split()
 )
 """Operators, none of them volatile."""
 
@@ -649,7 +752,7 @@ TYPES: Final = frozenset(
     line lseg macaddr macaddr8 money name numeric nummultirange numrange oid oidvector path point polygon
     text tid time timestamp timestamptz timetz tsmultirange tsquery tsrange tstzmultirange tstzrange
     tsvector txid_snapshot uuid varbit varchar xid xid8 xml
-    """.split()  # noqa: SIM905 - a list of words reads best as words
+    """.split()
 )
 """Types that hold values, without those whose input looks things up."""
 

@@ -20,7 +20,13 @@ EVERYTHING = "all"
 
 _OLD_NAMES = {"sort_mem": "work_mem", "vacuum_mem": "maintenance_work_mem"}
 _LISTS_OF_NAMES = frozenset(
-    ("search_path", "temp_tablespaces", "session_preload_libraries", "shared_preload_libraries", "local_preload_libraries")
+    (
+        "search_path",
+        "temp_tablespaces",
+        "session_preload_libraries",
+        "shared_preload_libraries",
+        "local_preload_libraries",
+    )
 )
 _LEVELS = frozenset(("serializable", "repeatable read", "read committed", "read uncommitted"))
 
@@ -43,7 +49,11 @@ def read_set(cursor: Cursor) -> Piece:
     scope = "session"
     if cursor.take("session", "characteristics", "as", "transaction"):
         return _piece("set", modes(cursor, "session", "default_transaction_"))
-    if cursor.word() in {"session", "local"} and cursor.word(1) not in {"authorization", "to"} and not cursor.is_mark("=", 1):
+    if (
+        cursor.word() in {"session", "local"}
+        and cursor.word(1) not in {"authorization", "to"}
+        and not cursor.is_mark("=", 1)
+    ):
         scope = "local" if cursor.next().value == "local" else "session"
     if cursor.take("transaction"):
         if cursor.take("snapshot"):
@@ -76,7 +86,12 @@ def _special_name(cursor: Cursor) -> str:
         return "session_authorization"
     if cursor.take("xml", "option"):
         return "xmloption"
-    for word, name in (("role", "role"), ("names", "client_encoding"), ("schema", "search_path"), ("seed", "seed")):
+    for word, name in (
+        ("role", "role"),
+        ("names", "client_encoding"),
+        ("schema", "search_path"),
+        ("seed", "seed"),
+    ):
         if cursor.take(word):
             return name
     return ""
@@ -121,7 +136,13 @@ def _value(cursor: Cursor, name: str) -> str:
 def _as_name(value: str) -> str:
     """Quoted where the server would quote it when it keeps a list of names."""
     is_plain = value[:1].isalpha() or value[:1] == "_"
-    if is_plain and value.isascii() and value == value.lower() and value.replace("_", "a").isalnum() and value not in RESERVED:
+    if (
+        is_plain
+        and value.isascii()
+        and value == value.lower()
+        and value.replace("_", "a").isalnum()
+        and value not in RESERVED
+    ):
         return value
     return '"' + value.replace('"', '""') + '"'
 

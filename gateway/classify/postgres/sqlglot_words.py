@@ -1,3 +1,4 @@
+# ruff: noqa: SIM905 - lists of words read best as words
 """Every word sqlglot's parser knows; written by tests/classify/derive_sqlglot_words.py, not by hand."""
 
 from typing import Final
@@ -72,6 +73,6 @@ WORDS: Final = frozenset(
     varchar varchar2 variable variadic variant varying vector verbose version view view_metadata virtual
     visible volatile volume wait warehouse weight_string when where while width_bucket window with within
     without work write ww x xml xmlelement xmlnamespaces xmltable xor y yy yyy yyyy zone
-    """.split()  # noqa: SIM905 - a list of words reads best as words
+    """.split()
 )
 """A bare word of these may mean something to the parser that it does not mean to the server."""

@@ -1,20 +1,32 @@
-"""Every kind of statement and who reads it: sqlglot for queries and changes, this package's hands for the rest."""
+"""Every kind of statement and who reads it: sqlglot queries and changes, this package's hands the rest."""
 
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
 
 from gateway.classify.doubt import Doubt, DoubtError
-from gateway.classify.facts import Piece, Use
+from gateway.classify.facts import Piece, Qualified, Use
 from gateway.classify.operations import CLASS_OF
-from gateway.classify.postgres import copying, definitions, rights, settings, transactions, tree
+from gateway.classify.postgres import copying, definitions, rights, settings, transactions, tree, types
 from gateway.classify.postgres.cursor import Cursor
 from gateway.classify.postgres.lexer import Kind, Token
 from gateway.model.classification import Class, Effect, ObjectRef
 
 _SELECT = Token(Kind.WORD, "select", 0, 0)
 _EXPLAIN_INSIDE: Final = frozenset(
-    ("select", "with", "values", "table", "insert", "update", "delete", "merge", "create", "declare", "execute")
+    (
+        "select",
+        "with",
+        "values",
+        "table",
+        "insert",
+        "update",
+        "delete",
+        "merge",
+        "create",
+        "declare",
+        "execute",
+    )
 )
 _QUERY_WORDS: Final = frozenset(("select", "with", "values", "table", "insert", "update", "delete", "merge"))
 
@@ -37,14 +49,22 @@ def operation_of(tokens: list[Token]) -> str:
     """A word for a statement that was not understood: what it starts with, if that is a word of ours."""
     first = tokens[0]
     word = first.value if first.kind is Kind.WORD else ""
-    word = {"start": "begin", "abort": "rollback", "end": "commit", "analyse": "analyze", "with": "unknown"}.get(word, word)
+    word = {
+        "start": "begin",
+        "abort": "rollback",
+        "end": "commit",
+        "analyse": "analyze",
+        "with": "unknown",
+    }.get(word, word)
     if word in {"copy", "security", "import"}:
         return {"copy": "copy_out", "security": "security_label"}.get(word, word)
     return word if word in CLASS_OF else "unknown"
 
 
 def _plus(inner: Piece, operation: str, *effects: Effect, reason: str = "") -> Piece:
-    return replace(inner, operation=operation, effects=(*effects, *inner.effects), reason=reason or inner.reason)
+    return replace(
+        inner, operation=operation, effects=(*effects, *inner.effects), reason=reason or inner.reason
+    )
 
 
 def _effect(operation: str, kind: str = "", name: str = "") -> Effect:
@@ -70,12 +90,26 @@ def _prepare(cursor: Cursor) -> Piece:
         cursor.end()
         return Piece("", "prepare_transaction", (_effect("prepare_transaction", "transaction", name),))
     name = cursor.name()
-    if cursor.is_mark("("):
-        cursor.brackets()
+    casts = _types(cursor.brackets()) if cursor.is_mark("(") else ()
     cursor.expect("as")
     if cursor.word() not in _QUERY_WORDS and not cursor.is_mark("("):
         raise DoubtError(Doubt.SYNTAX)
-    return _plus(read(cursor.rest()), "prepare", _effect("prepare", "prepared", name))
+    inner = read(cursor.rest())
+    inner = replace(inner, casts=tuple(dict.fromkeys((*casts, *inner.casts))))
+    return _plus(inner, "prepare", _effect("prepare", "prepared", name))
+
+
+def _types(tokens: list[Token]) -> tuple[Qualified, ...]:
+    """The types of a prepared statement's parameters."""
+    found: list[Qualified] = []
+    at = 0
+    while at < len(tokens):
+        name, at = types.read(tokens, at)
+        if name == types.NO_TYPE or (at < len(tokens) and tokens[at].value != ","):
+            raise DoubtError(Doubt.SYNTAX)
+        found.append(name)
+        at += 1
+    return tuple(found)
 
 
 def _arguments(cursor: Cursor) -> Piece:
@@ -88,7 +122,9 @@ def _arguments(cursor: Cursor) -> Piece:
 def _execute(cursor: Cursor) -> Piece:
     """What a prepared name stands for, another statement said."""
     name = cursor.name()
-    return _plus(_arguments(cursor), "execute", _effect("execute", "prepared", name), reason=Doubt.DYNAMIC.value)
+    return _plus(
+        _arguments(cursor), "execute", _effect("execute", "prepared", name), reason=Doubt.DYNAMIC.value
+    )
 
 
 def _deallocate(cursor: Cursor) -> Piece:
@@ -113,7 +149,9 @@ def _declare(cursor: Cursor) -> Piece:
 def _fetch(cursor: Cursor) -> Piece:
     """A cursor may come from a function or a protocol portal: what FETCH runs is not in its text."""
     operation = cursor.tokens[0].value
-    return Piece("", operation, (_effect(operation, "cursor", cursor.tokens[-1].value),), reason=Doubt.CURSOR.value)
+    return Piece(
+        "", operation, (_effect(operation, "cursor", cursor.tokens[-1].value),), reason=Doubt.CURSOR.value
+    )
 
 
 def _close(cursor: Cursor) -> Piece:

@@ -1,5 +1,6 @@
 """The statements that sqlglot reads: reduced to plain SQL first, walked afterwards."""
 
+import logging
 import re
 import threading
 from typing import Any
@@ -25,6 +26,10 @@ _SET_CONFIG = frozenset((("", "set_config"), ("pg_catalog", "set_config")))
 _PLACE = re.compile(r"[0-9]+")
 
 
+def _nothing(_record: logging.LogRecord) -> bool:
+    return False
+
+
 class _Tools(threading.local):
     """One tokenizer and one parser per thread: making them costs as much as a short statement."""
 
@@ -32,20 +37,22 @@ class _Tools(threading.local):
         dialect = Postgres()
         self.tokenizer = dialect.tokenizer_class(dialect=dialect)
         self.parser = dialect.parser()
+        # Its warnings quote the statement, and no log may hold what a client sent.
+        logging.getLogger("sqlglot").addFilter(_nothing)
 
 
 _tools = _Tools()
 
 
 def parse_plain(text: str) -> exp.Expr:
-    """sqlglot's tree of one statement of plain SQL."""
+    """The tree that sqlglot makes of one statement of plain SQL."""
     try:
         trees = _tools.parser.parse(_tools.tokenizer.tokenize(text), text)
     except (ParseError, TokenError) as error:
         raise DoubtError(Doubt.SYNTAX) from error
     except RecursionError as error:
         raise DoubtError(Doubt.RECURSION) from error
-    except Exception as error:  # noqa: BLE001 - another's parser on an attacker's text: whatever it raises, we refuse
+    except Exception as error:
         raise DoubtError(Doubt.SYNTAX) from error
     if len(trees) != 1 or trees[0] is None:
         raise DoubtError(Doubt.SYNTAX)
@@ -62,7 +69,8 @@ def read(tokens: list[Token]) -> Piece:
     walk.statement(tree)
     if not reduced.names <= walk.names:
         raise DoubtError(Doubt.LOST)  # a name that stands in the text and not in the tree
-    settings, trusted = (), frozenset[str]()
+    settings: tuple[Setting, ...] = ()
+    trusted: frozenset[str] = frozenset()
     if not _SET_CONFIG.isdisjoint(walk.calls):
         settings, trusted = _set_config(tree, reduced)
     return piece(walk, OPERATIONS.get(type(tree), "select"), tuple(reduced.casts), settings, trusted)
@@ -74,10 +82,12 @@ def piece(
     casts: tuple[Qualified, ...] = (),
     settings: tuple[Setting, ...] = (),
     trusted: frozenset[str] = frozenset(),
+    text: str = "",
+    literal_free: str = "",
 ) -> Piece:
-    """What *walk* collected."""
+    """What *walk* collected; *text* is shown as it is."""
     return Piece(
-        text="",
+        text=text,
         operation=operation,
         uses=tuple(relation.freeze() for relation in walk.relations),
         calls=tuple(walk.calls),
@@ -88,6 +98,8 @@ def piece(
         attributes=tuple(walk.attributes),
         loose=tuple(walk.loose),
         settings=settings,
+        fingerprint=literal_free,
+        redacted=text,
     )
 
 
@@ -132,4 +144,8 @@ def _setting(arguments: list[Any], strings: list[str]) -> Setting | None:
 
 
 def _is_string(node: Any) -> bool:
-    return isinstance(node, exp.Literal) and bool(node.args.get("is_string")) and bool(_PLACE.fullmatch(str(node.this)))
+    return (
+        isinstance(node, exp.Literal)
+        and bool(node.args.get("is_string"))
+        and bool(_PLACE.fullmatch(str(node.this)))
+    )

@@ -95,6 +95,8 @@ def _brackets(tokens: list[Token], at: int) -> int:
     if at >= len(tokens) or tokens[at].value != "(" or tokens[at].kind is not Kind.MARK:
         return at
     ahead = at + 1
-    while ahead < len(tokens) and (tokens[ahead].kind in {Kind.NUMBER, Kind.STRING} or tokens[ahead].value in ",-"):
+    while ahead < len(tokens) and (
+        tokens[ahead].kind in {Kind.NUMBER, Kind.STRING} or tokens[ahead].value in ",-"
+    ):
         ahead += 1
     return ahead + 1 if ahead < len(tokens) and tokens[ahead].value == ")" else at

@@ -59,7 +59,9 @@ class Walk:
         """Walk the statement *node*."""
         return self.query(node, {}, None)
 
-    def query(self, node: Node, environment: Environment, outer: Scope | None, pending: "_Pending | None" = None) -> Output:
+    def query(
+        self, node: Node, environment: Environment, outer: Scope | None, pending: "_Pending | None" = None
+    ) -> Output:
         """Walk anything that yields rows, and say which columns they have."""
         self.check(node)
         if isinstance(node, exp.Select):
@@ -71,7 +73,7 @@ class Walk:
         elif isinstance(node, exp.Values):
             output = self._values(node, environment, outer)
         elif isinstance(node, _CHANGES):
-            from gateway.classify.postgres import changes  # noqa: PLC0415 - the two call each other
+            from gateway.classify.postgres import changes
 
             output = changes.walk(self, node, self._with(node, environment, outer), outer)
         else:
@@ -101,7 +103,10 @@ class Walk:
             self.check(cte)
             alias = cte.args["alias"]
             self.check(alias)
-            name, columns = self.name(alias.this), [self.name(column) for column in alias.args.get("columns") or ()]
+            name, columns = (
+                self.name(alias.this),
+                [self.name(column) for column in alias.args.get("columns") or ()],
+            )
             pending = _Pending(environment, name, columns) if is_recursive else None
             inside = environment if is_recursive else dict(environment)
             environment[name] = rename(self.query(cte.this, inside, outer, pending), columns)
@@ -120,11 +125,21 @@ class Walk:
         if locks:
             self._lock(locks, scope, mine)
         self._into(args.get("into"))
-        for key in ("expressions", "where", "group", "having", "windows", "order", "limit", "offset", "distinct"):
+        for key in (
+            "expressions",
+            "where",
+            "group",
+            "having",
+            "windows",
+            "order",
+            "limit",
+            "offset",
+            "distinct",
+        ):
             self.part(args.get(key), scope)
         output: list[str | tuple[int, int]] = []
         for item in node.expressions:
-            output.extend(self._output(item, scope))
+            output.extend(self.output(item, scope))
         return tuple(output)
 
     def _bound(self, node: exp.Select, mine: range) -> None:
@@ -134,7 +149,11 @@ class Walk:
             doing = self.relations[number].doing.get("select")
             if doing is not None:
                 doing.has_where = doing.has_where or node.args.get("where") is not None
-                if isinstance(count, exp.Literal) and not count.args.get("is_string") and str(count.this).isdigit():
+                if (
+                    isinstance(count, exp.Literal)
+                    and not count.args.get("is_string")
+                    and str(count.this).isdigit()
+                ):
                     doing.limit = int(count.this)
 
     def _lock(self, locks: list[Node], scope: Scope, mine: range) -> None:
@@ -156,7 +175,11 @@ class Walk:
             relation.schema = "pg_temp"
 
     def _set_operation(
-        self, node: exp.SetOperation, environment: Environment, outer: Scope | None, pending: "_Pending | None"
+        self,
+        node: exp.SetOperation,
+        environment: Environment,
+        outer: Scope | None,
+        pending: "_Pending | None",
     ) -> Output:
         arms: list[Node] = []
         left: Node = node
@@ -266,7 +289,9 @@ class Walk:
             return
         relation = self.relation(node, "select")
         number = len(self.relations) - 1
-        self._add(scope, args.get("alias"), ((number, 0),), default=name, schema=relation.schema, relation=number)
+        self._add(
+            scope, args.get("alias"), ((number, 0),), default=name, schema=relation.schema, relation=number
+        )
 
     def _function(self, node: exp.Table, scope: Scope) -> None:
         call, args = node.this, node.args
@@ -383,16 +408,16 @@ class Walk:
             elif isinstance(value, list):
                 stack.extend(value)
 
-    def _leaf(self, node: Node, _scope: Scope, _stack: list[Any]) -> None:
+    def on_leaf(self, node: Node, _scope: Scope, _stack: list[Any]) -> None:
         pass
 
-    def _identifier(self, node: Node, _scope: Scope, _stack: list[Any]) -> None:
+    def on_identifier(self, node: Node, _scope: Scope, _stack: list[Any]) -> None:
         self.name(node)
 
-    def _subquery(self, node: Node, scope: Scope, _stack: list[Any]) -> None:
+    def on_subquery(self, node: Node, scope: Scope, _stack: list[Any]) -> None:
         self.query(node, scope.environment, scope)
 
-    def _anonymous(self, node: Node, _scope: Scope, stack: list[Any]) -> None:
+    def on_anonymous(self, node: Node, _scope: Scope, stack: list[Any]) -> None:
         self._call("", node, stack)
 
     def _call(self, schema: str, node: Node, stack: list[Any]) -> None:
@@ -406,16 +431,16 @@ class Walk:
             (self.calls if arguments else self.empty_calls)[schema, called] = None
         stack.extend(arguments)
 
-    def _now(self, node: Node, _scope: Scope, _stack: list[Any]) -> None:
+    def on_now(self, node: Node, _scope: Scope, _stack: list[Any]) -> None:
         self.check(node)
         self.empty_calls["", "current_timestamp"] = None
 
-    def _keyword_argument(self, node: Node, _scope: Scope, stack: list[Any]) -> None:
+    def on_keyword_argument(self, node: Node, _scope: Scope, stack: list[Any]) -> None:
         self.check(node)
         self.names.add(str(node.this.this))
         stack.append(node.expression)
 
-    def _dot(self, node: Node, scope: Scope, stack: list[Any]) -> None:
+    def on_dot(self, node: Node, scope: Scope, stack: list[Any]) -> None:
         """``app.f(…)``, ``(a).b``, ``(a).*``."""
         self.check(node)
         left, right = node.this, node.expression
@@ -436,13 +461,17 @@ class Walk:
         """What may stand behind the dot of ``(a).``: the columns of a row that is named."""
         while isinstance(node, exp.Paren):
             node = node.this
-        if isinstance(node, exp.Column) and node.args.get("table") is None and isinstance(node.this, exp.Identifier):
+        if (
+            isinstance(node, exp.Column)
+            and node.args.get("table") is None
+            and isinstance(node.this, exp.Identifier)
+        ):
             found = scope.find(self.name(node.this))
             if found is not None:
                 return found.output
         return ()
 
-    def _star(self, _node: Node, scope: Scope, _stack: list[Any]) -> None:
+    def on_star(self, _node: Node, scope: Scope, _stack: list[Any]) -> None:
         for source in scope.sources:
             self._reads_all(source)
 
@@ -451,7 +480,7 @@ class Walk:
             if not isinstance(item, str):
                 self.relations[item[0]].does("select").columns["*"] = None
 
-    def _column(self, node: Node, scope: Scope, _stack: list[Any]) -> None:
+    def on_column(self, node: Node, scope: Scope, _stack: list[Any]) -> None:
         args = node.args
         table, column = args.get("table"), args["this"]
         if len(args) > 1:
@@ -494,16 +523,22 @@ class Walk:
         elif groups:
             self.loose.append(Loose(name, tuple(groups)))
 
-    def _output(self, item: Any, scope: Scope) -> Output:
+    def output(self, item: Any, scope: Scope) -> Output:
         """The name the server gives to a column of a select list."""
         if isinstance(item, exp.Star):
             return tuple(part for source in scope.sources for part in source.output)
         if isinstance(item, exp.Column) and isinstance(item.this, exp.Star):
             source = scope.find(self.name(item.args["table"]), self.optional_name(item.args.get("db")))
             return source.output if source is not None else ()
-        while isinstance(item, (exp.Paren, exp.Filter, exp.Window, exp.WithinGroup, exp.Bracket, exp.Subquery)):
+        while isinstance(
+            item, (exp.Paren, exp.Filter, exp.Window, exp.WithinGroup, exp.Bracket, exp.Subquery)
+        ):
             if isinstance(item, exp.Subquery):
-                item = item.this.expressions[0] if isinstance(item.this, exp.Select) and item.this.expressions else None
+                item = (
+                    item.this.expressions[0]
+                    if isinstance(item.this, exp.Select) and item.this.expressions
+                    else None
+                )
             else:
                 item = item.this
         if isinstance(item, exp.Alias):
@@ -531,25 +566,25 @@ class _Pending:
 _OTHER_OUTPUT: dict[type[Any], str] = {exp.Array: "array", exp.Case: "case", exp.Exists: "exists"}
 
 _HANDLERS: dict[type[Any], Any] = {
-    exp.Anonymous: Walk._anonymous,
-    exp.Boolean: Walk._leaf,
-    exp.Column: Walk._column,
-    exp.CurrentTimestamp: Walk._now,
-    exp.Delete: Walk._subquery,
-    exp.Dot: Walk._dot,
-    exp.Except: Walk._subquery,
-    exp.Identifier: Walk._identifier,
-    exp.Insert: Walk._subquery,
-    exp.Intersect: Walk._subquery,
-    exp.Kwarg: Walk._keyword_argument,
-    exp.Literal: Walk._leaf,
-    exp.Null: Walk._leaf,
-    exp.Parameter: Walk._leaf,
-    exp.Select: Walk._subquery,
-    exp.Star: Walk._star,
-    exp.Subquery: Walk._subquery,
-    exp.Union: Walk._subquery,
-    exp.Update: Walk._subquery,
-    exp.Values: Walk._subquery,
-    exp.Var: Walk._leaf,
+    exp.Anonymous: Walk.on_anonymous,
+    exp.Boolean: Walk.on_leaf,
+    exp.Column: Walk.on_column,
+    exp.CurrentTimestamp: Walk.on_now,
+    exp.Delete: Walk.on_subquery,
+    exp.Dot: Walk.on_dot,
+    exp.Except: Walk.on_subquery,
+    exp.Identifier: Walk.on_identifier,
+    exp.Insert: Walk.on_subquery,
+    exp.Intersect: Walk.on_subquery,
+    exp.Kwarg: Walk.on_keyword_argument,
+    exp.Literal: Walk.on_leaf,
+    exp.Null: Walk.on_leaf,
+    exp.Parameter: Walk.on_leaf,
+    exp.Select: Walk.on_subquery,
+    exp.Star: Walk.on_star,
+    exp.Subquery: Walk.on_subquery,
+    exp.Union: Walk.on_subquery,
+    exp.Update: Walk.on_subquery,
+    exp.Values: Walk.on_subquery,
+    exp.Var: Walk.on_leaf,
 }
