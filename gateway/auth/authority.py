@@ -172,7 +172,7 @@ class Auth:
 
     def ca_pem(self, kind: Ca) -> str:
         """The same without asking: for ping, where clients check it against their pin."""
-        return certificates.pem(self._desk.authorities.by_kind(kind))
+        return self._desk.authorities.by_kind(kind).pem
 
     async def status(self, subject: Subject) -> Status:
         """The cluster's name, pin, authorities and counts."""

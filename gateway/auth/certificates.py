@@ -4,12 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from cryptography.hazmat.primitives.serialization import Encoding
-
 from gateway.auth import limits
 from gateway.auth.desk import ConnectAttempt, Desk
 from gateway.ca import issue
-from gateway.ca.authority import Authority
 from gateway.ca.identity import verify_trust, verify_use
 from gateway.ca.keys import Authorities
 from gateway.ca.profile import DATABASE_MAX, public_key_from_csr
@@ -145,8 +142,8 @@ async def for_db_server(
     return SignedServer(
         certificate_pem=minted.cert_pem,
         key_pem=minted.key_pem,
-        client_ca_pem=pem(desk.authorities.db_client),
-        server_ca_pem=pem(desk.authorities.db),
+        client_ca_pem=desk.authorities.db_client.pem,
+        server_ca_pem=desk.authorities.db.pem,
         serial=minted.serial,
     )
 
@@ -155,15 +152,10 @@ async def export(desk: Desk, subject: Subject, kind: Ca | str) -> str:
     """An authority's certificate."""
     await desk.authorise(subject, "read", "cert_authority", str(kind))
     try:
-        return pem(desk.authorities.by_kind(Ca(kind)))
+        return desk.authorities.by_kind(Ca(kind)).pem
     except ValueError:
         names = ", ".join(Ca)
         raise ConfigError(f"there is no {kind!r} authority, expected one of {names}") from None
-
-
-def pem(authority: Authority) -> str:
-    """The certificate in PEM."""
-    return authority.certificate.public_bytes(Encoding.PEM).decode("ascii")
 
 
 def expiries(authorities: Authorities) -> Mapping[str, str]:

@@ -13,7 +13,6 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from gateway.auth import limits, passwords, totp
-from gateway.auth.certificates import pem
 from gateway.auth.desk import Desk
 from gateway.auth.store import Change, Credentials
 from gateway.ca import issue
@@ -137,7 +136,7 @@ async def _issue(desk: Desk, request: LoginRequest, verified: _Verified, key: Pu
         await _record_success(desk, request, roles, certificate)
     return Login(
         certificate_pem=certificate.pem,
-        host_ca_pem=pem(desk.authorities.host),
+        host_ca_pem=desk.authorities.host.pem,
         cluster=desk.authorities.cluster,
         user=request.user,
         roles=roles,

@@ -1,5 +1,8 @@
 """Files that people write, and what they are told about them."""
 
+import re
+from pathlib import Path
+
 import pytest
 
 from gateway.auth import resources
@@ -125,11 +128,13 @@ def test_all_mistakes_of_all_documents_are_told_at_once() -> None:
         ),
         ("kind: user\nversion: v2\nmetadata: {name: a}\nspec: {roles: [a, a]}\n", "each entry only once"),
         (
-            "kind: lock\nversion: v2\nmetadata: {name: l}\nspec: {target: {user: x}, expires: 9999-01-01T00:00:00Z}\n",
+            "kind: lock\nversion: v2\nmetadata: {name: l}\n"
+            "spec: {target: {user: x}, expires: 9999-01-01T00:00:00Z}\n",
             "file.yaml:4: spec.expires: expected a time such as",
         ),
         (
-            "kind: lock\nversion: v2\nmetadata: {name: l}\nspec: {target: {user: x}, expires: 2026-02-30T00:00:00Z}\n",
+            "kind: lock\nversion: v2\nmetadata: {name: l}\n"
+            "spec: {target: {user: x}, expires: 2026-02-30T00:00:00Z}\n",
             "file.yaml:4: spec.expires: expected a time such as",
         ),
         ("kind: user\nversion: v2\nmetadata: {name: a b}\nspec: {}\n", "metadata.name: expected a user name"),
@@ -184,3 +189,11 @@ def test_a_problem_of_the_policy_finds_its_line() -> None:
     assert loaded.problem("spec.allow.db_labels.a.b/c", "x").line == 7  # the nearest thing that has a line
     assert loaded.problem("spec.allow.db_users", "x").line == 12
     assert loaded.problem("nowhere.at.all", "x").line == 1
+
+
+def test_every_example_of_the_guide_is_accepted_without_a_warning() -> None:
+    guide = (Path(__file__).resolve().parents[2] / "docs" / "resources.md").read_text(encoding="utf-8")
+    examples = re.findall(r"```yaml\n(.*?)```", guide, re.DOTALL)
+    loaded = [item for text in examples for item in resources.load(text, "example.yaml")]
+    assert [item.resource.kind for item in loaded] == ["role", "user", "db", "lock", "token"]
+    assert [item.warnings for item in loaded] == [()] * 5
