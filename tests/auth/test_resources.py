@@ -26,6 +26,8 @@ spec:
 """
 DB = "kind: db\nversion: v3\nmetadata:\n  name: pg\nspec:\n  protocol: postgres\n  uri: localhost:5432\n"
 
+LOCK = "kind: lock\nversion: v2\nmetadata: {name: l}\nspec: {target: {user: x}}\n"
+
 
 def _mistakes(text: str) -> list[str]:
     with pytest.raises(ConfigError) as refused:
@@ -123,18 +125,16 @@ def test_all_mistakes_of_all_documents_are_told_at_once() -> None:
             "file.yaml:4: spec.target.node: unknown field",
         ),
         (
-            "kind: lock\nversion: v2\nmetadata: {name: l}\nspec: {target: {user: x}, expires: tomorrow}\n",
+            LOCK.replace("}}", "}, expires: tomorrow}"),
             "spec.expires: expected a time such as 2026-01-31T12:00:00Z",
         ),
         ("kind: user\nversion: v2\nmetadata: {name: a}\nspec: {roles: [a, a]}\n", "each entry only once"),
         (
-            "kind: lock\nversion: v2\nmetadata: {name: l}\n"
-            "spec: {target: {user: x}, expires: 9999-01-01T00:00:00Z}\n",
+            LOCK.replace("}}", "}, expires: 9999-01-01T00:00:00Z}"),
             "file.yaml:4: spec.expires: expected a time such as",
         ),
         (
-            "kind: lock\nversion: v2\nmetadata: {name: l}\n"
-            "spec: {target: {user: x}, expires: 2026-02-30T00:00:00Z}\n",
+            LOCK.replace("}}", "}, expires: 2026-02-30T00:00:00Z}"),
             "file.yaml:4: spec.expires: expected a time such as",
         ),
         ("kind: user\nversion: v2\nmetadata: {name: a b}\nspec: {}\n", "metadata.name: expected a user name"),
