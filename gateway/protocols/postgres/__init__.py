@@ -6,7 +6,6 @@ message (refused by substitution), GSSAPI encryption and password authentication
 
 from typing import Final
 
-from gateway.classify.sql import classify
 from gateway.model.identity import Route
 from gateway.model.statement import NameContext, Statement
 from gateway.protocols.postgres.catalog import read_catalog
@@ -14,6 +13,7 @@ from gateway.protocols.postgres.conversation import converse
 from gateway.protocols.postgres.errors import refuse_startup
 from gateway.protocols.postgres.handshake import accept, greet, new_cancel_key, route_conflict
 from gateway.protocols.postgres.login import cancel, dial, login
+from gateway.protocols.postgres.sequence import classify
 from gateway.sansio.protocol import Protocol, Startup
 
 

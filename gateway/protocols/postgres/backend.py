@@ -23,6 +23,8 @@ _STATUSES: Final = b"ITE"
 # Passed as they come, whole or in part: nothing in them moves the state.
 _STREAMED: Final = frozenset({messages.NOTICE_RESPONSE, messages.NOTIFICATION_RESPONSE})
 
+_RUNNING: Final = frozenset({messages.EXECUTE, messages.QUERY})
+
 Handler = Callable[[bytes, int, int], bytes | None]
 
 
@@ -132,21 +134,21 @@ class Backend:
         if not queue:
             return False
         head = queue[0]
-        return head.kind in {messages.EXECUTE, messages.QUERY} and not head.is_own
+        return head.kind in _RUNNING and not head.is_own and head.denial is None
 
     # -- matching
 
     def _next(self, kind: int, said: str) -> Expected:
         """The head of the pipeline, which must be of *kind*."""
         queue = self._state.pipeline.queue
-        if not queue or queue[0].kind != kind:
+        if not queue or queue[0].kind != kind or queue[0].denial is not None:
             raise ProtocolError(f"the database sent {said} where it was not asked for")
         return queue.popleft()
 
     def _head(self, said: str) -> Expected:
         """The statement that runs now."""
         queue = self._state.pipeline.queue
-        if not queue or queue[0].kind not in {messages.EXECUTE, messages.QUERY}:
+        if not queue or queue[0].kind not in _RUNNING or queue[0].denial is not None:
             raise ProtocolError(f"the database sent {said} where nothing runs")
         return queue[0]
 
@@ -230,7 +232,7 @@ class Backend:
 
     def _copy_in(self, _data: bytes, _at: int, _stop: int) -> bytes | None:
         head = self._head("CopyInResponse")
-        if head.is_own or head.steer is None or not head.steer.copy:
+        if not head.takes_data:
             raise ProtocolError("the database asks for data where no COPY was admitted")
         self._state.is_copying = True
         self._state.pipeline.settle(head)
@@ -283,6 +285,8 @@ class Backend:
 
     def _parameter_status(self, data: bytes, at: int, stop: int) -> bytes | None:
         name, value = messages.read_pair(data[at + _HEADER : stop])
+        if name == b"search_path":
+            self._state.path_reported(messages.words(value, "search_path"))
         pinned = PINNED.get(name.decode("utf-8", "replace"))
         if pinned is not None and value != pinned.encode():
             raise ProtocolError(f"the database changed {name.decode()}: statements would be read differently")

@@ -72,12 +72,8 @@ class Client:
         """The items in *data*, lazily: what an item needs to know is looked up when it is asked for."""
         if self._is_over and data:
             raise ProtocolError("bytes behind Terminate")
-        if self._inbox:
-            self._inbox += data
-            if len(self._inbox) < self._need:
-                return
-            data = bytes(self._inbox)
-            self._inbox.clear()
+        if self._inbox and not (data := self._completed(data)):
+            return
         at, size = 0, len(data)
         if self._copy_left:
             at = min(size, self._copy_left)
@@ -110,6 +106,8 @@ class Client:
                     yield wait
                     self._bound = None  # flushed: it is among the unsettled now
                     wait = self._wait(kind, named)
+                if wait is not None:
+                    raise ProtocolError("a message cannot be judged before the database has answered")
                 yield self._request(kind, data[at:stop], named)
             else:
                 if self._must_wait(kind):
@@ -117,11 +115,22 @@ class Client:
                 raw = self._housekeeping(kind, data, at, stop)
                 if raw:
                     yield Housekeeping(raw)
+                if self._is_over and stop < size:
+                    raise ProtocolError("bytes behind Terminate")
             at = stop
         else:
             self._need = _HEADER
         if at < size:
             self._inbox += data[at:]
+
+    def _completed(self, data: bytes) -> bytes:
+        """What was kept and *data*, once they hold a whole message; until then nothing."""
+        self._inbox += data
+        if len(self._inbox) < self._need:
+            return b""
+        whole = bytes(self._inbox)
+        self._inbox.clear()
+        return whole
 
     # -- waiting
 
@@ -254,9 +263,10 @@ class Client:
                 self._close(name, is_statement=is_statement)
             return data[at:stop]
         if kind in {messages.COPY_DONE, messages.COPY_FAIL}:
-            goes_on = self._copy_goes()
-            state.is_copying = False
-            return data[at:stop] if goes_on else b""
+            if not self._copy_goes():
+                return b""
+            state.data_ended()
+            return data[at:stop]
         if kind == messages.TERMINATE:
             self._is_over = True
             return data[at:stop]

@@ -76,7 +76,7 @@ def _startup(code: int, body: bytes) -> Startup:
         del pairs[name]
     settings = options.settings(pairs.pop("options", ""))
     for name, value in pairs.items():
-        settings[options.setting_name(name)] = value
+        settings[options.check_setting(options.setting_name(name))] = value
     if is_utf8(settings.get("client_encoding", "UTF8")):
         settings.pop("client_encoding", None)
     application = settings.pop("application_name", application)

@@ -89,10 +89,11 @@ def _parameters(details: Login) -> dict[str, str]:
             raise LoginError(f"client_encoding {value[:40]!r} is not offered: the gateway reads UTF8")
         if name == "standard_conforming_strings" and value.lower() not in _ON:
             raise LoginError("standard_conforming_strings must stay on: the gateway reads literals so")
-    chosen = {"user": route.db_user, "database": route.db_name, **startup.settings}
+    chosen = dict(startup.settings)
     if startup.application:
         chosen["application_name"] = startup.application
-    return {**chosen, **PINNED}
+    # The route and what is pinned come last: no setting can take their place.
+    return {**chosen, **PINNED, "user": route.db_user, "database": route.db_name}
 
 
 def next_frame() -> Flow[tuple[int, bytes]]:

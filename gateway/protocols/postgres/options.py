@@ -44,8 +44,19 @@ def settings(options: str) -> dict[str, str]:
         name, equals, value = assignment.partition("=")
         if not name or not equals:
             raise ProtocolError(f"start-up option {argument[:40]!r} has no name=value")
-        found[setting_name(name)] = value
+        found[check_setting(setting_name(name))] = value
     return found
+
+
+# These are fields of the StartupMessage; as settings they would take their places in the gateway's own.
+_NO_SETTINGS = frozenset({"user", "database", "options", "replication"})
+
+
+def check_setting(name: str) -> str:
+    """*name*, unless it is one that no setting may have."""
+    if name in _NO_SETTINGS or name.startswith("_pq_"):
+        raise ProtocolError(f"{name[:40]!r} is not a setting")
+    return name
 
 
 def setting_name(name: str) -> str:

@@ -29,6 +29,7 @@ class Expected:
     is_own: bool = False  # sent by the gateway for itself: its answer is swallowed
     is_admitted: bool = False
     is_over: bool = False  # skipped before it was judged
+    takes_data: bool = False  # may be a COPY from the client
     steer: Steer | None = None  # what is in doubt until it is answered
     foreseen: Steer | None = None  # the same, before anybody has judged it
     marker: bytes = b""

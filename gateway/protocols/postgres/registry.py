@@ -159,6 +159,8 @@ class Registry:
         """The server refused or skipped it."""
         if self.portals.get(portal.name) is portal:
             del self.portals[portal.name]
+        elif portal in self.orphans:
+            self.orphans.remove(portal)
 
     def forget_portals(self, keep: Portal | None = None) -> None:
         """Something may have changed what portals stand for; *keep* is the one that just ran."""

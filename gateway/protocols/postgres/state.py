@@ -19,6 +19,7 @@ from gateway.protocols.postgres.steering import NOTHING, Steer
 from gateway.sansio.protocol import Ready
 
 _OWN_NAME: Final = b"gateway_path"
+_ONLY_COPIES: Final = Steer(copy=True)
 _ONLY_ENDS: Final = Steer(transaction=True)  # matters when the transaction changed the path
 IDLE: Final = ord("I")
 FAILED: Final = ord("E")
@@ -99,6 +100,7 @@ class State:
     def steers(self, expected: Expected, steer: Steer) -> None:
         """*expected* is on its way and steers: from here on its effects are in doubt."""
         expected.steer = steer
+        expected.takes_data = steer.copy
         self.unsettled += 1
         if steer.path or (steer.transaction and self.path_is_touched):
             self.path_is_touched = True
@@ -109,6 +111,18 @@ class State:
         if steer.catalog:
             self.catalog_is_stale = self.ddl_is_open = True
             self.registry.names = replace(self.registry.names, catalog=None)
+
+    def data_ended(self) -> None:
+        """The client ended its COPY data; behind it the same Query may hold a further COPY."""
+        self.is_copying = False
+        queue = self.pipeline.queue
+        if queue and queue[0].kind == messages.QUERY and queue[0].steer is None:
+            queue[0].steer = _ONLY_COPIES
+            self.unsettled += 1
+
+    def path_reported(self, shown: str) -> None:
+        """The server says by itself that the path changed (PostgreSQL 18 and later)."""
+        self._set_names(parse_path(shown, self.registry.names.db_user))
 
     def _settle(self, expected: Expected) -> None:
         steer = expected.steer

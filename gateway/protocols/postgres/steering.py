@@ -15,9 +15,10 @@ from gateway.model.statement import Phase
 from gateway.sansio.protocol import Facts, Request
 
 _WORDS: Final = re.compile(
-    r"\b(?:copy|deallocate|discard|do|call|declare|temp|temporary|pg_temp)\b", re.IGNORECASE
+    r"\b(?:copy|deallocate|discard|do|call|declare|temp|temporary|pg_temp|pg_settings)\b", re.IGNORECASE
 )
 _PATH_SETTINGS: Final = frozenset({"search_path", "schema", "role", "session_authorization", "all"})
+_SETS: Final = frozenset({"discard", "pg_settings"})  # an UPDATE of that view is a SET
 _RUNS_TEXT: Final = frozenset({"do", "call"})
 _RUNS_ANOTHER: Final = frozenset({"execute", "fetch", "move"})
 _CHANGES_CATALOG: Final = frozenset({"create", "alter", "drop", "import"})
@@ -75,7 +76,7 @@ class Steering:
             # Planning may call a function that only claims to be immutable; it runs nothing else.
             steer = _PLANNED if _calls_user_code(facts) else NOTHING
         else:
-            steer = _run(statement.text, facts)
+            steer = steer_of(statement.text, facts)
         if steer == NOTHING:
             steer = NOTHING  # one object, so that the hot path compares by identity
         if len(self._known) >= self._LIMIT:
@@ -84,7 +85,8 @@ class Steering:
         return steer
 
 
-def _run(text: str, facts: Facts) -> Steer:
+def steer_of(text: str, facts: Facts) -> Steer:
+    """What *text*, of which *facts* are known, may change once it runs."""
     words = {word.lower() for word in _WORDS.findall(text)}
     operations = {item.operation for item in facts}
     operations.update(effect.operation for item in facts for effect in item.effects)
@@ -94,12 +96,12 @@ def _run(text: str, facts: Facts) -> Steer:
     forgets = bool(words & {"deallocate", "discard"})
     makes = "create" in operations or "unknown" in operations
     return Steer(
-        path=opaque or user_code or "discard" in words or _sets_path(facts),
+        path=opaque or user_code or bool(words & _SETS) or _sets_path(facts),
         statements=hidden or forgets,
         portals=user_code or forgets or "declare" in words,
         catalog=hidden or "unknown" in operations or bool(operations & _CHANGES_CATALOG),
         temporary=user_code or (makes and bool(words & {"temp", "temporary", "pg_temp"})),
-        copy="copy" in words,
+        copy="copy_in" in operations or (opaque and "copy" in words),
         transaction=opaque or bool(operations & _ENDS_TRANSACTION),
     )
 

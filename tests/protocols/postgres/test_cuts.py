@@ -215,6 +215,33 @@ def test_a_server_out_of_step_ends_the_session(frames: list[bytes]) -> None:
         talk.from_backend(b"".join(frames))
 
 
+def test_a_refused_statement_that_is_answered_ends_the_session() -> None:
+    for answer in (message("T", b"\0\0"), ROW, message("C", b"SELECT 1\0"), message("I")):
+        talk = conversation()
+        client_side(talk, [query("select 'denied'")])
+        with pytest.raises(ProtocolError):
+            talk.from_backend(answer)
+    talk = conversation()
+    client_side(talk, [parse("select 'denied'")])
+    with pytest.raises(ProtocolError):
+        talk.from_backend(message("1"))
+
+
+def test_bytes_behind_terminate_end_the_session() -> None:
+    with pytest.raises(ProtocolError, match="Terminate"):
+        client_side(conversation(), [wire.TERMINATE + query("select 1")])
+    talk = conversation()
+    client_side(talk, [wire.TERMINATE])
+    with pytest.raises(ProtocolError, match="Terminate"):
+        client_side(talk, [query("select 1")])
+
+
+def test_a_path_that_the_server_reports_by_itself_counts() -> None:
+    talk = conversation()
+    talk.from_backend(message("S", b'search_path\0"$user", secret\0'))
+    assert talk.names().search_path == ("alice", "secret")
+
+
 def test_an_error_without_a_code_is_passed_on_and_recorded() -> None:
     talk = conversation()
     client_side(talk, [query("select 1")])

@@ -105,6 +105,11 @@ BAD = {
     "logical replication": (SSL_REQUEST + startup(user="a", replication="database")).hex(),
     "replication": (SSL_REQUEST + startup(user="a", replication="1")).hex(),
     "a switch that is no setting": (SSL_REQUEST + startup(user="a", options="-d 5")).hex(),
+    "a user as a setting": (SSL_REQUEST + startup(user="a", options="-c user=postgres")).hex(),
+    "a database as a setting": (SSL_REQUEST + startup(user="a", options="--DataBase=x")).hex(),
+    "replication as a setting": (SSL_REQUEST + startup(user="a", options="-c replication=1")).hex(),
+    "options as a setting": (SSL_REQUEST + startup(user="a", options="-c options=-crole=x")).hex(),
+    "a protocol option as a setting": (SSL_REQUEST + startup(user="a", options="-c _pq_.x=1")).hex(),
     "a switch without a value": (SSL_REQUEST + startup(user="a", options="-c role")).hex(),
     "not utf-8": (SSL_REQUEST + startup(user="a?").replace(b"?", b"\xff")).hex(),
 }  # fmt: skip

@@ -94,6 +94,16 @@ def test_what_steers_how_statements_are_read_is_pinned(settings: dict[str, str])
         next(POSTGRES.login(Login(Startup(settings=settings), ROUTE, database)))
 
 
+def test_no_setting_takes_the_place_of_the_route() -> None:
+    settings = {"user": "postgres", "database": "other", "client_encoding": "utf8"}
+    write = next(POSTGRES.login(Login(Startup(settings=settings), ROUTE, Database("d", "postgres", "h:1"))))
+    assert isinstance(write, Write)
+    assert b"user\0alice\0" in write.data
+    assert b"database\0mydb\0" in write.data
+    assert b"postgres" not in write.data
+    assert b"other" not in write.data
+
+
 @pytest.mark.db
 def test_a_role_s_own_default_cannot_change_how_statements_are_read(server: Postgres) -> None:
     server.psql("alter role alice set standard_conforming_strings = off")

@@ -199,6 +199,21 @@ def test_copy_data_in_the_same_chunk_as_its_copy_waits_for_the_server(session: E
     assert session.quiet() == []
 
 
+def test_a_query_may_hold_several_copies(session: Engine) -> None:
+    data = wire.copy_data(b"x\tseveral\n") + wire.COPY_DONE
+    frames = session.ask(
+        query("copy app.loaded from stdin; copy app.loaded from stdin; select 1") + data + data
+    )
+    assert kinds(frames) == "GCGCTDCZ"
+    session.client_sends(query("copy app.loaded from stdin; copy app.loaded from stdin"))
+    while "G" not in kinds(session.frames()):
+        assert session.backend_sends()
+    session.client_sends(data)
+    while "G" not in kinds(session.frames()):
+        assert session.backend_sends()
+    assert kinds(session.ask(data)) == "CZ"
+
+
 def test_copy_data_outside_of_a_copy_ends_the_session(session: Engine) -> None:
     with pytest.raises(Exception, match="outside of a COPY"):
         session.client_sends(wire.copy_data(b"x\ty\n"))

@@ -1,0 +1,69 @@
+"""What the contract suite needs from each protocol to try it: bytes of a start, of commands, of answers."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from gateway.model.identity import Route
+from gateway.sansio.protocol import Ready, Startup
+from tests.protocols.postgres import wire
+
+CANARY = "canary_4711"
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One protocol's bytes. ``statement(text)`` is a client's message that asks for *text* at once.
+
+    ``start`` opens a session as user alice on database mydb, inside TLS; ``cancel`` asks to stop one.
+    ``commands`` is a conversation's client side, all of it admitted; ``answers`` is what a server says to it.
+    ``unwelcome`` are messages that no client may send, ``out_of_step`` ones that no server sends unasked.
+    """
+
+    start: bytes
+    cancel: bytes
+    commands: bytes
+    answers: bytes
+    statement: Callable[[str], bytes]
+    unwelcome: tuple[bytes, ...]
+    out_of_step: tuple[bytes, ...]
+    ready: Ready
+    route: Route
+    startup: Startup
+
+
+_POSTGRES_ROW = wire.message("D", b"\0\1\0\0\0\2hi")
+
+SAMPLES: dict[str, Sample] = {
+    "postgres": Sample(
+        start=wire.startup(user="alice", database="mydb", application_name="contract"),
+        cancel=wire.cancel(b"\0\0\0\1\0\0\0\2"),
+        commands=wire.parse("select $1", "s1")
+        + wire.bind("s1", "", (b"1",))
+        + wire.describe("P")
+        + wire.execute()
+        + wire.SYNC
+        + wire.query("select 2"),
+        answers=wire.message("1")
+        + wire.message("2")
+        + wire.message("T", b"\0\0")
+        + _POSTGRES_ROW * 3
+        + wire.message("C", b"SELECT 3\0")
+        + wire.message("Z", b"I")
+        + wire.message("T", b"\0\0")
+        + _POSTGRES_ROW
+        + wire.message("C", b"SELECT 1\0")
+        + wire.message("Z", b"I"),
+        statement=wire.query,
+        unwelcome=(
+            wire.message("p", b"password\0"),
+            wire.message("Z", b"I"),
+            wire.message("~"),
+            b"Q\0\0\0\3",
+            b"Q\x7f\xff\xff\xff",
+        ),
+        out_of_step=(wire.message("Z", b"I"), wire.message("D", b"\0\0"), wire.message("R", b"\0\0\0\3")),
+        ready=Ready("15.1", {"server_version": "15.1"}, b"backends-own-key", ("public",)),
+        route=Route("my-database", "postgres", "alice", "mydb"),
+        startup=Startup(db_user="alice", db_name="mydb", version=0x30000),
+    ),
+}
