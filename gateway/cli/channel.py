@@ -19,22 +19,30 @@ def admin(config: str, proxy: str, *, timeout: float = TIMEOUT_SECONDS) -> Api:
     A configuration that was named (``-c`` or REGATE_CONFIG) is obeyed: its socket or an error. Else the
     default file's socket is taken where it is accessible, else the login.
     """
-    named = config or ("" if proxy else os.environ.get("REGATE_CONFIG", ""))
-    if named:
-        path = _socket_of(Path(named))
-        if not path.is_socket():
-            hint = f"start it with: regate start -c {named}"
-            raise UnreachableError(f"no auth service listens on {path}", hint=hint)
-        return Api(SocketEndpoint(path), timeout=timeout)
-    if not proxy and os.access(DEFAULT_CONFIG, os.R_OK):
-        path = _socket_of(Path(DEFAULT_CONFIG))
-        if _is_accessible(path):
-            return Api(SocketEndpoint(path), timeout=timeout)
+    host = None if proxy and not config else on_this_host(config, timeout=timeout)
+    if host is not None:
+        return host
     try:
         return user(proxy, timeout=timeout)
     except LoginNeededError as error:
         hint = "run regate login, or on the host of the auth service give its file with -c FILE"
         raise LoginNeededError(str(error), hint=hint) from error
+
+
+def on_this_host(config: str = "", *, timeout: float = TIMEOUT_SECONDS) -> Api | None:
+    """The API through the unix socket; None where no configuration was named and none is at its place."""
+    named = config or os.environ.get("REGATE_CONFIG", "")
+    if named:
+        path = _socket_of(Path(named))
+        if not _exists(path):
+            hint = f"start it with: regate start -c {named}"
+            raise UnreachableError(f"no auth service listens on {path}", hint=hint)
+        return Api(SocketEndpoint(path), timeout=timeout)
+    if os.access(DEFAULT_CONFIG, os.R_OK):
+        path = _socket_of(Path(DEFAULT_CONFIG))
+        if _exists(path) and os.access(path, os.W_OK):
+            return Api(SocketEndpoint(path), timeout=timeout)
+    return None
 
 
 def user(proxy: str, *, timeout: float = TIMEOUT_SECONDS) -> Api:
@@ -50,7 +58,7 @@ def api(chosen: Profile, *, timeout: float = TIMEOUT_SECONDS) -> Api:
 
 def kept_trust(chosen: Profile) -> Trust:
     """How the profile's proxy was verified when it was first trusted."""
-    return trust.by_file(chosen.proxy_ca) if chosen.proxy_ca else Trust()
+    return Trust(chosen.proxy_ca())
 
 
 def establish(chosen: Profile, *, pin: str, proxy_ca: str) -> tuple[Api, Trust]:
@@ -72,8 +80,8 @@ def _socket_of(path: Path) -> Path:
     return config.load(path).admin_socket
 
 
-def _is_accessible(path: Path) -> bool:
+def _exists(path: Path) -> bool:
     try:
-        return path.is_socket() and os.access(path, os.W_OK)
+        return path.is_socket()
     except PermissionError:
         return False

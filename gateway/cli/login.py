@@ -1,6 +1,6 @@
 """``regate login|logout|status``: who you are, proved once, for hours."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -8,8 +8,10 @@ import click
 
 from gateway.cli import channel, keys, output, profile
 from gateway.cli.client import Api
+from gateway.cli.failures import LoginNeededError
 from gateway.cli.options import (
     ask,
+    config_option,
     duration,
     examples,
     format_option,
@@ -91,26 +93,53 @@ def logout(proxy: str) -> None:
         click.echo("There was no login")
 
 
-@click.command(epilog=examples("regate status", "regate status --format=json"))
-@proxy_option
+@click.command(
+    epilog=examples("regate status", "regate status --format=json", "regate status -c /etc/regate.yaml")
+)
 @format_option
-def status(proxy: str, form: str) -> None:
-    """Show who you are logged in as, and until when."""
-    chosen = profile.current(proxy, now=utc(SystemClock()))
-    profile.need_login(chosen)
-    answer = channel.api(chosen).get("/v1/status")
-    shown = _about(chosen, answer)
-    databases = [
+@config_option
+def status(form: str, config: str, proxy: str) -> None:
+    """Show who you are logged in as, and until when.
+
+    On the host of the auth service, with -c or without a login, it shows the cluster and its CA pin.
+    """
+    if config:
+        _show_cluster(channel.admin(config, ""), form)
+        return
+    now = utc(SystemClock())
+    try:
+        chosen = profile.current(proxy, now=now)
+        profile.need_login(chosen)
+    except LoginNeededError:
+        host = None if proxy else channel.on_this_host()
+        if host is None:
+            raise
+        _show_cluster(host, form)
+        return
+    shown = _about(chosen, channel.api(chosen).get("/v1/status"))
+    shown["databases"] = [
         {
             "name": item.route.database,
             "db_user": item.route.db_user,
             "db_name": item.route.db_name,
             "valid_until": item.certified.expires.isoformat(),
         }
-        for item in profile.database_logins(chosen, now=utc(SystemClock()))
+        for item in profile.database_logins(chosen, now=now)
     ]
-    shown["databases"] = databases
     output.show(shown, form, lambda: _say(shown))
+
+
+def _show_cluster(api: Api, form: str) -> None:
+    found = api.get("/v1/cluster")
+    counts = ", ".join(f"{number} {kind}" for kind, number in found["counts"].items())
+    lines = [
+        ("Cluster", output.clean(found["cluster"])),
+        ("Proxy", found["public_addr"]),
+        ("CA pin", found["ca_pin"]),
+        ("Stored", counts),
+        *((f"{kind} CA", f"valid until {end[:10]}") for kind, end in found["authorities"].items()),
+    ]
+    output.show(found, form, lambda: _say_lines(lines))
 
 
 def _profile_for(proxy: str) -> Profile:
@@ -156,5 +185,9 @@ def _say(shown: Mapping[str, Any]) -> None:
         route = f"{item['name']} as {item['db_user']} on {item['db_name'] or 'its default database'}"
         end = output.until(output.moment(item["valid_until"]), now)
         lines.append(("Database", f"{output.clean(route)}, until {end}"))
+    _say_lines(lines)
+
+
+def _say_lines(lines: Sequence[tuple[str, str]]) -> None:
     for heading, text in lines:
         click.echo(f"{heading + ':':<14}{text}")

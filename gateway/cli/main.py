@@ -110,8 +110,9 @@ def run(arguments: Sequence[str]) -> int:
     except RegateError as error:
         _say(str(error), error.hint)
         return error.exit_code
-    except BrokenPipeError:
-        # The reader of a pipe went away (`regate audit ls | head`): no more can be said to it.
+    except (BrokenPipeError, SystemExit):
+        # The reader of a pipe went away (`regate audit ls | head`): no more can be said to it. Click turns
+        # some of these into a SystemExit, and raises none of its own here.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
     except Exception as error:  # the one outermost place of this process

@@ -67,14 +67,20 @@ class Profile:
 
     @property
     def host_ca(self) -> Path:
-        """The cluster's host authority."""
-        return self.folder / "host-ca.pem"
+        """The cluster's host authority, for clients that want a file."""
+        path = self.folder / "host-ca.pem"
+        try:
+            private.read(path)  # whoever could change it could stand in for the proxy
+        except FileNotFoundError:
+            raise _no_login(str(self.proxy), self.user) from None
+        return path
 
-    @property
-    def proxy_ca(self) -> Path | None:
-        """What the proxy is verified with; None stands for the system's roots."""
-        path = self.folder / "proxy-ca.pem"
-        return path if path.exists() else None
+    def proxy_ca(self) -> str | None:
+        """What the proxy is verified with, in PEM; None stands for the system's roots."""
+        try:
+            return private.read(self.folder / "proxy-ca.pem").decode("ascii")
+        except FileNotFoundError:
+            return None
 
 
 def home() -> Path:
@@ -256,7 +262,7 @@ def _certified(path: Path, now: datetime) -> Certified | None:
 
 
 def _folder_name(proxy: Address) -> str:
-    """A name in which nobody reads more than itself: libpq takes ``a:b`` for an engine, a URL decodes ``%``."""
+    """A name nobody reads more into: libpq takes ``a:b`` for an engine, and a URL decodes ``%``."""
     return re.sub(r"[^A-Za-z0-9.-]", "_", f"{proxy.host}_{proxy.port}")
 
 
