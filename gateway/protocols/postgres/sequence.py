@@ -1,7 +1,7 @@
 """Several statements in one text: what an earlier one changes, the later ones meet.
 
-They are judged together, before any of them runs, so the later ones are read in what may then be true: after a
-change of the search path no unqualified name is known, after a definition the catalogue says nothing.
+They are judged together, before any of them runs, so the later ones are read in what may then be true: after
+a change of the search path no unqualified name is known, after a definition the catalogue says nothing.
 """
 
 from dataclasses import replace
