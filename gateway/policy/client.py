@@ -20,9 +20,9 @@ from gateway.model.resource import Database
 from gateway.policy import answer, document
 from gateway.policy.answer import Problem, Verdict, Visible
 from gateway.policy.batches import Item, Queue
+from gateway.policy.client_line import Lines
 from gateway.policy.document import ConnectQuestion, FactsCache, SessionQuestion
 from gateway.policy.http import Response
-from gateway.policy.line import Lines
 
 # A built-in that fails would otherwise silently remove its rule.
 _STRICT = "?strict-builtin-errors=true"
@@ -49,6 +49,10 @@ class PolicyMetrics(typing.Protocol):
 
     def decision(self, verdict: str, code: str, seconds: float) -> None:
         """One decision was made, or refused for want of one."""
+        ...
+
+    def decision_batch(self, size: int) -> None:
+        """So many distinct questions went out together."""
         ...
 
 
@@ -284,6 +288,8 @@ class PolicyClient:
             _give([item], verdict)
 
     async def _judge(self, batch: list[Item[_Waiter]]) -> list[Verdict]:
+        if self._metrics is not None:
+            self._metrics.decision_batch(len(batch))
         items = {self._new_id(): document.query_item(item.session, item.facts) for item in batch}
         body = document.batch(items, self._clock.now_ns())
         left = min(item.deadline for item in batch) - self._clock.monotonic()

@@ -8,10 +8,8 @@ refused were.
 import asyncio  # noqa: TID251
 import hashlib
 import json
-import os
 import secrets
 import shutil
-import signal
 import tempfile
 import typing
 from collections.abc import Mapping
@@ -23,20 +21,20 @@ from typing import Any
 
 import aiohttp
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
-from opa_client.opa_async import AsyncOpaClient
 
 from gateway.clock import Clock
 from gateway.errors import PolicyError
 from gateway.model.decision import Revisions
 from gateway.policy import canary, publish
 from gateway.policy.client import PolicyClient, PolicyMetrics
+from gateway.policy.client_line import Lines
 from gateway.policy.publish import Bundle
+from gateway.policy.sidecar_child import Child, UnixOpaClient, start, stop
 from gateway.schema import data_dir
 
-_START_SECONDS = 15.0
-_PUSH_SECONDS = 30.0
 _CANARY_SECONDS = 5.0
-_STOP_SECONDS = 3.0
+_DRAIN_SECONDS = 0.3
+_AUTHORIZATION = "authz.tar.gz"
 _BACK_OFF_SECONDS = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 _WELL_AFTER_SECONDS = 30.0
 
@@ -48,27 +46,18 @@ class SidecarMetrics(PolicyMetrics, typing.Protocol):
         """OPA ended by itself and was started again."""
         ...
 
+    def opa_up(self, *, up: bool) -> None:
+        """Decisions can be had, or cannot."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
-class _Child:
-    process: asyncio.subprocess.Process
-    socket: Path
-    bundle: Bundle
+class _Data:
+    """What is in force: the documents as they came, and what was pushed of them."""
 
-
-class _UnixOpaClient(AsyncOpaClient):  # type: ignore[misc]  # the library has no types
-    """opa-python-client over a unix socket; it opens TCP only."""
-
-    def __init__(self, socket_path: Path, token: str) -> None:
-        super().__init__(token=token, timeout=_PUSH_SECONDS, retries=0)
-        self._socket_path = socket_path
-
-    async def _init_session(self) -> None:
-        self._connector = aiohttp.UnixConnector(path=str(self._socket_path))
-        timeout = aiohttp.ClientTimeout(total=_PUSH_SECONDS)
-        self._session = aiohttp.ClientSession(
-            headers=self.headers, connector=self._connector, timeout=timeout
-        )
+    documents: Mapping[str, Any]
+    pushed: dict[str, Any]
+    revision: int
 
 
 class Sidecar:
@@ -96,10 +85,13 @@ class Sidecar:
         self._clock = clock
         self._metrics = metrics
         self._token = secrets.token_urlsafe(32)
-        self._folder = Path(tempfile.mkdtemp(prefix="regate-opa-"))  # mode 0700, and short: sockets need it
+        # Short, because a socket's path must be; nobody guesses it, and it is made anew with mode 0700.
+        self._folder = Path(tempfile.gettempdir(), f"regate-opa-{secrets.token_hex(8)}")
         self._started = 0
-        self._child: _Child | None = None
-        self._data: tuple[dict[str, Any], int] | None = None
+        self._child: Child | None = None
+        self._data: _Data | None = None
+        self._index: tuple[str, Any, Any, dict[str, Any]] | None = None
+        self._directed: Path | None = None
         self._changing = asyncio.Lock()
         self._tasks: asyncio.TaskGroup | None = None
         self.client = PolicyClient(
@@ -119,6 +111,7 @@ class Sidecar:
         return None if self._child is None else self._child.process.pid
 
     async def __aenter__(self) -> typing.Self:
+        await asyncio.to_thread(self._folder.mkdir, mode=0o700)
         try:
             await asyncio.to_thread(self._build_authorization)
             self._child = await self._start(self._bundle)
@@ -134,7 +127,7 @@ class Sidecar:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         assert self._tasks is not None
-        self.client.available = False
+        self._set_available(up=False)
         self._supervisor.cancel()
         try:
             await self._tasks.__aexit__(kind, error, trace)
@@ -148,36 +141,53 @@ class Sidecar:
         """Put *data* in force; afterwards decisions name *revision*.
 
         Raises:
-            PolicyError: OPA did not take it, or answers wrongly with it; then nothing is allowed until a
-                push succeeds.
+            PolicyError: OPA is down, did not take it, or answers wrongly with it. What is known to be out of date
+                is not in force any more either: nothing is allowed until a push succeeds.
         """
         async with self._changing:
-            indexed = await self._indexed(data, revision)
-            self._data = (indexed, revision)
-            if self._child is None:
-                raise PolicyError("opa is not running; the data is pushed when it is")
-            await self._put_in_force(self._child)
+            last, self._data = self._data, None
+            try:
+                if self._child is None:
+                    raise PolicyError("opa is not running")
+                if last is not None and revision < last.revision:
+                    raise PolicyError(
+                        f"data revision {revision} is older than {last.revision}, which is in force"
+                    )
+                fresh = await self._indexed(self._child, data, revision)
+                await self._feed(self._child, fresh)
+            except BaseException:
+                self._set_available(up=False)
+                raise
+            self._data = fresh
+            self._direct(self._child)
 
-    async def replace_bundle(self, bundle: Bundle) -> None:
+    async def replace_bundle(self, bundle: Bundle, *, rollback: bool = False) -> None:
         """Change to another bundle: a second OPA is started and tried, then the first is let go.
 
         Raises:
-            PolicyError: the new one does not start or answers wrongly; the old one stays in force.
+            PolicyError: the bundle is older and *rollback* was not said, or the new OPA does not start or answers
+                wrongly; the old one stays in force.
         """
         async with self._changing:
+            if bundle.number < self._bundle.number and not rollback:
+                raise PolicyError(f"bundle {bundle.revision} is older than {self._bundle.revision}")
             fresh = await self._start(bundle)
             try:
                 if self._data is not None:
-                    await self._feed(fresh)
+                    # The new policy may prepare another index of the same documents.
+                    self._data = await self._indexed(fresh, self._data.documents, self._data.revision)
+                    await self._feed(fresh, self._data)
             except BaseException:
-                await _stop(fresh.process)
+                await stop(fresh.process)
                 raise
             old, self._child, self._bundle = self._child, fresh, bundle
-            self._direct(fresh)
+            lines = self._direct(fresh)
             if old is not None:
                 # Questions under way there are over within their deadline.
-                await asyncio.sleep(0.3)
-                await _stop(old.process)
+                await asyncio.sleep(_DRAIN_SECONDS)
+                await stop(old.process)
+            if lines is not None:
+                lines.close()
 
     async def _supervise(self) -> None:
         failures = 0
@@ -188,7 +198,7 @@ class Sidecar:
                 await child.process.wait()
                 if self._child is not child:
                     continue  # it was replaced
-                self.client.available = False
+                self._set_available(up=False)
                 self._child = None
                 if self._clock.monotonic() - since > _WELL_AFTER_SECONDS:
                     failures = 0
@@ -209,81 +219,53 @@ class Sidecar:
         self._child = child
         if self._data is not None:
             try:
-                await self._put_in_force(child)
+                await self._feed(child, self._data)
             except PolicyError:
-                await _stop(child.process)
+                await stop(child.process)
+            else:
+                self._direct(child)
 
-    async def _indexed(self, data: Mapping[str, Any], revision: int) -> dict[str, Any]:
-        documents = canary.with_canary({**data, "data_revision": revision})
-        if self._child is None:
-            raise PolicyError("opa is not running")
-        known = self._data[0] if self._data is not None else {}
-        if known.get("roles") == documents["roles"] and known.get("locks") == documents["locks"]:
-            return {**documents, "index": known["index"]}
-        with closing(PolicyClient(self._child.socket, self._token, clock=self._clock)) as asker:
-            index = await asker.index(documents["roles"], documents["locks"])
-        return {**documents, "index": index}
+    async def _indexed(self, child: Child, documents: Mapping[str, Any], revision: int) -> _Data:
+        """The documents with the index that this child's policy makes of them."""
+        whole = canary.with_canary({**documents, "data_revision": revision})
+        roles, locks, policy = whole["roles"], whole["locks"], child.bundle.revision
+        if self._index is None or self._index[:3] != (policy, roles, locks):
+            with closing(PolicyClient(child.socket, self._token, clock=self._clock)) as asker:
+                self._index = (policy, roles, locks, await asker.index(roles, locks))
+        return _Data(documents, {**whole, "index": self._index[3]}, revision)
 
-    async def _put_in_force(self, child: _Child) -> None:
-        try:
-            await self._feed(child)
-        except BaseException:
-            self.client.available = False
-            raise
-        self._direct(child)
-
-    async def _feed(self, child: _Child) -> None:
+    async def _feed(self, child: Child, data: _Data) -> None:
         """Push the data and try the canaries."""
-        assert self._data is not None
-        data, revision = self._data
         try:
-            async with _UnixOpaClient(child.socket, self._token) as control:
-                await control.update_or_create_data(data, "regate")
+            async with UnixOpaClient(child.socket, self._token) as control:
+                await control.update_or_create_data(data.pushed, "regate")
         except (aiohttp.ClientError, OSError, ValueError, KeyError) as error:
             raise PolicyError("opa did not take the data") from error
-        revisions = Revisions(child.bundle.revision, revision)
+        revisions = Revisions(child.bundle.revision, data.revision)
         with closing(PolicyClient(child.socket, self._token, clock=self._clock)) as asker:
-            for question in canary.canaries(revision, self._clock.now_ns()):
+            for question in canary.canaries(data.revision, self._clock.now_ns()):
                 result = await asker.ask_raw(question.path, question.body, _CANARY_SECONDS)
                 question.check(result, revisions)
 
-    def _direct(self, child: _Child) -> None:
-        """Let questions go to this child."""
-        self.client.move_to(child.socket)
+    def _direct(self, child: Child) -> Lines | None:
+        """Let questions go to this child; returns connections to another, if there were any."""
+        old = None
+        if self._directed != child.socket:
+            old, self._directed = self.client.move_to(child.socket), child.socket
         if self._data is not None:
-            self.client.revisions = Revisions(child.bundle.revision, self._data[1])
-            self.client.available = True
+            self.client.revisions = Revisions(child.bundle.revision, self._data.revision)
+            self._set_available(up=True)
+        return old
 
-    async def _start(self, bundle: Bundle) -> _Child:
+    def _set_available(self, *, up: bool) -> None:
+        self.client.available = up
+        if self._metrics is not None:
+            self._metrics.opa_up(up=up)
+
+    async def _start(self, bundle: Bundle) -> Child:
         self._started += 1
         socket = self._folder / f"{self._started}.sock"
-        process = await asyncio.create_subprocess_exec(
-            *_tied_to_this_process(),
-            *self._command(bundle, socket),
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.DEVNULL,
-            stderr=(self._folder / "opa.log").open("ab"),
-            cwd=self._folder,
-            env={"PATH": os.environ.get("PATH", ""), "HOME": str(self._folder), "GOGC": "400"},
-        )
-        try:
-            async with asyncio.timeout(_START_SECONDS):
-                await _until_well(process, socket, self._token)
-        except BaseException as error:
-            await _stop(process)
-            if isinstance(error, TimeoutError | OSError):
-                raise PolicyError(f"opa did not start: {self._last_words()}") from error
-            raise
-        return _Child(process, socket, bundle)
-
-    def _command(self, bundle: Bundle, socket: Path) -> list[str]:
-        return [
-            str(self._opa), "run", "--server", "--addr", f"unix://{socket}", "--unix-socket-perm", "600",
-            "--authentication", "token", "--authorization", "basic",
-            "--bundle", str(bundle.path), "--bundle", str(self._folder / "authz.tar.gz"),
-            "--verification-key", str(bundle.verification_key), "--signing-alg", publish.SIGNING_ALGORITHM,
-            "--skip-version-check", "--optimize-store-for-read-speed", "--log-level", "error", "--shutdown-grace-period", "1",
-        ]  # fmt: skip
+        return await start(self._opa, bundle, self._folder / _AUTHORIZATION, socket, self._token)
 
     def _build_authorization(self) -> None:
         """A second bundle, which says who may ask what; it knows the token only by its digest."""
@@ -296,50 +278,10 @@ class Sidecar:
             (place / "data.json").write_text(json.dumps(token), encoding="utf-8")
             manifest = {"roots": ["system/authz"], "rego_version": 1}
             (staging / ".manifest").write_text(json.dumps(manifest), encoding="utf-8")
-            publish.sign(self._opa, staging, self._folder / "authz.tar.gz", self._key)
-
-    def _last_words(self) -> str:
-        try:
-            lines = (self._folder / "opa.log").read_text(encoding="utf-8", errors="replace").splitlines()
-        except OSError:
-            return "it said nothing"
-        return lines[-1][:500] if lines else "it said nothing"
+            publish.sign(self._opa, staging, self._folder / _AUTHORIZATION, self._key)
 
     async def _clean(self) -> None:
         child, self._child = self._child, None
         if child is not None:
-            await _stop(child.process)
+            await stop(child.process)
         await asyncio.to_thread(shutil.rmtree, self._folder, ignore_errors=True)
-
-
-def _tied_to_this_process() -> list[str]:
-    """Start the child so that the kernel ends it with us, however we end."""
-    setpriv = shutil.which("setpriv")
-    return [] if setpriv is None else [setpriv, "--pdeathsig", "KILL", "--"]
-
-
-async def _until_well(process: asyncio.subprocess.Process, socket: Path, token: str) -> None:
-    while process.returncode is None:
-        if await asyncio.to_thread(socket.exists):
-            async with _UnixOpaClient(socket, token) as control:
-                try:
-                    if await control.check_health():
-                        return
-                except (aiohttp.ClientError, OSError):
-                    pass  # not listening yet; the deadline is the caller's
-        await asyncio.sleep(0.01)
-    raise OSError("opa ended at once")
-
-
-async def _stop(process: asyncio.subprocess.Process) -> None:
-    if process.returncode is not None:
-        return
-    try:
-        process.send_signal(signal.SIGTERM)
-        async with asyncio.timeout(_STOP_SECONDS):
-            await process.wait()
-    except ProcessLookupError:
-        return
-    except TimeoutError:
-        process.kill()
-        await process.wait()
