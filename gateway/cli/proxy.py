@@ -3,6 +3,7 @@
 import asyncio  # noqa: TID251
 import shlex
 import signal
+import socket
 import ssl
 import sys
 from datetime import datetime, timedelta
@@ -14,7 +15,7 @@ import click
 from gateway.cli import channel, output, profile, route, trust
 from gateway.cli.options import examples, format_option, proxy_option
 from gateway.cli.profile import DatabaseLogin, Profile
-from gateway.cli.tunnel import HOST, Tunnel, Upstream
+from gateway.cli.tunnel import HOST, Tunnel, Upstream, listen
 from gateway.clock import SystemClock, utc
 from gateway.errors import ConfigError, RegateError
 
@@ -57,9 +58,18 @@ def db(
     profile.need_login(chosen)
     got = route.obtain(chosen, database, db_user=db_user, db_name=db_name)
     serving = _Serving(chosen, got, is_tunnel=tunnel, form=form)
-    interrupted = asyncio.run(serving.run(port or 0))
+    with _listen(port or 0) as listening:
+        interrupted = asyncio.run(serving.run(listening))
     if interrupted:
         raise KeyboardInterrupt
+
+
+def _listen(port: int) -> socket.socket:
+    try:
+        return listen(port)
+    except OSError as error:
+        hint = "leave --port out to get a free one"
+        raise ConfigError(f"cannot listen on {HOST}:{port}: {error.strerror}", hint=hint) from error
 
 
 class _Serving:
@@ -73,7 +83,7 @@ class _Serving:
         self._complained = ""
         self._context = self._new_context()
 
-    async def run(self, port: int) -> bool:
+    async def run(self, listening: socket.socket) -> bool:
         """Serve until a signal; True when it was Ctrl-C."""
         stop = asyncio.Event()
         signals: list[int] = []
@@ -88,18 +98,13 @@ class _Serving:
         alpn = _alpn(self._got.route.protocol) if self._is_tunnel else ""
         upstream = Upstream(self._chosen.proxy, lambda: self._context, alpn)
         tunnel = Tunnel(upstream, self._warn)
-        try:
-            async with asyncio.TaskGroup() as tasks:
-                keeper = tasks.create_task(self._keep())
-                try:
-                    await tunnel.run(port, ready=self._announce, stop=stop)
-                finally:
-                    keeper.cancel()
-        except* OSError as group:
-            error = group.exceptions[0]
-            assert isinstance(error, OSError)
-            hint = "leave --port out to get a free one"
-            raise ConfigError(f"cannot listen on {HOST}:{port}: {error.strerror}", hint=hint) from error
+        async with asyncio.TaskGroup() as tasks:
+            keeper = tasks.create_task(self._keep())
+            try:
+                self._announce(listening.getsockname()[1])
+                await tunnel.run(listening, stop)
+            finally:
+                keeper.cancel()
         return signal.SIGINT in signals
 
     def _new_context(self) -> ssl.SSLContext | None:

@@ -5,6 +5,7 @@ uses, and it answers nothing itself: every byte a client reads came from the gat
 """
 
 import asyncio  # noqa: TID251
+import socket
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -27,6 +28,11 @@ class Upstream:
     proxy: Address
     context: Callable[[], ssl.SSLContext | None]
     alpn: str = ""
+
+
+def listen(port: int) -> socket.socket:
+    """The local port (0: any that is free); an OSError when it is taken."""
+    return socket.create_server((HOST, port))
 
 
 class _End(asyncio.Protocol):
@@ -82,11 +88,8 @@ class Tunnel:
     report: Callable[[str], None]
     _open: set[asyncio.Task[None]] = field(default_factory=set)
 
-    async def run(self, port: int, *, ready: Callable[[int], None], stop: asyncio.Event) -> None:
-        """Serve on *port* (0: any free one) until *stop* is set; *ready* gets the port's number.
-
-        Connections that are open then are closed. A port that is taken is an OSError.
-        """
+    async def run(self, listening: socket.socket, stop: asyncio.Event) -> None:
+        """Serve what connects to *listening* until *stop* is set; connections open then are closed."""
         loop = asyncio.get_running_loop()
         async with asyncio.TaskGroup() as tasks:
 
@@ -95,9 +98,8 @@ class Tunnel:
                 self._open.add(task)
                 task.add_done_callback(self._open.discard)
 
-            server = await loop.create_server(lambda: _Local(accepted), HOST, port)
+            server = await loop.create_server(lambda: _Local(accepted), sock=listening)
             try:
-                ready(server.sockets[0].getsockname()[1])
                 await stop.wait()
             finally:
                 server.close()
