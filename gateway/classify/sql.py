@@ -83,7 +83,7 @@ def parse_uncached(text: str, dialect: str, server_version: str = "") -> Parsed:
         return Parsed(dialect, (_unknown_piece(Doubt.DIALECT.value, text),))
     try:
         return Parsed(dialect, known.read(text))
-    except Exception:
+    except Exception:  # noqa: BLE001 - this module's promise: whatever goes wrong in here is a refusal
         return Parsed(dialect, (_unknown_piece(Doubt.SYNTAX.value, text),))
 
 

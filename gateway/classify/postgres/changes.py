@@ -5,30 +5,34 @@ from typing import Any
 from sqlglot import exp
 
 from gateway.classify.doubt import Doubt, DoubtError
+from gateway.classify.postgres.collector import Node
 from gateway.classify.postgres.scope import Environment, Output, Relation, Scope, Source
-from gateway.classify.postgres.walk import Node, Walk
+from gateway.classify.postgres.walk import Queries
 
 
-def walk(walker: Walk, node: Node, environment: Environment, outer: Scope | None) -> Output:
-    """Walk one changing statement; its rows are what RETURNING gives."""
-    scope = Scope(environment, outer)
-    if isinstance(node, exp.Insert):
-        _insert(walker, node, scope)
-    elif isinstance(node, exp.Update):
-        _update(walker, node, scope)
-    elif isinstance(node, exp.Delete):
-        _delete(walker, node, scope)
-    else:
-        _merge(walker, node, scope)
-    returning = node.args.get("returning")
-    if returning is None:
-        return ()
-    walker.check(returning)
-    walker.part(returning.expressions, scope)
-    return tuple(part for item in returning.expressions for part in walker.output(item, scope))
+class Walk(Queries):
+    """The whole walk over one statement."""
+
+    def change(self, node: Node, environment: Environment, outer: Scope | None) -> Output:
+        """Walk one changing statement; its rows are what RETURNING gives."""
+        scope = Scope(environment, outer)
+        if isinstance(node, exp.Insert):
+            _insert(self, node, scope)
+        elif isinstance(node, exp.Update):
+            _update(self, node, scope)
+        elif isinstance(node, exp.Delete):
+            _delete(self, node, scope)
+        else:
+            _merge(self, node, scope)
+        returning = node.args.get("returning")
+        if returning is None:
+            return ()
+        self.check(returning)
+        self.part(returning.expressions, scope)
+        return tuple(part for item in returning.expressions for part in self.output(item, scope))
 
 
-def _target(walker: Walk, node: Any, scope: Scope, operation: str) -> Relation:
+def _target(walker: Queries, node: Any, scope: Scope, operation: str) -> Relation:
     """The relation that changes: never a CTE, and in sight under its alias."""
     if not isinstance(node, exp.Table):
         raise DoubtError(Doubt.NODE)
@@ -42,7 +46,7 @@ def _target(walker: Walk, node: Any, scope: Scope, operation: str) -> Relation:
     return relation
 
 
-def _insert(walker: Walk, node: exp.Insert, scope: Scope) -> None:
+def _insert(walker: Queries, node: exp.Insert, scope: Scope) -> None:
     target, columns = node.this, []
     if isinstance(target, exp.Schema):
         walker.check(target)
@@ -63,7 +67,7 @@ def _insert(walker: Walk, node: exp.Insert, scope: Scope) -> None:
         _conflict(walker, conflict, relation, scope)
 
 
-def _conflict(walker: Walk, node: Any, relation: Relation, scope: Scope) -> None:
+def _conflict(walker: Queries, node: Any, relation: Relation, scope: Scope) -> None:
     walker.check(node)
     action = str(node.args["action"].this).upper()
     inner = Scope(scope.environment, scope.outer, [*scope.sources])
@@ -80,7 +84,7 @@ def _conflict(walker: Walk, node: Any, relation: Relation, scope: Scope) -> None
     walker.optional_name(node.args.get("constraint"))
 
 
-def _assign(walker: Walk, items: list[Any], relation: Relation, scope: Scope) -> None:
+def _assign(walker: Queries, items: list[Any], relation: Relation, scope: Scope) -> None:
     """``SET a = …, (b, c) = …, d[1] = …, e.f = …``."""
     for item in items:
         if not isinstance(item, exp.EQ):
@@ -91,7 +95,7 @@ def _assign(walker: Walk, items: list[Any], relation: Relation, scope: Scope) ->
         walker.part(item.expression, scope)
 
 
-def _assigned(walker: Walk, target: Any, relation: Relation, scope: Scope) -> None:
+def _assigned(walker: Queries, target: Any, relation: Relation, scope: Scope) -> None:
     columns = relation.does("update").columns
     while isinstance(target, exp.Bracket):
         walker.check(target)
@@ -110,7 +114,7 @@ def _bound(relation: Relation, node: Node) -> None:
         doing.has_where = has_where
 
 
-def _update(walker: Walk, node: exp.Update, scope: Scope) -> None:
+def _update(walker: Queries, node: exp.Update, scope: Scope) -> None:
     relation = _target(walker, node.this, scope, "update")
     source = node.args.get("from_")
     if source is not None:
@@ -120,7 +124,7 @@ def _update(walker: Walk, node: exp.Update, scope: Scope) -> None:
     _bound(relation, node)
 
 
-def _delete(walker: Walk, node: exp.Delete, scope: Scope) -> None:
+def _delete(walker: Queries, node: exp.Delete, scope: Scope) -> None:
     relation = _target(walker, node.this, scope, "delete")
     for source in node.args.get("using") or ():
         walker.source(source, scope)
@@ -128,7 +132,7 @@ def _delete(walker: Walk, node: exp.Delete, scope: Scope) -> None:
     _bound(relation, node)
 
 
-def _merge(walker: Walk, node: Any, scope: Scope) -> None:
+def _merge(walker: Queries, node: Any, scope: Scope) -> None:
     relation = _target(walker, node.this, scope, "merge")
     walker.source(node.args["using"], scope)
     walker.part(node.args.get("on"), scope)
@@ -150,7 +154,7 @@ def _merge(walker: Walk, node: Any, scope: Scope) -> None:
             raise DoubtError(Doubt.NODE)
 
 
-def _merge_insert(walker: Walk, then: exp.Insert, relation: Relation, scope: Scope) -> None:
+def _merge_insert(walker: Queries, then: exp.Insert, relation: Relation, scope: Scope) -> None:
     walker.check(then)
     doing = relation.does("insert")
     columns = then.this

@@ -26,7 +26,7 @@ class Kind(IntEnum):
 
 
 class Token(NamedTuple):
-    """One token: ``value`` is folded, decoded and cut as the server would; ``start`` and ``end`` are in the text."""
+    """One token: ``value`` is folded, decoded and cut as the server would; the rest is its place."""
 
     kind: Kind
     value: str
@@ -124,7 +124,7 @@ def _check_word(word: str) -> None:
 
 
 def _operator_size(run: str) -> int:
-    """The server's longest match: a trailing + or - belongs to what follows unless a special sign is in it."""
+    """The server's longest match: a trailing + or - is of what follows unless a special sign is in it."""
     size = len(run)
     while size > 1 and run[size - 1] in "+-" and not _OPERATOR_WITH_SIGN.intersection(run[:size]):
         size -= 1

@@ -20,7 +20,7 @@ _CHAIN_WORDS = frozenset(("and", "or", "join", "union", "intersect", "except", "
 _DOUBLING = TYPE_WORDS | {"array"}
 
 
-def check(tokens: list[Token]) -> None:
+def check(tokens: list[Token]) -> None:  # noqa: C901 - one loop over many tokens, counting
     """Raise DoubtError when *tokens* could cost more than a parser should spend."""
     if len(tokens) > MAX_TOKENS:
         raise DoubtError(Doubt.TOO_MANY_TOKENS)

@@ -90,7 +90,7 @@ class _Resolver:
 
     # -- relations
 
-    def _places(self, use: Use) -> tuple[str, ...]:
+    def _places(self, use: Use) -> tuple[str, ...]:  # noqa: C901 - the search, in its order
         """The schemas in which *use* may stand."""
         if use.schema:
             return (use.schema,)

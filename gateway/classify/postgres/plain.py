@@ -10,8 +10,8 @@ from functools import cache
 
 from gateway.classify.facts import Piece
 from gateway.classify.fingerprint import fingerprint
-from gateway.classify.postgres import inventory, sqlglot_words, tree
-from gateway.classify.postgres.walk import Walk
+from gateway.classify.postgres import inventory, limits, sqlglot_words, tree
+from gateway.classify.postgres.changes import Walk
 
 MAX_PLAIN = 2_000
 _MAX_BRACKETS = 16
@@ -55,12 +55,14 @@ def _quoted(lowered: str, foreign: set[str]) -> str:
     return _WORD.sub(lambda match: f'"{match[0]}"' if match[0] in foreign else match[0], lowered)
 
 
-def read(text: str) -> Piece | None:
+def read(text: str) -> Piece | None:  # noqa: C901 - a chain of reasons to go the long way
     """The facts of *text* if it is one plain statement; None when it must go the long way."""
     body = text.strip(" \t\n")
     if body.endswith(";"):
         body = body[:-1].rstrip(" \t\n")
-    if not body or len(body) > MAX_PLAIN or _PLAIN.fullmatch(body) is None or body.count("(") > _MAX_BRACKETS:
+    if not body or len(body) > MAX_PLAIN or _PLAIN.fullmatch(body) is None:
+        return None
+    if body.count("(") > _MAX_BRACKETS or body.count("-") + body.count("+") > limits.MAX_UNARY:
         return None
     lowered = body.lower()
     words = _WORD.findall(lowered)

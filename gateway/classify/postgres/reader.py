@@ -25,9 +25,9 @@ def read(text: str) -> tuple[Piece, ...]:
         return (piece,)
     if len(text) > limits.MAX_TEXT:
         return (_unreadable(text, Doubt.TOO_LONG),)
+    if "\0" in text:
+        return (_unreadable(text, Doubt.CHARACTER),)
     try:
-        if "\0" in text:
-            raise DoubtError(Doubt.CHARACTER)
         tokens = tokenize(text)
         limits.check(tokens)
     except DoubtError as error:

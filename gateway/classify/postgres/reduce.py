@@ -316,10 +316,14 @@ class _Reducer:
             self._emit("=>", operand=False)
         elif mark == ".":
             self._field()
-        elif mark == ";":
+        elif mark == ";" or (mark == "[" and not self._may_subscript()):
             raise DoubtError(Doubt.SYNTAX)
         else:
             self._emit(mark, operand=mark == "]")
+
+    def _may_subscript(self) -> bool:
+        """``a[1]``, ``ARRAY[…]``, and brackets in brackets; elsewhere they are another dialect's quotes."""
+        return self.after_operand or self._peek_word(-2) == "array" or self._peek_mark(-2) in {"[", ","}
 
     def _definitions(self) -> bool:
         """``AS t (a int, b text)``: the columns of a function's rows; the types are casts."""

@@ -11,9 +11,9 @@ from sqlglot.errors import ParseError, TokenError
 
 from gateway.classify.doubt import Doubt, DoubtError
 from gateway.classify.facts import Piece, Qualified
+from gateway.classify.postgres.changes import Walk
 from gateway.classify.postgres.lexer import Token
 from gateway.classify.postgres.reduce import CALL, Reduced, reduce
-from gateway.classify.postgres.walk import Walk
 from gateway.model.classification import Setting
 
 OPERATIONS: dict[type[Any], str] = {

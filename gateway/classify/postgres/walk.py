@@ -1,59 +1,27 @@
-"""From sqlglot's tree to facts: every node is looked at once, and an unknown one makes the whole unknown.
+"""Queries: every node is looked at once, and an unknown one makes the whole unknown.
 
 Relations are collected wherever they stand (CTEs, subqueries, locks, INTO), so the node on top says nothing
 about what a statement does. Common table expressions are resolved as the server does: per query, the name
 of a CTE that is not recursive means the outer thing inside its own body, and a qualified name is never one.
 """
 
-from typing import Any, TypeAlias
-
 from sqlglot import exp
 
 from gateway.classify.doubt import Doubt, DoubtError
-from gateway.classify.facts import Attribute, Loose, Qualified
-from gateway.classify.postgres.grammar import ALLOWED, IMPLIED_OPERATORS
+from gateway.classify.postgres.collector import Node
+from gateway.classify.postgres.expressions import Expressions
 from gateway.classify.postgres.inventory import OUTPUTS
-from gateway.classify.postgres.reduce import CALL
-from gateway.classify.postgres.scope import Environment, Output, Relation, Scope, Source, columns_of, rename
+from gateway.classify.postgres.scope import Environment, Output, Scope, Source, rename
 
-Node: TypeAlias = exp.Expr
-
-_NOT_CALLS = frozenset(("row",))
-_QUERIES = (exp.Select, exp.SetOperation, exp.Subquery, exp.Values)
 _CHANGES = (exp.Insert, exp.Update, exp.Delete, exp.Merge)
 
 
-class Walk:
-    """Collects the facts of one statement; ``names`` holds every name met, to find what a parser lost."""
+class Queries(Expressions):
+    """Walks SELECT, VALUES, set operations, and what stands in FROM."""
 
-    def __init__(self) -> None:
-        self.relations: list[Relation] = []
-        self.calls: dict[Qualified, None] = {}
-        self.empty_calls: dict[Qualified, None] = {}
-        self.operators: dict[Qualified, None] = {}
-        self.attributes: list[Attribute] = []
-        self.loose: list[Loose] = []
-        self.names: set[str] = set()
-
-    # -- names
-
-    def name(self, node: Any) -> str:
-        """An identifier as the server sees it, without the mark of a call."""
-        if not isinstance(node, exp.Identifier):
-            raise DoubtError(Doubt.NODE)
-        text = str(node.this)
-        if not node.args.get("quoted"):
-            text = text.lower()
-        elif text[:1] == CALL:
-            text = text[1:]
-        self.names.add(text)
-        return text
-
-    def optional_name(self, node: Any) -> str:
-        """The same, or nothing where there is no name."""
-        return "" if node is None else self.name(node)
-
-    # -- statements and queries
+    def change(self, node: Node, environment: Environment, outer: Scope | None) -> Output:
+        """A change, alone or in a CTE; what ``Walk`` does."""
+        raise NotImplementedError
 
     def statement(self, node: Node) -> Output:
         """Walk the statement *node*."""
@@ -73,21 +41,10 @@ class Walk:
         elif isinstance(node, exp.Values):
             output = self._values(node, environment, outer)
         elif isinstance(node, _CHANGES):
-            from gateway.classify.postgres import changes
-
-            output = changes.walk(self, node, self._with(node, environment, outer), outer)
+            output = self.change(node, self._with(node, environment, outer), outer)
         else:
             raise DoubtError(Doubt.NODE)
         return output
-
-    def check(self, node: Node) -> None:
-        """Raise unless the node and all its arguments are known."""
-        allowed = ALLOWED.get(type(node))
-        if allowed is None:
-            raise DoubtError(Doubt.NODE)
-        for key, value in node.args.items():
-            if value and key not in allowed:
-                raise DoubtError(Doubt.NODE)
 
     def _with(self, node: Node, environment: Environment, outer: Scope | None) -> Environment:
         clause = node.args.get("with_")
@@ -221,18 +178,6 @@ class Walk:
         return tuple(f"column{number + 1}" for number in range(width))
 
     # -- what stands in FROM
-
-    def relation(self, table: Node, operation: str) -> Relation:
-        """Note a relation that *table* names, and that *operation* is done to it."""
-        if not isinstance(table, exp.Table) or not isinstance(table.this, exp.Identifier):
-            raise DoubtError(Doubt.NODE)
-        args = table.args
-        found = Relation(
-            self.optional_name(args.get("catalog")), self.optional_name(args.get("db")), self.name(table.this)
-        )
-        found.does(operation)
-        self.relations.append(found)
-        return found
 
     def source(self, node: Node, scope: Scope) -> None:
         """Add what *node* brings into sight, and walk all that stands in it."""
@@ -374,183 +319,6 @@ class Walk:
             output = output[1:]
         scope.sources.append(Source(given, schema, rename(output, columns), relation))
 
-    # -- expressions
-
-    def part(self, value: Any, scope: Scope) -> None:
-        """Walk an expression, a list of them, or nothing."""
-        if value is None:
-            return
-        stack: list[Any] = list(value) if isinstance(value, list) else [value]
-        while stack:
-            node = stack.pop()
-            handler = _HANDLERS.get(type(node))
-            if handler is not None:
-                handler(self, node, scope, stack)
-            else:
-                self._generic(node, stack)
-
-    def _generic(self, node: Any, stack: list[Any]) -> None:
-        kind = type(node)
-        allowed = ALLOWED.get(kind)
-        if allowed is None:
-            raise DoubtError(Doubt.NODE)
-        implied = IMPLIED_OPERATORS.get(kind)
-        if implied is not None:
-            for sign in implied:
-                self.operators["", sign] = None
-        for key, value in node.args.items():
-            if not value:
-                continue
-            if key not in allowed:
-                raise DoubtError(Doubt.NODE)
-            if isinstance(value, exp.Expr):
-                stack.append(value)
-            elif isinstance(value, list):
-                stack.extend(value)
-
-    def on_leaf(self, node: Node, _scope: Scope, _stack: list[Any]) -> None:
-        pass
-
-    def on_identifier(self, node: Node, _scope: Scope, _stack: list[Any]) -> None:
-        self.name(node)
-
-    def on_subquery(self, node: Node, scope: Scope, _stack: list[Any]) -> None:
-        self.query(node, scope.environment, scope)
-
-    def on_anonymous(self, node: Node, _scope: Scope, stack: list[Any]) -> None:
-        self._call("", node, stack)
-
-    def _call(self, schema: str, node: Node, stack: list[Any]) -> None:
-        self.check(node)
-        name = node.this
-        if not isinstance(name, exp.Identifier) or str(name.this)[:1] != CALL:
-            raise DoubtError(Doubt.NODE)
-        called = self.name(name)
-        arguments = [argument for argument in node.expressions if not isinstance(argument, exp.Star)]
-        if schema or called not in _NOT_CALLS:
-            (self.calls if arguments else self.empty_calls)[schema, called] = None
-        stack.extend(arguments)
-
-    def on_now(self, node: Node, _scope: Scope, _stack: list[Any]) -> None:
-        self.check(node)
-        self.empty_calls["", "current_timestamp"] = None
-
-    def on_keyword_argument(self, node: Node, _scope: Scope, stack: list[Any]) -> None:
-        self.check(node)
-        self.names.add(str(node.this.this))
-        stack.append(node.expression)
-
-    def on_dot(self, node: Node, scope: Scope, stack: list[Any]) -> None:
-        """``app.f(…)``, ``(a).b``, ``(a).*``."""
-        self.check(node)
-        left, right = node.this, node.expression
-        if isinstance(right, exp.Anonymous):
-            while isinstance(left, exp.Dot):
-                self.check(left)
-                self.name(left.this)
-                left = left.expression
-            self._call(self.name(left), right, stack)
-            return
-        if isinstance(right, exp.Identifier):
-            self.attributes.append(Attribute(self.name(right), columns_of(self._fields(left, scope))))
-        elif not isinstance(right, exp.Star):
-            raise DoubtError(Doubt.NODE)
-        stack.append(left)
-
-    def _fields(self, node: Node, scope: Scope) -> Output:
-        """What may stand behind the dot of ``(a).``: the columns of a row that is named."""
-        while isinstance(node, exp.Paren):
-            node = node.this
-        if (
-            isinstance(node, exp.Column)
-            and node.args.get("table") is None
-            and isinstance(node.this, exp.Identifier)
-        ):
-            found = scope.find(self.name(node.this))
-            if found is not None:
-                return found.output
-        return ()
-
-    def on_star(self, _node: Node, scope: Scope, _stack: list[Any]) -> None:
-        for source in scope.sources:
-            self._reads_all(source)
-
-    def _reads_all(self, source: Source) -> None:
-        for item in source.output:
-            if not isinstance(item, str):
-                self.relations[item[0]].does("select").columns["*"] = None
-
-    def on_column(self, node: Node, scope: Scope, _stack: list[Any]) -> None:
-        args = node.args
-        table, column = args.get("table"), args["this"]
-        if len(args) > 1:
-            self.check(node)
-        if table is None:
-            self._bare(self.name(column), scope)
-            return
-        self.optional_name(args.get("catalog"))
-        source = scope.find(self.name(table), self.optional_name(args.get("db")))
-        if isinstance(column, exp.Star):
-            if source is not None:
-                self._reads_all(source)
-            return
-        name = self.name(column)
-        if source is None:
-            self.attributes.append(Attribute(name, columns_of(())))
-            return
-        if source.relation >= 0:
-            self.relations[source.relation].does("select").columns[name] = None
-        if name not in source.output:
-            self.attributes.append(Attribute(name, columns_of(source.output)))
-
-    def _bare(self, name: str, scope: Scope) -> None:
-        groups: list[tuple[int, ...]] = []
-        at: Scope | None = scope
-        while at is not None:
-            numbers: list[int] = []
-            for source in at.sources:
-                if source.alias == name:
-                    self._reads_all(source)  # the whole row, unless there is such a column
-                if source.relation >= 0:
-                    numbers.append(source.relation)
-                elif name in source.output and at is scope:
-                    return
-            if numbers:
-                groups.append(tuple(numbers))
-            at = at.outer
-        if len(groups) == 1 and len(groups[0]) == 1:
-            self.relations[groups[0][0]].does("select").columns[name] = None
-        elif groups:
-            self.loose.append(Loose(name, tuple(groups)))
-
-    def output(self, item: Any, scope: Scope) -> Output:
-        """The name the server gives to a column of a select list."""
-        if isinstance(item, exp.Star):
-            return tuple(part for source in scope.sources for part in source.output)
-        if isinstance(item, exp.Column) and isinstance(item.this, exp.Star):
-            source = scope.find(self.name(item.args["table"]), self.optional_name(item.args.get("db")))
-            return source.output if source is not None else ()
-        while isinstance(
-            item, (exp.Paren, exp.Filter, exp.Window, exp.WithinGroup, exp.Bracket, exp.Subquery)
-        ):
-            if isinstance(item, exp.Subquery):
-                item = (
-                    item.this.expressions[0]
-                    if isinstance(item.this, exp.Select) and item.this.expressions
-                    else None
-                )
-            else:
-                item = item.this
-        if isinstance(item, exp.Alias):
-            return (self.name(item.args["alias"]),)
-        if isinstance(item, exp.Dot):
-            item = item.expression
-        if isinstance(item, exp.Identifier):
-            return (self.name(item),)
-        if isinstance(item, (exp.Column, exp.Anonymous)) and isinstance(item.this, exp.Identifier):
-            return (self.name(item.this),)
-        return (_OTHER_OUTPUT.get(type(item), "?column?"),)
-
 
 class _Pending:
     """A recursive CTE whose columns its first arm tells."""
@@ -561,30 +329,3 @@ class _Pending:
         self.environment = environment
         self.name = name
         self.columns = columns
-
-
-_OTHER_OUTPUT: dict[type[Any], str] = {exp.Array: "array", exp.Case: "case", exp.Exists: "exists"}
-
-_HANDLERS: dict[type[Any], Any] = {
-    exp.Anonymous: Walk.on_anonymous,
-    exp.Boolean: Walk.on_leaf,
-    exp.Column: Walk.on_column,
-    exp.CurrentTimestamp: Walk.on_now,
-    exp.Delete: Walk.on_subquery,
-    exp.Dot: Walk.on_dot,
-    exp.Except: Walk.on_subquery,
-    exp.Identifier: Walk.on_identifier,
-    exp.Insert: Walk.on_subquery,
-    exp.Intersect: Walk.on_subquery,
-    exp.Kwarg: Walk.on_keyword_argument,
-    exp.Literal: Walk.on_leaf,
-    exp.Null: Walk.on_leaf,
-    exp.Parameter: Walk.on_leaf,
-    exp.Select: Walk.on_subquery,
-    exp.Star: Walk.on_star,
-    exp.Subquery: Walk.on_subquery,
-    exp.Union: Walk.on_subquery,
-    exp.Update: Walk.on_subquery,
-    exp.Values: Walk.on_subquery,
-    exp.Var: Walk.on_leaf,
-}
