@@ -8,13 +8,15 @@ back. A name that is not known gives a statement that nobody can read, never a g
 from dataclasses import dataclass, field
 from typing import Final
 
-from gateway.model.statement import NameContext, Statement
+from gateway.model.statement import Catalog, NameContext, Statement
 from gateway.protocols.postgres.messages import MAX_NAME, decode
 from gateway.sansio.protocol import Request
 
 MAX_STATEMENTS: Final = 1_000
 MAX_STATEMENT_BYTES: Final = 4 << 20  # all kept texts of a session together
 MAX_PORTALS: Final = 100
+
+_MAX_CONTEXTS: Final = 16
 
 UNKNOWN_STATEMENT: Final = "unknown_prepared_statement"
 UNKNOWN_PORTAL: Final = "unknown_portal"
@@ -60,7 +62,20 @@ class Registry:
     portals: dict[bytes, Portal] = field(default_factory=dict)
     orphans: list[Portal] = field(default_factory=list)
     _bytes: int = 0
+    _contexts: dict[tuple[tuple[str, ...] | None, bool], NameContext] = field(default_factory=dict)
     _unknown: dict[str, Statement] = field(default_factory=dict)
+
+    def set_names(self, path: tuple[str, ...] | None, catalog: Catalog | None, *, temporary: bool) -> None:
+        """Another context; one that stood before comes back as the same object, for others remember by it."""
+        if catalog is not self.names.catalog:
+            self._contexts.clear()
+        known = self._contexts.get((path, temporary))
+        if known is None:
+            if len(self._contexts) >= _MAX_CONTEXTS:
+                self._contexts.clear()
+            known = NameContext(self.names.db_name, self.names.db_user, path, catalog, temporary)
+            self._contexts[path, temporary] = known
+        self.names = known
 
     # -- statements
 

@@ -6,7 +6,6 @@ statement takes no snapshot, so it disturbs no transaction, and the named statem
 client's unnamed ones alone.
 """
 
-from dataclasses import replace
 from typing import Final
 
 from gateway.model.identity import Route
@@ -67,6 +66,7 @@ class State:
     def __init__(self, ready: Ready, route: Route) -> None:
         names = NameContext(db_name=route.db_name, db_user=route.db_user, search_path=ready.search_path)
         self.registry = Registry(names, ready.server_version)
+        self.registry.set_names(ready.search_path, None, temporary=False)
         self.pipeline = Pipeline(self.registry, self._settle)
         self.status = IDLE
         self.segment = 0  # counts Syncs as the client sends them
@@ -106,11 +106,12 @@ class State:
             self.path_is_touched = True
             self.wants_path = True
             self._set_names(path=None)
-        if steer.temporary and not self.registry.names.has_temporary:
-            self.registry.names = replace(self.registry.names, has_temporary=True)
+        names = self.registry.names
+        if steer.temporary and not names.has_temporary:
+            self.registry.set_names(names.search_path, names.catalog, temporary=True)
         if steer.catalog:
             self.catalog_is_stale = self.ddl_is_open = True
-            self.registry.names = replace(self.registry.names, catalog=None)
+            self._set_catalog(None)
 
     def data_ended(self) -> None:
         """The client ended its COPY data; behind it the same Query may hold a further COPY."""
@@ -137,18 +138,27 @@ class State:
     # -- names
 
     def set_catalog(self, catalog: Catalog | None) -> None:
-        """A fresh catalogue, or None when it cannot be read."""
-        self.catalog_is_stale = False
-        if catalog is not self.registry.names.catalog:
-            self.registry.names = replace(self.registry.names, catalog=catalog)
+        """A fresh catalogue, or None when it cannot be read.
+
+        Inside a transaction that defined something, none from another connection can be right.
+        """
+        if not self.ddl_is_open:
+            self.catalog_is_stale = False
+            self._set_catalog(catalog)
+
+    def _set_catalog(self, catalog: Catalog | None) -> None:
+        names = self.registry.names
+        if catalog is not names.catalog:
+            self.registry.set_names(names.search_path, catalog, temporary=names.has_temporary)
 
     def wants_catalog(self) -> bool:
         """True when it is stale and a second connection would see what this session did."""
-        return self.catalog_is_stale and not (self.ddl_is_open and self.status != IDLE)
+        return self.catalog_is_stale and not self.ddl_is_open
 
     def _set_names(self, path: tuple[str, ...] | None) -> None:
-        if self.registry.names.search_path != path:
-            self.registry.names = replace(self.registry.names, search_path=path)
+        names = self.registry.names
+        if names.search_path != path:
+            self.registry.set_names(path, names.catalog, temporary=names.has_temporary)
 
     # -- the path, read again
 

@@ -260,6 +260,47 @@ def test_temporary_objects_are_suspected_once_one_may_exist(session: Engine) -> 
     assert session.conversation.names().has_temporary
 
 
+def test_no_catalogue_from_outside_counts_inside_a_transaction_with_a_definition(session: Engine) -> None:
+    catalog = Catalog({})
+    session.conversation.set_catalog(catalog)
+    session.ask(query("begin"))
+    session.ask(query("create table app.unseen (a int)"))
+    session.conversation.set_catalog(catalog)
+    assert session.conversation.names().catalog is None
+    session.ask(query("rollback"))
+    session.conversation.set_catalog(catalog)
+    assert session.conversation.names().catalog is catalog
+
+
+def test_a_function_that_leaves_the_path_alone_leaves_the_very_same_context(session: Engine) -> None:
+    session.ask(query("select app.f_one()"))
+    session.ask(parse("select app.f_one()", "s1") + wire.SYNC)
+    names = session.conversation.names()
+    statements = set()
+    for _ in range(3):
+        frames = session.ask(bind("s1") + execute() + wire.SYNC)
+        assert kinds(frames) == "2DCZ"
+        session.ask(query("select 1"))
+        statements.add(id(session.requests[-3].statements[0]))
+        assert session.conversation.names() is names
+    assert len(statements) == 1
+    assert names.has_temporary
+
+
+def test_a_flood_of_syncs_and_flushes_gets_one_answer_each(session: Engine) -> None:
+    frames = session.ask((wire.SYNC + wire.FLUSH) * 5_000, times=5_000)
+    assert kinds(frames) == "Z" * 5_000
+    assert session.settles >= 4, "the gateway waits instead of keeping them all"
+    assert session.quiet() == []
+
+
+def test_a_long_pipeline_without_a_sync_is_answered_in_parts(session: Engine) -> None:
+    one = bind("s1") + execute()
+    frames = session.ask(parse("select 1", "s1") + one * 3_000 + wire.SYNC)
+    assert kinds(frames) == "1" + "2DC" * 3_000 + "Z"
+    assert session.settles >= 4
+
+
 def test_many_prepared_statements_push_the_oldest_out_of_memory(session: Engine) -> None:
     for start in range(0, 1100, 100):
         session.ask(b"".join(parse(f"select {n}", f"k{n}") for n in range(start, start + 100)) + wire.SYNC)
