@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import assert_never
 
 from gateway.auth import limits
 from gateway.auth.desk import ConnectAttempt, Desk
@@ -63,6 +64,8 @@ async def for_database(desk: Desk, identity: Identity, wanted: Wanted) -> issue.
         case Denied():
             await _record_denied(desk, identity, wanted, decision)
             raise AccessError(decision.sentence, code=decision.code)
+        case other:
+            assert_never(other)
     lifetime = min(wanted.ttl or DATABASE_MAX, DATABASE_MAX)
     async with desk.store.change() as change:
         certificate = issue.issue_database(

@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias, assert_never
 
 from gateway.auth.databases import to_database
 from gateway.auth.store import Change, Store
@@ -113,6 +113,8 @@ class Desk:
                 return
             case Denied() as denial:
                 raise AccessError(denial.sentence, code=denial.code)
+            case other:
+                assert_never(other)
 
     async def record(self, event: Kind, subject: Subject, **fields: Any) -> None:
         """Write an event about what *subject* does."""

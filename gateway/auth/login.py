@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
+from typing import assert_never
 
 from gateway.auth import limits, passwords, totp
 from gateway.auth.desk import Desk
@@ -96,6 +97,8 @@ async def _verify(desk: Desk, request: LoginRequest) -> _Verified:
             max_seconds = bounds.max_session_seconds
         case Denied() as denial:
             raise AccessError(denial.sentence, code=denial.code)
+        case other:
+            assert_never(other)
     return _Verified(known, step, max_seconds)
 
 

@@ -108,7 +108,7 @@ def _claims(certificate: x509.Certificate) -> Mapping[str, Any]:
     assert isinstance(extension, x509.UnrecognizedExtension)
     try:
         claims = json.loads(extension.value)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise CertificateError("certificate carries an identity that cannot be read") from error
     if not isinstance(claims, dict) or claims.get("v") != 1 or "use" not in claims:
         raise CertificateError("certificate carries an identity of a form this version does not know")

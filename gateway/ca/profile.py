@@ -88,7 +88,7 @@ def public_key_from_csr(csr_pem: str | bytes) -> PublicKey:
         key = request.public_key()
         proven = request.is_signature_valid
         digest = request.signature_hash_algorithm
-    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+    except (ValueError, TypeError, UnsupportedAlgorithm, x509.InvalidVersion) as error:
         raise CertificateError("certificate request cannot be read") from error
     usable = strong_key(key)
     if not proven:

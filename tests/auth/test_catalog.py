@@ -190,6 +190,12 @@ async def test_every_operation_asks_the_policy_and_a_refusal_changes_nothing(rig
     assert len(rig.log.events) == events
 
 
+async def test_what_is_neither_yes_nor_no_is_not_a_yes(rig: Rig) -> None:
+    rig.policy.admin_answer = None  # type: ignore[assignment]  # a policy gone wrong
+    with pytest.raises(AssertionError):
+        await rig.auth.list(ADMIN, "role")
+
+
 async def test_a_listing_needs_reading_too(rig: Rig) -> None:
     await rig.auth.list(ADMIN, "role")
     assert rig.policy.asked == [("admin", "list", "role", ""), ("admin", "read", "role", "")]

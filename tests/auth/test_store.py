@@ -357,7 +357,23 @@ async def test_what_was_committed_is_synced(tmp_path: Path) -> None:
     assert found == ["wal", 2]
 
 
-@pytest.mark.parametrize("url", ["", "nonsense", "mysql://host/db", "sqlite"])
+@pytest.mark.parametrize(
+    "url", ["", "nonsense", "mysql://host/db", "sqlite", "sqlite://", "sqlite:///:memory:"]
+)
 async def test_other_urls_are_refused(url: str) -> None:
     with pytest.raises(ConfigError, match="storage url"):
         await Store.open(url)
+
+
+async def test_a_file_that_is_no_database_is_told_in_a_sentence(tmp_path: Path) -> None:
+    file = tmp_path / "state.db"
+    file.touch(mode=0o600)
+    file.write_bytes(b"not a database at all, but long enough to look at" * 100)
+    with pytest.raises(ConfigError, match="cannot be opened: file is not a database"):
+        await Store.open(f"sqlite:///{file}")
+
+
+async def test_a_server_that_is_not_there_is_told_without_its_password(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="the stored state cannot be opened") as refused:
+        await Store.open(f"postgresql://regate:s3cret@/state?host={tmp_path}")
+    assert "s3cret" not in str(refused.value)

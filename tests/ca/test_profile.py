@@ -85,7 +85,18 @@ def test_every_cut_of_a_request_is_refused_and_nothing_else_is_raised() -> None:
     der = x509.load_pem_x509_csr(request_for().encode()).public_bytes(Encoding.DER)
 
     for end in range(len(der)):
-        body = base64.b64encode(der[:end]).decode()
-        text = f"-----BEGIN CERTIFICATE REQUEST-----\n{body}\n-----END CERTIFICATE REQUEST-----\n"
         with pytest.raises(CertificateError):
-            public_key_from_csr(text)
+            public_key_from_csr(_armoured(der[:end]))
+
+
+def test_every_flipped_byte_of_a_request_is_refused_and_nothing_else_is_raised() -> None:
+    der = x509.load_pem_x509_csr(request_for().encode()).public_bytes(Encoding.DER)
+    for at in range(len(der)):
+        damaged = der[:at] + bytes([der[at] ^ 0x01]) + der[at + 1 :]
+        with pytest.raises(CertificateError):
+            public_key_from_csr(_armoured(damaged))
+
+
+def _armoured(der: bytes) -> str:
+    body = base64.b64encode(der).decode()
+    return f"-----BEGIN CERTIFICATE REQUEST-----\n{body}\n-----END CERTIFICATE REQUEST-----\n"

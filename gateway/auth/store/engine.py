@@ -15,7 +15,7 @@ from alembic.util import CommandError
 from sqlalchemy import Connection, event, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.engine.url import URL
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from gateway.errors import ConfigError
@@ -32,8 +32,8 @@ def open_engine(url: str) -> AsyncEngine:
     parsed = _parse(url)
     if parsed.get_backend_name() == "postgresql":
         return create_async_engine(parsed, pool_pre_ping=True)
-    if parsed.database:
-        _create_private(Path(parsed.database))
+    assert parsed.database
+    _create_private(Path(parsed.database))
     engine = create_async_engine(parsed)
     event.listen(engine.sync_engine, "connect", _configure_sqlite)
     event.listen(engine.sync_engine, "begin", _begin_sqlite)
@@ -42,8 +42,12 @@ def open_engine(url: str) -> AsyncEngine:
 
 async def migrate(engine: AsyncEngine) -> None:
     """Bring the tables to the newest form; several processes may try at once."""
-    async with engine.execution_options(**{WRITES: True}).begin() as connection:
-        await connection.run_sync(_upgrade)
+    try:
+        async with engine.execution_options(**{WRITES: True}).begin() as connection:
+            await connection.run_sync(_upgrade)
+    except (OSError, SQLAlchemyError) as error:
+        reason = str(getattr(error, "orig", None) or error)
+        raise ConfigError(f"the stored state cannot be opened: {reason}") from error
 
 
 def alembic_config(connection: Connection) -> Config:
@@ -60,6 +64,8 @@ def _parse(url: str) -> URL:
     except ArgumentError as error:
         raise ConfigError("storage url: expected sqlite:///path or postgresql://…") from error
     name = parsed.get_backend_name()
+    if name == "sqlite" and parsed.database in {None, "", ":memory:"}:
+        raise ConfigError("storage url: expected a file behind sqlite:///")
     if name not in _DRIVERS:
         raise ConfigError(f"storage url: expected sqlite or postgresql, got {name}")
     return parsed.set(drivername=_DRIVERS[name])
