@@ -284,7 +284,7 @@ class AuditLog:
     def _disown(self, entry: Entry) -> None:
         """Say in the log that what it says was let through was not."""
         why = "recorded too late" if entry.refused else "withdrawn"
-        for event, _ in entry.records:
+        for event, _ in reversed(entry.records):  # a session ends after its statements
             if opens(event) and not self._closed:
                 self.post(self._end(event, NOT_FORWARDED, why))
 

@@ -42,6 +42,7 @@ class Entry:
     born: float
     written: bool = False  # set by the writer, before the loop hears of it
     refused: bool = False  # set by the loop, when the deadline had passed
+    own: bool = False  # made by the writer itself: the loop has never heard of it
 
 
 @dataclass(slots=True)
@@ -160,7 +161,7 @@ class Writer:
             self._uncovered_since = self.clock.monotonic()
         for entry in group:
             entry.written = True
-        self.settled(group, "")
+        self.settled([entry for entry in group if not entry.own], "")
         for intent in left:
             self._note(closing(intent, outcome=UNKNOWN, reason="session ended", **self._stamp()))
 
@@ -278,7 +279,7 @@ class Writer:
         self.ledger.close()
 
     def _note(self, event: Event) -> None:
-        self._backlog.append(Entry([(event, body(event))], None, self.clock.monotonic()))
+        self._backlog.append(Entry([(event, body(event))], None, self.clock.monotonic(), own=True))
 
     def _record(self, kind: Kind, fields: dict[str, Any]) -> tuple[Event, Body]:
         now = self.clock.now_ns()

@@ -244,6 +244,8 @@ async def test_the_end_of_a_session_closes_what_it_left_open(directory: Path) ->
         await log.append([event(Kind.SESSION_START, session_id="s1", user="ada"), left, done])
         log.post(end(done))
         log.post(event(Kind.SESSION_END, session_id="s1"))
+        await until(lambda: log.size == 6)
+        assert log.lag == 0
     closed = read(directory)[-1].event
     assert (closed.kind, closed.fields["query_id"]) == (Kind.SESSION_QUERY_END, left.id)
     assert (closed.fields["outcome"], closed.fields["reason"]) == ("unknown", "session ended")
