@@ -241,6 +241,15 @@ def children(pid: int) -> list[int]:
     ]
 
 
+def is_alive(pid: int) -> bool:
+    """True for a process that runs; one that only waits to be reaped does not."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return state != "Z"
+
+
 def listens(port: int) -> bool:
     """True when somebody accepts connections there."""
     try:

@@ -70,10 +70,14 @@ def test_no_statement_of_a_gateway_that_dies_is_missing_from_the_audit(own: Clus
         for _ in eventually("the load runs", seconds=20):
             if len(_loaded(own)) > 500:
                 break
+        descendants = clusters.children(own.pid)
         own.kill()
     finally:
         load.kill()
         load.wait(10)
+    for _ in eventually(f"nothing that it started is left: {descendants}"):
+        if not [pid for pid in descendants if clusters.is_alive(pid)]:
+            break
     for _ in eventually("the server has noticed"):
         if own.pg.backends("alice") == 0:
             break
