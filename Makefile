@@ -37,7 +37,7 @@ soak: servers  ## the full counts
 	$(BIN)/python -m pytest -q -m soak --timeout=0
 
 policy-test: setup  ## format, check against the schemas, test and lint the policies
-	sh opa/policy-test.sh
+	PYTHON=$(BIN)/python sh opa/policy-test.sh
 
 docs: setup  ## the reference page is what --help says
 	$(BIN)/python -m pytest -q tests/cli -k reference
