@@ -223,6 +223,10 @@ class Cluster:
         said = self.admin("audit", "ls", "--all", "--format=json", *filters).stdout
         return [json.loads(line) for line in said.splitlines()]
 
+    def server_log(self) -> str:
+        """All that the gateway has said so far."""
+        return (self.folder / "start.log").read_text()
+
     def opa_pid(self) -> int:
         """The OPA sidecar: the gateway's child of that name."""
         for child in children(self.pid):
@@ -338,6 +342,7 @@ def _enrolled(
             key=out.with_suffix(".key"),
             client_ca=client_ca,
             settings=settings,
+            hba=postgres.WITH_PASSWORD,
             folder=data,
         ) as server,
     ):

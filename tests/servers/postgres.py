@@ -23,6 +23,8 @@ from tests.servers import install, process
 
 SUPERUSER = "postgres"
 CERTIFICATE_ONLY = ("hostssl all all 127.0.0.1/32 cert",)
+# The one role that may log in with a password, where a database is to be one that cannot do certificates.
+WITH_PASSWORD = ("hostssl all keeper 127.0.0.1/32 scram-sha-256", *CERTIFICATE_ONLY)
 # Durability is the server's own subject, not ours: without it a rig starts and loads much faster.
 SETTINGS: Mapping[str, str] = {
     "fsync": "off",
