@@ -32,6 +32,7 @@ from gateway.model.event import Event, Kind
 SEGMENT_BYTES = 64 * 1024 * 1024
 RESERVE_BYTES = 64 * 1024 * 1024
 DEADLINE_SECONDS = 2.0
+LINGER_SECONDS = 0.01  # an outcome waits so long for a statement to share its sync with
 MOST_WAITING = 50_000  # records; statements are refused beyond, so that what is open can still be settled
 
 _say = structlog.get_logger("regate.audit")
@@ -73,6 +74,7 @@ class AuditLog:
         self._hung = ""  # what the deadline says
         self._closed = False
         self._timer: asyncio.TimerHandle | None = None
+        self._soon = self._lingers = False  # a flush is scheduled
         self._ended: asyncio.Future[None] = self._loop.create_future()
         self._writer: Writer
         self._lock = -1
@@ -158,6 +160,9 @@ class AuditLog:
         entry = Entry(records, future, self._clock.monotonic())
         self._outstanding.append(entry)
         self._hand_in(entry)
+        if not self._soon:
+            self._soon = True
+            self._loop.call_soon(self._flush)
         return future
 
     def post(self, event: Event) -> None:
@@ -168,6 +173,9 @@ class AuditLog:
         if self._closed:
             raise AuditError("audit log cannot be written: it is closed")
         self._hand_in(Entry([(event, body(event))], None, self._clock.monotonic()))
+        if not self._soon and not self._lingers:
+            self._lingers = True
+            self._loop.call_later(LINGER_SECONDS, self._linger)
 
     async def close(self) -> None:
         """Write what waits, sign it, and let go of the directory; gives a hanging disk one deadline."""
@@ -243,12 +251,15 @@ class AuditLog:
             self._loop.call_soon_threadsafe(function, *arguments)
 
     def _hand_in(self, entry: Entry) -> None:
-        if not self._pending:
-            self._loop.call_soon(self._flush)
         self._pending.append(entry)
         self._waiting += len(entry.records)
 
+    def _linger(self) -> None:
+        self._lingers = False
+        self._flush()
+
     def _flush(self) -> None:
+        self._soon = False
         if not self._pending:
             return
         self._writer.inbox.put(self._pending)
