@@ -310,9 +310,9 @@ class PolicyClient:
             seconds = self._clock.monotonic() - started
             match decision:
                 case Allowed():
-                    self._metrics.decision("allowed", "", seconds)
+                    self._metrics.decision("allow", "", seconds)
                 case Denied():
-                    self._metrics.decision("denied", decision.code, seconds)
+                    self._metrics.decision("deny", decision.code, seconds)
                 case _:
                     typing.assert_never(decision)
         return decision

@@ -141,32 +141,28 @@ class Sidecar:
         """Put *data* in force; afterwards decisions name *revision*.
 
         Raises:
-            PolicyError: OPA is down, did not take it, or answers wrongly with it. What is known to be out of date
-                is not in force any more either: nothing is allowed until a push succeeds.
+            PolicyError: OPA is down, did not take it, or answers wrongly with it. What is known to be out of
+                date is not in force any more either: nothing is allowed until a push succeeds.
         """
         async with self._changing:
             last, self._data = self._data, None
             try:
-                if self._child is None:
-                    raise PolicyError("opa is not running")
-                if last is not None and revision < last.revision:
-                    raise PolicyError(
-                        f"data revision {revision} is older than {last.revision}, which is in force"
-                    )
-                fresh = await self._indexed(self._child, data, revision)
-                await self._feed(self._child, fresh)
+                child = self._running()
+                _not_older(revision, last)
+                fresh = await self._indexed(child, data, revision)
+                await self._feed(child, fresh)
             except BaseException:
                 self._set_available(up=False)
                 raise
             self._data = fresh
-            self._direct(self._child)
+            self._direct(child)
 
     async def replace_bundle(self, bundle: Bundle, *, rollback: bool = False) -> None:
         """Change to another bundle: a second OPA is started and tried, then the first is let go.
 
         Raises:
-            PolicyError: the bundle is older and *rollback* was not said, or the new OPA does not start or answers
-                wrongly; the old one stays in force.
+            PolicyError: the bundle is older and *rollback* was not said, or the new OPA does not start or
+                answers wrongly; the old one stays in force.
         """
         async with self._changing:
             if bundle.number < self._bundle.number and not rollback:
@@ -262,6 +258,11 @@ class Sidecar:
         if self._metrics is not None:
             self._metrics.opa_up(up=up)
 
+    def _running(self) -> Child:
+        if self._child is None:
+            raise PolicyError("opa is not running")
+        return self._child
+
     async def _start(self, bundle: Bundle) -> Child:
         self._started += 1
         socket = self._folder / f"{self._started}.sock"
@@ -285,3 +286,8 @@ class Sidecar:
         if child is not None:
             await stop(child.process)
         await asyncio.to_thread(shutil.rmtree, self._folder, ignore_errors=True)
+
+
+def _not_older(revision: int, last: _Data | None) -> None:
+    if last is not None and revision < last.revision:
+        raise PolicyError(f"data revision {revision} is older than {last.revision}, which is in force")
