@@ -12,8 +12,9 @@ from gateway.auth.login import Login, LoginRequest
 from gateway.auth.store import Store
 from gateway.errors import AuditError
 from gateway.model.decision import Allowed, Decision, Denied, Limits, Reason, Revisions
-from gateway.model.event import Kind
+from gateway.model.event import Event, Kind
 from gateway.model.identity import Subject
+from tests.audit.shape import problems
 from tests.ca.material import FakeClock, authorities, request_for
 
 ADMIN = Subject("local", "admin")
@@ -66,7 +67,7 @@ class FakePolicy:
 
 @dataclass
 class FakeLog:
-    """An audit log that can break."""
+    """An audit log that can break, and takes only records of the published shape."""
 
     events: list[tuple[Kind, Mapping[str, Any]]] = field(default_factory=list)
     broken: bool = False
@@ -74,6 +75,8 @@ class FakeLog:
     async def record(self, kind: Kind, fields: Mapping[str, Any]) -> None:
         if self.broken:
             raise AuditError("the audit log cannot be written")
+        event = Event(kind, f"event-{len(self.events)}", 0, fields)
+        assert problems(event) == []
         self.events.append((kind, fields))
 
     def of(self, kind: Kind) -> list[Mapping[str, Any]]:
