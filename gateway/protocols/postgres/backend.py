@@ -51,7 +51,6 @@ class Backend:
             messages.DATA_ROW: self._own_row,
             messages.EMPTY_QUERY_RESPONSE: self._command_complete,
             messages.ERROR_RESPONSE: self._error,
-            messages.FUNCTION_CALL_RESPONSE: self._function_result,
             messages.NO_DATA: self._described,
             messages.PARAMETER_DESCRIPTION: self._parameters,
             messages.PARAMETER_STATUS: self._parameter_status,
@@ -237,9 +236,6 @@ class Backend:
         self._state.is_copying = True
         self._state.pipeline.settle(head)
         return None
-
-    def _function_result(self, _data: bytes, _at: int, _stop: int) -> bytes | None:
-        raise ProtocolError("the database answered a function call that was never sent")
 
     def _error(self, data: bytes, at: int, stop: int) -> bytes | None:
         state = self._state

@@ -1,52 +1,23 @@
 """The client's direction: frames into requests, housekeeping and waits.
 
-Every kind of message that a client may send after its login stands in a table below; any other ends the
-session.
+``allowed`` has the table of what a client may send.
 """
 
 from collections.abc import Iterator
-from typing import Final, TypeAlias
+from typing import Final
 
 from gateway.errors import ProtocolError
 from gateway.model.statement import Phase
-from gateway.protocols.postgres import messages, pipeline
+from gateway.protocols.postgres import allowed, messages, pipeline
+from gateway.protocols.postgres.allowed import JUDGED, LIMITS, Named
 from gateway.protocols.postgres.pipeline import Expected
 from gateway.protocols.postgres.registry import UNKNOWN_PORTAL, Portal, Prepared
 from gateway.protocols.postgres.state import State
 from gateway.protocols.postgres.types import type_names
 from gateway.sansio.protocol import Housekeeping, Request, Settle
 
-MAX_STATEMENT: Final = 1 << 20
-MAX_BIND: Final = 16 << 20
 MAX_OUTSTANDING: Final = 1_000  # messages without their answer
 MAX_OUTSTANDING_BYTES: Final = 1 << 20
-_NAMES: Final = 4 << 10  # for messages that hold little more than a name
-_MAX_COPY_DATA: Final = 1 << 30  # the server's own limit; the data is not kept here
-
-_LIMITS: Final = {  # the longest length field of each kind of message that is understood
-    messages.QUERY: MAX_STATEMENT + 5,  # judged
-    messages.PARSE: MAX_STATEMENT + 5 + _NAMES + 2 + 4 * 65_535,  # judged
-    messages.BIND: MAX_BIND,  # judged
-    messages.EXECUTE: _NAMES,  # judged
-    messages.FUNCTION_CALL: MAX_STATEMENT,  # judged, and refused by substitution whatever was decided
-    messages.DESCRIBE: _NAMES,  # passed: names a statement or portal, shows columns, runs nothing
-    messages.CLOSE: _NAMES,  # passed: frees a name
-    messages.FLUSH: 4,  # passed: asks for answers to be sent
-    messages.SYNC: 4,  # passed: ends a pipeline
-    messages.TERMINATE: 4,  # passed: the client leaves
-    messages.COPY_DONE: 4,  # passed inside an admitted COPY, swallowed behind a refused one
-    messages.COPY_FAIL: MAX_STATEMENT,  # the same
-}
-_JUDGED: Final = frozenset(
-    {messages.QUERY, messages.PARSE, messages.BIND, messages.EXECUTE, messages.FUNCTION_CALL}
-)
-# Data may be sent right behind its COPY, before the server has said whether it takes any.
-_MEANT_FOR_COPY: Final = frozenset(
-    {messages.SYNC, messages.COPY_DATA, messages.COPY_DONE, messages.COPY_FAIL}
-)
-_ANSWERED: Final = frozenset({messages.SYNC, messages.DESCRIBE, messages.CLOSE})
-_Named: TypeAlias = tuple[bytes, bytes, int]  # portal, statement, number of values
-_NO_NAMES: Final[_Named] = (b"", b"", 0)
 _HEADER: Final = 5
 _WAITS: Final = 8  # more rounds of waiting for one message than there are reasons to wait
 
@@ -91,14 +62,14 @@ class Client:
                 at = stop
                 continue
             length: int = messages.length_at(data, at + 1)[0]
-            if not 4 <= length <= _LIMITS.get(kind, 0):
-                raise _unwelcome(kind, length)
+            if not 4 <= length <= LIMITS.get(kind, 0):
+                raise allowed.unwelcome(kind, length)
             stop = at + 1 + length
             if stop > size:
                 self._need = stop - at
                 break
-            if kind in _JUDGED:
-                named = _named(kind, data, at + _HEADER, stop)
+            if kind in JUDGED:
+                named = allowed.named(kind, data, at + _HEADER, stop)
                 wait = self._wait(kind, named)
                 for _ in range(_WAITS):
                     if wait is None:
@@ -137,12 +108,12 @@ class Client:
     def _must_wait(self, kind: int) -> bool:
         """True for a message that nobody judges but that means something else when COPY data is awaited."""
         state = self._state
-        if len(state.pipeline.queue) >= MAX_OUTSTANDING and kind in _ANSWERED:
+        if len(state.pipeline.queue) >= MAX_OUTSTANDING and kind in allowed.ANSWERED:
             state.awaits_all = True
             return True
-        return bool(state.unsettled) and state.copy_may_follow and kind in _MEANT_FOR_COPY
+        return bool(state.unsettled) and state.copy_may_follow and kind in allowed.MEANT_FOR_COPY
 
-    def _wait(self, kind: int, named: _Named) -> Settle | None:
+    def _wait(self, kind: int, named: Named) -> Settle | None:
         """Whatever must be answered before this message can be judged."""
         state = self._state
         if state.is_copying:
@@ -179,7 +150,7 @@ class Client:
         if self._bound is not None and steers:
             self._bound = self._bound[0], True
 
-    def _request(self, kind: int, raw: bytes, named: _Named) -> Request:
+    def _request(self, kind: int, raw: bytes, named: Named) -> Request:
         state = self._state
         self._sent += len(raw)
         state.copy_may_follow = False
@@ -213,7 +184,7 @@ class Client:
         state.pipeline.expect(Expected(messages.PARSE, request, prepared))
         return request
 
-    def _bind(self, raw: bytes, named: _Named) -> Request:
+    def _bind(self, raw: bytes, named: Named) -> Request:
         state = self._state
         registry = state.registry
         portal_name, name, values = named
@@ -298,7 +269,7 @@ class Client:
         size = len(data)
         while at + _HEADER <= size and data[at] == messages.COPY_DATA:
             length = messages.length_at(data, at + 1)[0]
-            if not 4 <= length <= _MAX_COPY_DATA:
+            if not 4 <= length <= allowed.MAX_COPY_DATA:
                 raise ProtocolError(f"CopyData of {length} bytes")
             at += 1 + length
         self._copy_left = max(0, at - size)
@@ -312,22 +283,6 @@ class Client:
         if not state.copy_may_follow:
             raise ProtocolError("COPY data outside of a COPY")
         return False
-
-
-def _named(kind: int, data: bytes, at: int, stop: int) -> _Named:
-    """The names in a Bind or Execute, cut where the server cuts them, and the number of values."""
-    if kind == messages.BIND:
-        portal, name, values = messages.read_bind(data, at, stop)
-        return portal[: messages.MAX_NAME], name[: messages.MAX_NAME], values
-    if kind == messages.EXECUTE:
-        return messages.read_execute(data, at, stop)[: messages.MAX_NAME], b"", 0
-    return _NO_NAMES
-
-
-def _unwelcome(kind: int, length: int) -> ProtocolError:
-    if kind not in _LIMITS:
-        return ProtocolError(f"message kind {chr(kind)!r} is not one a client may send")
-    return ProtocolError(f"a message {chr(kind)!r} of {length} bytes")
 
 
 def _shown(name: bytes) -> str:
