@@ -159,23 +159,23 @@ def test_a_lock_ends_a_live_session_within_two_seconds(cluster: Cluster, erin: U
 def test_a_running_statement_is_cancelled_when_its_session_ends(cluster: Cluster, erin: User) -> None:
     access = erin.access("alice", "mydb")
     with ThreadPoolExecutor() as pool, open_session(access) as connection:
-        running = pool.submit(connection.execute, "select pg_sleep(30) /* to be cancelled */")
+        running = pool.submit(connection.execute, "select pg_sleep(30) as ended_with_its_session")
         for _ in eventually("the statement runs"):
-            if _sleepers(cluster) == 1:
+            if _sleepers(cluster, "ended_with_its_session") == 1:
                 break
         cluster.admin("users", "update", "erin", "--set-roles=elsewhere")
         with pytest.raises(psycopg.Error):
             running.result(5)
         for _ in eventually("the statement is gone from the server", seconds=3):
-            if _sleepers(cluster) == 0:
+            if _sleepers(cluster, "ended_with_its_session") == 0:
                 break
 
 
-def _sleepers(cluster: Cluster) -> int:
+def _sleepers(cluster: Cluster, marker: str) -> int:
     return int(
         cluster.pg.psql(
             "select count(*) from pg_stat_activity"
-            " where query like '%to be cancelled%' and state = 'active' and pid <> pg_backend_pid()"
+            f" where query like '%{marker}%' and state = 'active' and pid <> pg_backend_pid()"
         )
     )
 
@@ -217,9 +217,9 @@ def test_a_removed_grant_ends_the_session(cluster: Cluster, erin: User) -> None:
 def test_a_cancel_reaches_the_statement_it_was_meant_for(cluster: Cluster) -> None:
     connection = open_session(cluster.users["alice"].access("alice", "mydb"))
     with ThreadPoolExecutor() as pool, connection:
-        running = pool.submit(connection.execute, "select pg_sleep(20) /* to be cancelled */")
+        running = pool.submit(connection.execute, "select pg_sleep(20) as cancelled_by_its_client")
         for _ in eventually("the statement runs"):
-            if _sleepers(cluster) == 1:
+            if _sleepers(cluster, "cancelled_by_its_client") == 1:
                 break
         connection.cancel_safe(timeout=5)
         with pytest.raises(psycopg.errors.QueryCanceled):

@@ -1,9 +1,12 @@
 """The tools people use every day: psql's own commands, pg_dump, \\copy, pgbench."""
 
 import os
+import re
 import subprocess
+import time
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from tests.e2e.access import Access
@@ -82,6 +85,38 @@ def test_copy_takes_rows_out_and_in(alice: Access, tmp_path: Path) -> None:
     )
     done = run(alice, "psql", "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-f", "-", stdin=script)
     assert done.stdout.strip() == "20000|200010000"
+
+
+def test_a_client_that_stops_reading_costs_the_gateway_no_memory(cluster: Cluster) -> None:
+    access = cluster.users["alice"].access("alice", "mydb")
+    endless = "copy (select repeat('x', 1000) from generate_series(1, 2000000)) to stdout"
+    with psycopg.connect(access.conninfo, autocommit=True) as connection:
+        before = _resident(cluster.pid)
+        with connection.cursor().copy(endless) as rows:
+            rows.read()
+            time.sleep(2)
+            grown = _resident(cluster.pid) - before
+            connection.close()
+    assert grown < 16 * 1024
+
+
+def _resident(pid: int) -> int:
+    """Kilobytes of memory that a process holds."""
+    found = re.search(r"^VmRSS:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
+    assert found is not None
+    return int(found.group(1))
+
+
+def test_notifications_arrive(cluster: Cluster) -> None:
+    access = cluster.users["alice"].access("alice", "mydb")
+    with (
+        psycopg.connect(access.conninfo, autocommit=True) as hears,
+        psycopg.connect(access.conninfo, autocommit=True) as says,
+    ):
+        hears.execute("listen news")
+        says.execute("notify news, 'it is out'")
+        heard = next(hears.notifies(timeout=5))
+    assert (heard.channel, heard.payload) == ("news", "it is out")
 
 
 def test_copy_of_a_refused_table_is_refused(bob: Access) -> None:
