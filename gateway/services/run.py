@@ -39,6 +39,7 @@ from gateway.session.dial import Dialler
 from gateway.session.environment import Environment
 from gateway.session.facts import Classifier
 from gateway.session.live import Live
+from gateway.session.minted import Minted, maker
 
 STOP_SECONDS = 5.0
 SWITCH_SECONDS = 0.0002
@@ -88,7 +89,7 @@ async def cluster(config: Config) -> AsyncIterator[Cluster]:
         classifier = Classifier()
         await classifier.start()
         stack.push_async_callback(classifier.close)
-        dialler = Dialler(config.cluster_name, authorities, auth.steady)
+        dialler = Dialler(Minted(maker(config.cluster_name, authorities, auth.steady), clock))
         environment = Environment(
             cluster=config.cluster_name,
             clock=clock,

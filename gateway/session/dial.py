@@ -5,24 +5,19 @@ import os
 import socket
 import ssl
 from dataclasses import dataclass
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from gateway import address
-from gateway.ca.issue import mint_db_client
-from gateway.ca.keys import Authorities
-from gateway.ca.steady import SteadyClock
-from gateway.ca.tls import backend_context
 from gateway.errors import BackendError, ProtocolError
 from gateway.model.identity import Route
 from gateway.model.resource import BackendAuth, Database
 from gateway.sansio.protocol import Login, Protocol, Ready, Startup
 from gateway.session.line import Line, Upgrade, client_upgrade, drive
+from gateway.session.minted import Minted
 from gateway.session.stream import Stream
 
 UNIX = "unix:"
-MINTED_FOR = timedelta(hours=1)
 KEEPALIVE_IDLE_SECONDS = 20
 USER_TIMEOUT_MS = 60_000  # a half-open peer is noticed within a minute
 
@@ -39,9 +34,7 @@ class Backend:
 class Dialler:
     """Opens connections to databases on behalf of sessions."""
 
-    cluster: str
-    authorities: Authorities
-    steady: SteadyClock
+    minted: Minted
     dial_seconds: float = 5.0
     login_seconds: float = 10.0
 
@@ -99,21 +92,11 @@ class Dialler:
             line.close()
 
     def _upgrade(self, db_user: str, database: Database) -> Upgrade:
-        """TLS with a certificate of the database user's, made for this connection and kept nowhere."""
-        minted = None
-        if database.auth is BackendAuth.CERTIFICATE:
-            minted = mint_db_client(
-                self.authorities.db_client,
-                cluster=self.cluster,
-                db_user=db_user,
-                ttl=MINTED_FOR,
-                now=self.steady.now(),
-            )
-        anchor = database.tls.ca or self.authorities.db.pem
+        """TLS with a certificate of the database user's, made for this connection alone."""
         name = database.tls.server_name
         if not name and not database.uri.startswith(UNIX):
             name = address.parse(database.uri, default_port=0).host
-        return client_upgrade(backend_context(anchor, minted), name)
+        return client_upgrade(self.minted.take(database, db_user), name)
 
 
 def keep_alive(sock: socket.socket) -> None:

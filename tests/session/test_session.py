@@ -200,7 +200,9 @@ async def test_the_answer_goes_back_and_its_outcome_is_posted(ends: Ends) -> Non
     await ends.at(ends.backend)
     ends.backend.send(b"row\n")
     assert await ends.at(ends.client) == b"row\n"
-    assert [(event.kind, event.fields["rows"]) for event in ends.world.posted] == [(Kind.SESSION_QUERY_END, 1)]
+    assert [(event.kind, event.fields["rows"]) for event in ends.world.posted] == [
+        (Kind.SESSION_QUERY_END, 1)
+    ]
 
 
 async def test_nothing_reaches_the_backend_that_was_not_recorded(ends: Ends) -> None:

@@ -1,0 +1,80 @@
+"""TLS settings with a certificate minted for one session and its database user.
+
+Loading a key into OpenSSL takes a millisecond or two, so the certificate of the *next* session of the same
+user is made in a thread while this one logs in. Each is used once, and thrown away unused after a minute.
+"""
+
+import asyncio  # noqa: TID251
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
+from typing import TypeAlias
+
+from gateway.ca.issue import mint_db_client
+from gateway.ca.keys import Authorities
+from gateway.ca.steady import SteadyClock
+from gateway.ca.tls import backend_context
+from gateway.clock import Clock
+from gateway.model.resource import BackendAuth, Database
+
+MINTED_FOR = timedelta(hours=1)
+SPARE_SECONDS = 60.0
+MOST_SPARES = 64
+
+Make: TypeAlias = Callable[[Database, str], ssl.SSLContext]
+
+
+@dataclass(frozen=True, slots=True)
+class _Spare:
+    database: Database
+    made_at: float
+    context: ssl.SSLContext
+
+
+class Minted:
+    """Hands out TLS settings, each once, and keeps one in reserve for each user who came lately."""
+
+    def __init__(self, make: Make, clock: Clock) -> None:
+        self._make = make
+        self._clock = clock
+        self._spares: dict[tuple[str, str], _Spare] = {}
+
+    def take(self, database: Database, db_user: str) -> ssl.SSLContext:
+        """Settings that nobody else has used."""
+        key = (database.name, db_user)
+        spare = self._spares.pop(key, None)
+        self._prepare(key, database)
+        if spare is not None and spare.database is database and not self._is_old(spare):
+            return spare.context
+        return self._make(database, db_user)
+
+    def _is_old(self, spare: _Spare) -> bool:
+        return self._clock.monotonic() - spare.made_at > SPARE_SECONDS
+
+    def _prepare(self, key: tuple[str, str], database: Database) -> None:
+        if len(self._spares) >= MOST_SPARES:
+            self._spares = {name: spare for name, spare in self._spares.items() if not self._is_old(spare)}
+            return
+        loop = asyncio.get_running_loop()
+        making = loop.run_in_executor(None, self._make, database, key[1])
+        making.add_done_callback(partial(self._keep, key, database))
+
+    def _keep(self, key: tuple[str, str], database: Database, made: "asyncio.Future[ssl.SSLContext]") -> None:
+        if not made.cancelled() and made.exception() is None:  # else the next session finds out for itself
+            self._spares[key] = _Spare(database, self._clock.monotonic(), made.result())
+
+
+def maker(cluster: str, authorities: Authorities, steady: SteadyClock) -> Make:
+    """Makes settings: the database's own authority or the cluster's as anchor, a new key and certificate."""
+
+    def make(database: Database, db_user: str) -> ssl.SSLContext:
+        minted = None
+        if database.auth is BackendAuth.CERTIFICATE:
+            minted = mint_db_client(
+                authorities.db_client, cluster=cluster, db_user=db_user, ttl=MINTED_FOR, now=steady.now()
+            )
+        return backend_context(database.tls.ca or authorities.db.pem, minted)
+
+    return make
