@@ -3,8 +3,9 @@
     python -m benchmarks.audit [--directory DIR] [--seconds N]
 
 The yardstick is a plain loop of one write and one fdatasync of a record of the same size, alone on the disk.
-The last line is one JSON object: events per second with one and with 32 waiting clients, p50 and p99 at a fixed rate
-of 1,000 events a second, as numbers and as ratios to the plain loop, and what a record costs the processor.
+The last line is one JSON object: events per second with one and with 32 waiting clients, p50 and p99 at a
+fixed rate of 1,000 events a second, as numbers and as ratios to the plain loop, and what a record costs the
+processor.
 """
 
 import argparse

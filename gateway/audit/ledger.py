@@ -62,11 +62,14 @@ class Ledger:
         self._leaves = self._files.open(position.segment.leaves)
         self._notes = self._files.open(place.directory / CHECKPOINTS)
         self._damaged = False
+        self._size = position.frontier.size + len(position.leaves)
+        if position.leaves:  # written by a process that died: the machine may not have stored them yet
+            self._files.sync(self._log)
 
     @property
     def size(self) -> int:
-        """How many records are durable."""
-        return self._at.frontier.size + len(self._at.leaves)
+        """How many records are durable; may be read from any thread."""
+        return self._size
 
     @property
     def uncovered(self) -> int:
@@ -95,7 +98,7 @@ class Ledger:
         if at.length >= self._place.segment_bytes:
             self._rotate()
             at = self._at
-        lines = [body.line(index) for index, (_, body) in enumerate(records, self.size)]
+        lines = [body.line(index) for index, (_, body) in enumerate(records, self._size)]
         leaves = [leaf_hash(line) for line in lines]
         lines.append(b"")
         data = b"\n".join(lines)
@@ -105,6 +108,7 @@ class Ledger:
         self._damaged = False
         at.length += len(data)
         at.leaves += leaves
+        self._size += len(leaves)
         observe = at.intents.observe
         return [left for event, _ in records for left in observe(event)]
 

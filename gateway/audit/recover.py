@@ -7,6 +7,7 @@
 4. Anything else that does not fit stops the start: the log must be looked at before it is written to.
 """
 
+import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from hashlib import sha256
@@ -94,6 +95,8 @@ def _begin(place: Place) -> None:
     place.files.remove(draft)
     write_new(place.files, draft, note.encode())
     place.files.rename(draft, place.directory / CHECKPOINTS)
+    with contextlib.suppress(PermissionError):  # a parent that cannot be read was there before us
+        place.files.sync_directory(place.directory.parent)
 
 
 def _last_note(place: Place, path: Path) -> tuple[str, int]:

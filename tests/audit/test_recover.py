@@ -12,7 +12,7 @@ from gateway.audit.encode import canonical
 from gateway.audit.writer import Timing
 from gateway.errors import AuditError
 from gateway.model.event import Kind
-from tests.audit.rig import audit, end, event, filled, kinds, opened, query, read
+from tests.audit.rig import FaultyDisk, audit, end, event, filled, kinds, opened, query, read
 
 QUIET = Timing(checkpoint_seconds=3600)
 
@@ -74,6 +74,23 @@ async def test_whole_records_that_nobody_was_told_of_stay(directory: Path, tmp_p
         assert log.size == 4
     assert [record.event.fields["n"] for record in read(log_copy)] == [0, 1, 2, 3]
     assert audit(log_copy).ok
+
+
+async def test_what_a_dead_process_wrote_is_synced_before_it_is_signed(
+    directory: Path, tmp_path: Path
+) -> None:
+    log_copy = await crashed(directory, tmp_path / "copy", count=5, covered=2)
+    disk = FaultyDisk()
+    disk.fail("sync")
+    with pytest.raises(AuditError, match="cannot be opened: input/output error"):
+        async with opened(log_copy, files=disk, reserve_bytes=0):
+            pass
+    disk.heal()
+    disk.calls.clear()
+    async with opened(log_copy, files=disk, reserve_bytes=0) as log:
+        assert log.size == 5
+        assert "write" not in disk.calls[: disk.calls.index("sync")]
+    assert audit(log_copy).covered == 5
 
 
 async def test_open_intents_are_closed_before_anything_else(directory: Path, tmp_path: Path) -> None:
