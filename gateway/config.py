@@ -77,6 +77,8 @@ class Config:
     db_service: DbService = field(default_factory=DbService)
     opa: Opa = field(default_factory=Opa)
     policy_dir: Path | None = None
+    diagnostics: Address | None = None
+    """Where probes and metrics are served in plain HTTP, for monitoring on this host."""
 
     @property
     def admin_socket(self) -> Path:
@@ -137,6 +139,7 @@ def _config(value: Mapping[str, Any], path: Path) -> Config:
         ),
         opa=Opa(base / opa["path"] if "path" in opa else None, opa.get("address", "")),
         policy_dir=base / policy_dir if policy_dir else None,
+        diagnostics=address.parse(overall["diag_addr"]) if "diag_addr" in overall else None,
     )
 
 
@@ -190,6 +193,10 @@ def _problems(read: Document, path: Path) -> Iterator[Problem]:
         most = MAX_SOCKET_PATH - _ROOM_FOR_SOCKETS
         key = "regate" if "regate" in value else "teleport"
         yield _problem(read, (key, "data_dir"), f"expected a path of at most {most} bytes (it holds sockets)")
+    if _is_bad_address(overall.get("diag_addr", "localhost:1")):
+        key = "regate" if "regate" in value else "teleport"
+        sentence = f"expected host:port, got {shown(overall['diag_addr'])}"
+        yield _problem(read, (key, "diag_addr"), sentence)
     yield from _proxy_problems(read)
     seen: set[str] = set()
     for index, item in enumerate(value.get("db_service", {}).get("databases") or ()):

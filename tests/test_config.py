@@ -43,6 +43,7 @@ def test_a_file_with_only_a_version_gets_every_default(tmp_path: Path) -> None:
     assert read.db_service.databases == ()
     assert read.opa == config.Opa()
     assert read.policy_dir is None
+    assert read.diagnostics is None
 
 
 def test_a_file_in_the_form_of_teleport_means_the_same(tmp_path: Path) -> None:
@@ -117,6 +118,7 @@ MISTAKES = [
         "version: v3\nssh_service:\n  enabled: yes",
         "3: ssh_service.enabled: expected false (Regate serves databases only), got true",
     ),
+    ("version: v3\nregate:\n  diag_addr: x", "3: regate.diag_addr: expected host:port, got 'x'"),
     (
         "version: v3\nregate:\n  data_dir: /" + "x" * 90,
         "3: regate.data_dir: expected a path of at most 75 bytes (it holds sockets)",

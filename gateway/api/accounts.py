@@ -9,7 +9,7 @@ from gateway.api.exchange import answer, body
 from gateway.auth.authority import Auth
 from gateway.auth.login import LoginRequest
 from gateway.auth.users import Invitation, UserView
-from gateway.errors import AccessError
+from gateway.errors import AccessError, ConfigError
 from gateway.observe.metrics import Metrics
 
 _MAX_SECRET = 4096  # characters of a password or token
@@ -99,9 +99,16 @@ class _Accounts:
     async def update(self, request: web.Request) -> web.Response:
         subject = self._callers.subject(request)
         given = await body(request)
-        roles = given.texts("roles")
+        roles = given.texts("roles") if "roles" in given else None
+        traits = given.lists("traits")
         given.finish()
-        return answer(_user(await self._auth.set_roles(subject, request.match_info["name"], roles)))
+        name = request.match_info["name"]
+        view = await self._auth.set_traits(subject, name, traits) if traits else None
+        if roles is not None:
+            view = await self._auth.set_roles(subject, name, roles)
+        if view is None:
+            raise ConfigError("expected roles or traits")
+        return answer(_user(view))
 
     async def remove(self, request: web.Request) -> web.Response:
         await self._auth.remove_user(self._callers.subject(request), request.match_info["name"])

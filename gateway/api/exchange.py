@@ -33,6 +33,9 @@ class Body:
     def __init__(self, value: Mapping[str, Any]) -> None:
         self._left = dict(value)
 
+    def __contains__(self, name: str) -> bool:
+        return name in self._left
+
     def text(self, name: str, *, default: str | None = None, most: int = MAX_BODY) -> str:
         """A text field."""
         value = self._left.pop(name, default)

@@ -72,7 +72,8 @@ def ls(form: str, config: str, proxy: str, limit: int, *, everything: bool, **fi
 @config_option
 def verify(form: str, config: str, proxy: str) -> None:
     """Check that no record was changed, removed, added or moved; the exit code says so too."""
-    report = channel.admin(config, proxy, timeout=VERIFY_SECONDS).get("/v1/audit/verify")
+    with output.working("Reading the whole log"):
+        report = channel.admin(config, proxy, timeout=VERIFY_SECONDS).get("/v1/audit/verify")
 
     def text() -> None:
         if report["ok"]:

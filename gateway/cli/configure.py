@@ -19,6 +19,8 @@ regate:
   data_dir: {data_dir}
   # The name in every certificate; it cannot change afterwards.
   cluster_name: {cluster_name}
+  # Health and metrics in plain HTTP, for monitoring on this host.
+  # diag_addr: 127.0.0.1:3000
   log:
     severity: INFO        # DEBUG, INFO, WARN, ERROR
     output: stderr        # stderr, stdout or a file

@@ -2,7 +2,8 @@
 
 import json
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
@@ -47,6 +48,18 @@ def clean(text: str) -> str:
     return "".join(
         letter if letter.isprintable() else letter.encode("unicode_escape").decode("ascii") for letter in text
     )
+
+
+@contextmanager
+def working(what: str) -> Iterator[None]:
+    """Say on a terminal that something is going on, for as long as it does."""
+    if not sys.stderr.isatty():
+        yield
+        return
+    from rich.console import Console  # noqa: PLC0415 # only a terminal needs rich
+
+    with Console(stderr=True).status(what):
+        yield
 
 
 def labels(value: Mapping[str, str]) -> str:

@@ -35,12 +35,17 @@ def users() -> None:
 )
 @click.argument("name")
 @click.option("--roles", type=names, required=True, help="Names of roles, with commas between them.")
+@click.option("--db-users", type=names, default=None, help="The trait db_users, for {{internal.db_users}}.")
+@click.option("--db-names", type=names, default=None, help="The trait db_names, for {{internal.db_names}}.")
 @click.option("--ttl", type=duration, default="1h", show_default=True, help="How long the token is good.")
 @format_option
 @config_option
-def add(name: str, roles: list[str], ttl: int, form: str, config: str, proxy: str) -> None:
+def add(
+    name: str, roles: list[str], ttl: int, form: str, config: str, proxy: str, **traits: list[str] | None
+) -> None:
     """Make an account and print its one-time sign-up token."""
-    body = {"name": name, "roles": roles, "ttl_seconds": ttl}
+    given = {trait: values for trait, values in traits.items() if values}
+    body = {"name": name, "roles": roles, "traits": given, "ttl_seconds": ttl}
     answer = channel.admin(config, proxy).post("/v1/users", body)
     output.show(answer, form, lambda: _say_token(f'User "{output.clean(name)}" has been created.', answer))
 
@@ -77,14 +82,34 @@ def reset(name: str, ttl: int, form: str, config: str, proxy: str) -> None:
     output.show(answer, form, lambda: _say_token(sentence, answer))
 
 
-@users.command(epilog=examples("regate users update alice --set-roles=access,db-access"))
+@users.command(
+    epilog=examples(
+        "regate users update alice --set-roles=access,db-access",
+        "regate users update alice --set-db-users=alice,reports --set-db-names=mydb",
+    )
+)
 @click.argument("name")
-@click.option("--set-roles", type=names, required=True, help="The roles from now on, with commas between.")
+@click.option("--set-roles", type=names, default=None, help="The roles from now on, with commas between.")
+@click.option("--set-db-users", type=names, default=None, help="The trait db_users from now on.")
+@click.option("--set-db-names", type=names, default=None, help="The trait db_names from now on.")
 @config_option
-def update(name: str, set_roles: list[str], config: str, proxy: str) -> None:
-    """Change the roles of an account; live sessions are judged again."""
-    channel.admin(config, proxy).put(f"/v1/users/{segment(name)}", {"roles": set_roles})
-    click.echo(f'User "{output.clean(name)}" has been updated: roles {",".join(set_roles)}')
+def update(
+    name: str,
+    set_roles: list[str] | None,
+    set_db_users: list[str] | None,
+    set_db_names: list[str] | None,
+    config: str,
+    proxy: str,
+) -> None:
+    """Change an account's roles or traits; live sessions are judged again."""
+    traits = {"db_users": set_db_users, "db_names": set_db_names}
+    body: dict[str, Any] = {"traits": {trait: values for trait, values in traits.items() if values}}
+    if set_roles:
+        body["roles"] = set_roles
+    if not set_roles and not body["traits"]:
+        raise click.UsageError("nothing to change; give --set-roles, --set-db-users or --set-db-names")
+    view = channel.admin(config, proxy).put(f"/v1/users/{segment(name)}", body)
+    click.echo(f'User "{output.clean(name)}" has been updated: roles {",".join(view["roles"])}')
 
 
 @users.command(

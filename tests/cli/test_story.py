@@ -161,6 +161,16 @@ def test_a_person_without_rules_is_refused_and_an_editor_is_not(
     assert "plain" in person.ok("users", "ls")
 
 
+def test_traits_are_given_and_changed(admin: Person) -> None:
+    admin.ok("users", "add", "trudy", "--roles=access", "--db-users=trudy,reports")
+    admin.ok("users", "update", "trudy", "--set-db-names=mydb")
+    spec = yaml.safe_load(admin.ok("get", "user/trudy"))["spec"]
+    assert spec == {"roles": ["access"], "traits": {"db_users": ["trudy", "reports"], "db_names": ["mydb"]}}
+    nothing = admin.run("users", "update", "trudy")
+    assert nothing.code == 2
+    assert "nothing to change" in nothing.err
+
+
 def test_the_cluster_is_shown_on_its_host(rig: Rig, admin: Person) -> None:
     said = admin.ok("status")
     assert rig.pin in said

@@ -11,7 +11,7 @@ import subprocess
 import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from gateway.ca import keys
 from gateway.ca.identity import from_certificate
 from gateway.ca.issue import mint_host
 from gateway.ca.tls import server_context
+from gateway.cli import profile, proxy, route
 from gateway.cli.tunnel import Tunnel, Upstream, listen
 from gateway.clock import SystemClock, utc
 from gateway.model.identity import Use
@@ -327,6 +328,40 @@ def _listens_only_on_loopback(port: int) -> bool:
     return [row[1] for row in rows if row[1].endswith(wanted) and row[3] == listening] == [
         f"0100007F{wanted}"
     ]
+
+
+async def test_a_certificate_is_renewed_while_the_login_lasts_and_its_end_is_said(
+    rig: Rig,
+    admin: Person,
+    person: Person,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    await asyncio.to_thread(admin.ok, "create", "-f", stdin=DB)
+    await asyncio.to_thread(sign_up, rig, admin, person, "renewing")
+    monkeypatch.setenv("REGATE_HOME", str(person.home / ".regate"))
+    monkeypatch.setattr(proxy, "_LOOK_SECONDS", 0.05)
+    chosen = profile.current("", now=utc(SystemClock()))
+    got = await asyncio.to_thread(route.obtain, chosen, "tunnelled", db_user="renewing", db_name="mydb")
+    soon = replace(got.certified, expires=utc(SystemClock()) + timedelta(seconds=1))
+    serving = proxy._Serving(chosen, replace(got, certified=soon), is_tunnel=True, form="text")
+    first = serving._context
+    async with asyncio.TaskGroup() as tasks:
+        keeper = tasks.create_task(serving._keep())
+        async with asyncio.timeout(10):
+            while serving._context is first:  # noqa: ASYNC110 # it has no event to wait for
+                await asyncio.sleep(0.05)
+        assert serving._got.certified.expires > utc(SystemClock()) + timedelta(minutes=50)
+        keeper.cancel()
+    profile.forget_login(chosen)
+    serving._got = replace(got, certified=replace(soon, expires=utc(SystemClock())))
+    async with asyncio.TaskGroup() as tasks:
+        keeper = tasks.create_task(serving._keep())
+        await asyncio.sleep(1)
+        keeper.cancel()
+    said = capsys.readouterr().err
+    assert said.count("cannot be renewed: you are not logged in") == 1
+    assert "run: regate login" in said
 
 
 def test_without_tunnel_the_client_does_tls_itself(rig: Rig, admin: Person, person: Person) -> None:
