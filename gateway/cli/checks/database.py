@@ -80,11 +80,13 @@ def lines(database_user: str = "all") -> str:
 async def _try(config: Config, authorities: Authorities, database: Database, route: Route) -> list[Check]:
     from gateway.protocols import REGISTRY  # noqa: PLC0415 # imports every codec
     from gateway.session.dial import Dialler  # noqa: PLC0415
+    from gateway.session.minted import Minted, maker  # noqa: PLC0415
 
     protocol = REGISTRY.get(database.protocol)
     if protocol is None:
         return [bad(f"database {database.name}", f"this version does not speak {database.protocol}")]
-    dialler = Dialler(config.cluster_name, authorities, SteadyClock(SystemClock()))
+    clock = SystemClock()
+    dialler = Dialler(Minted(maker(config.cluster_name, authorities, SteadyClock(clock)), clock))
     where = f"{database.name} as {route.db_user}"
     try:
         backend = await dialler.login(protocol, Startup(), route, database)
