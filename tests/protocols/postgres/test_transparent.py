@@ -1,6 +1,5 @@
 """Whatever a client sends, it reads what the server would have said: random sessions, direct and through."""
 
-
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
