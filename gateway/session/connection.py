@@ -91,11 +91,20 @@ class Connection:
             else:
                 await self._open(startup, line)
         except (ProtocolError, TimeoutError, OSError, ssl.SSLError) as error:
-            self._env.log.info(
-                "connection refused", protocol=self._protocol.name, error=str(error) or "timeout"
-            )
+            await self._give_up(line, startup, str(error) or "the start-up took too long")
         finally:
             line.close()
+
+    async def _give_up(self, line: Line, startup: Startup | None, reason: str) -> None:
+        """Tell a client that did not get as far as a session, if it can still be told."""
+        self._env.log.info(
+            "connection refused", protocol=self._protocol.name, client_address=line.peer, error=reason
+        )
+        with suppress(TimeoutError, OSError, ProtocolError):
+            async with asyncio.timeout(self._env.deadlines.farewell):
+                await line.write(
+                    self._protocol.refuse_startup(startup, self._denial("protocol_error", reason))
+                )
 
     async def _cancel_other(self, startup: Startup, line: Line) -> None:
         der = line.peer_certificate()
@@ -234,7 +243,7 @@ class Connection:
                     await line.write(conversation.farewell(over.denial))
         assert self._session is not None
         assert self._backend is not None
-        if self._session.is_busy() and over.code != "backend_closed":
+        if self._session.left_running and over.code != "backend_closed":
             await grant.cancel_backend(self._backend.ready.cancel_key)
 
     def _ended(self, grant: Grant, line: Line, over: SessionOver) -> Event:

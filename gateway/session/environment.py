@@ -21,7 +21,6 @@ class Deadlines:
     """How long a peer may take, in seconds (security checklist: C3, C4, 15, 16)."""
 
     handshake: float = 10.0  # from the first byte to a complete start-up
-    settle: float = 300.0  # a statement that later ones depend on
     idle: float = 1800.0
     farewell: float = 2.0
 

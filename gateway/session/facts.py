@@ -4,6 +4,7 @@ The process only fills the parse cache; names are resolved here, so both ways gi
 """
 
 import asyncio  # noqa: TID251
+import ctypes
 import multiprocessing
 import os
 import signal
@@ -18,6 +19,7 @@ from gateway.sansio.protocol import Facts, Protocol, Request
 
 PARSE_SECONDS = 0.25  # the wall limit of a text up to a kibibyte; short time bombs are caught before, by R3
 PARSE_SECONDS_PER_KIB = 0.002
+_PR_SET_PDEATHSIG = 1  # prctl(2)
 
 
 class Classifier:
@@ -87,5 +89,6 @@ class Classifier:
 
 def _ready() -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the service, which ends this process itself
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)  # nor does it outlive a service that is killed
     sql.parse_uncached("SELECT 1", "postgres")
     return os.getpid()

@@ -97,7 +97,8 @@ class Line:
             self.sock = None
 
     def _plain(self) -> socket.socket:
-        assert self.sock is not None, "the socket has been handed over"
+        if self.sock is None:  # handed over to a TLS handshake that failed
+            raise PeerClosedError("the connection is gone")
         return self.sock
 
 

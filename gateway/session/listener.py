@@ -64,13 +64,14 @@ class Listener:
 
     async def _serve(self, line: Line) -> None:
         try:
-            await self._recognise(line)
+            try:
+                await self._recognise(line)
+            finally:
+                line.close()
         except (OSError, ssl.SSLError, TimeoutError) as error:
             self._log.info("handshake failed", client_address=line.peer, error=str(error) or "timeout")
         except Exception:  # noqa: BLE001 # the outermost loop of the process: a bug ends one connection, not all
             self._log.exception("connection failed", client_address=line.peer)
-        finally:
-            line.close()
 
     async def _recognise(self, line: Line) -> None:
         assert line.sock is not None

@@ -47,6 +47,7 @@ class Session:
         self._judging = False
         self._cancels = 0
         self._settled = asyncio.Event()
+        self.left_running = False  # known once the session is over: the backend still owed an answer
         self.last_active = env.clock.monotonic()
         self.over: asyncio.Future[SessionOver] = asyncio.get_running_loop().create_future()
 
@@ -63,6 +64,7 @@ class Session:
         except* SessionOver as group:
             over = next(error for error in group.exceptions if isinstance(error, SessionOver))
         finally:
+            self.left_running = bool(self._running)
             for outcome in self._conversation.abandon():
                 self._finished(outcome)
         assert over is not None, "a session ends only by being over"
@@ -102,8 +104,13 @@ class Session:
 
     async def _take(self, data: bytes) -> None:
         queue: list[Housekeeping | Judged] = []
-        for item in self._conversation.from_client(data):
+        items = self._conversation.from_client(data)
+        while True:
+            await self._refresh_names()
+            item = next(items, None)
             match item:
+                case None:
+                    break
                 case Housekeeping():
                     queue.append(item)
                 case Request():
@@ -119,9 +126,15 @@ class Session:
                     await self._until_settled()
         await self._flush(queue)
 
-    async def _classify(self, request: Request) -> Facts:
-        if self._grant.restricted:
+    async def _refresh_names(self) -> None:
+        """Before a request is read: it carries the catalogue of that moment.
+
+        While something that changes the catalogue is unanswered, reading it would find what was before.
+        """
+        if self._grant.restricted and self._conversation.is_settled():
             await self._grant.refresh_catalog(self._conversation)
+
+    async def _classify(self, request: Request) -> Facts:
         facts = self._env.classifier.now(self._grant.protocol, request)
         if facts is None:
             facts = await self._env.classifier.later(self._grant.protocol, request)
@@ -248,10 +261,9 @@ class Session:
     # -- waiting
 
     async def _until_settled(self) -> None:
-        async with asyncio.timeout(self._env.deadlines.settle):
-            while not self._conversation.is_settled():
-                self._settled.clear()
-                await self._settled.wait()
+        while not self._conversation.is_settled():
+            self._settled.clear()
+            await self._settled.wait()
 
     async def _until_released(self) -> None:
         while self._cancels:
