@@ -37,10 +37,18 @@ _REMEDIES = (
         "self-signed",
         "ssl_ca_file in postgresql.conf must hold what regate auth export --type=db-client prints",
     ),
+    (
+        "ended early",
+        "its log says why; mostly ssl_ca_file is not what regate auth export --type=db-client prints",
+    ),
     ("no pg_hba.conf entry", "add the hostssl line above to pg_hba.conf, above other lines, and reload"),
     ("certificate authentication failed", "the hostssl line needs the method cert without a map"),
     ("certificate", "sign one with regate auth sign --format=db, or name its CA in tls.ca_cert_file"),
     ("does not exist", "make it: createuser or createdb on the server"),
+    (
+        "asks for authentication",
+        "the first matching line in pg_hba.conf asks for a password: put the hostssl line above it",
+    ),
     ("password", "the first matching line in pg_hba.conf asks for a password: put the hostssl line above it"),
 )
 
