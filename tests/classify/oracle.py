@@ -28,6 +28,8 @@ def _note(found: Found, kind: str, node: Any) -> None:
     if kind == "RangeVar":
         found.relations.add((node.schemaname, node.relname))
         found.aliases.add(node.alias.aliasname)
+    elif kind == "LockingClause":
+        found.aliases.update(locked.range_var.relname for locked in node.locked_rels)
     elif kind == "FuncCall":
         found.functions.add(_last_two(node.funcname))
     elif kind == "CommonTableExpr":

@@ -72,13 +72,20 @@ def analyst() -> dict[str, Any]:
         "permissions": ["SELECT"],
     }
     allow = {"db_labels": {"*": "*"}, "db_names": ["*"], "db_users": ["*"], "db_permissions": [permission]}
-    role = {"kind": "role", "version": "v7", "metadata": {"name": "analyst"}, "spec": {"allow": allow, "deny": {}}}
+    role = {
+        "kind": "role",
+        "version": "v7",
+        "metadata": {"name": "analyst"},
+        "spec": {"allow": allow, "deny": {}},
+    }
     user = {"kind": "user", "metadata": {"name": "ann"}, "spec": {"roles": ["analyst"], "traits": {}}}
     return publish.build_data([role], [user], (), [], 7)
 
 
 @pytest_asyncio.fixture
-async def sidecar(analyst: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Sidecar]:
+async def sidecar(
+    analyst: dict[str, Any], tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Sidecar]:
     opa, key = install.ensure_opa(), ec.generate_private_key(ec.SECP256R1())
     bundle = publish.publish(opa, data_dir("policies"), None, tmp_path_factory.mktemp("bundle"), key)
     async with Sidecar(opa=opa, bundle=bundle, key=key, clock=SystemClock(), deadline_seconds=5.0) as running:

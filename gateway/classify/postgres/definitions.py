@@ -8,9 +8,9 @@ defaults and checks that call something) is seen, named, and marked as not compl
 from dataclasses import replace
 
 from gateway.classify.doubt import Doubt, DoubtError
-from gateway.classify.facts import Action, Piece, Use
+from gateway.classify.facts import Action, Piece, Qualified, Use
 from gateway.classify.operations import CLASS_OF
-from gateway.classify.postgres import settings, tree
+from gateway.classify.postgres import settings, tree, types
 from gateway.classify.postgres.cursor import Cursor
 from gateway.classify.postgres.lexer import Kind, Token
 from gateway.model.classification import Class, Effect, ObjectRef
@@ -83,8 +83,26 @@ def _create_table(cursor: Cursor, *, is_temporary: bool) -> Piece:
     if query is not None:
         return _with_query(made, query)
     is_plain = not rest or [token.value for token in rest[:2]] == ["on", "commit"]
-    is_plain = is_plain and bool(columns) and _are_plain_columns(columns)
-    return Piece("", "create", uses=(made,), reason="" if is_plain else Doubt.BODY.value)
+    if not is_plain or not columns or not _are_plain_columns(columns):
+        return Piece("", "create", uses=(made,), reason=Doubt.BODY.value)
+    return Piece("", "create", uses=(made,), casts=_column_types(columns))
+
+
+def _column_types(tokens: list[Token]) -> tuple[Qualified, ...]:
+    """The types of ``a int, b text NOT NULL, PRIMARY KEY (a)``: a value that goes in is cast to them."""
+    found: dict[Qualified, None] = {}
+    depth, starts = 0, True
+    for at, token in enumerate(tokens):
+        if starts and token.value not in {"primary", "unique"}:
+            name, _ = types.read(tokens, at + 1)
+            if name == types.NO_TYPE:
+                raise DoubtError(Doubt.SYNTAX)
+            found[name] = None
+        starts = False
+        if token.kind is Kind.MARK:
+            depth += (token.value == "(") - (token.value == ")")
+            starts = token.value == "," and depth == 0
+    return tuple(found)
 
 
 def _are_plain_columns(tokens: list[Token]) -> bool:
@@ -209,7 +227,13 @@ def _alter_relation(cursor: Cursor, kind: str) -> Piece:
     rest = cursor.rest()
     values = tuple(token.value for token in rest if token.kind is Kind.WORD)
     is_plain = values[:2] in _PLAIN_ACTIONS and _are_plain_columns(rest) and "cascade" not in values
-    return Piece("", "alter", uses=(use,), reason="" if is_plain else Doubt.BODY.value)
+    is_plain = is_plain and not any(token.kind is Kind.MARK and token.value == "," for token in rest)
+    if not is_plain:
+        return Piece("", "alter", uses=(use,), reason=Doubt.BODY.value)
+    if values[0] != "add":
+        return Piece("", "alter", uses=(use,))
+    column = rest[5:] if values[2:5] == ("if", "not", "exists") else rest[2:]
+    return Piece("", "alter", uses=(use,), casts=_column_types(column))
 
 
 # -- the others

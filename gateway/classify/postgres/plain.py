@@ -55,6 +55,16 @@ def _quoted(lowered: str, foreign: set[str]) -> str:
     return _WORD.sub(lambda match: f'"{match[0]}"' if match[0] in foreign else match[0], lowered)
 
 
+def _are_in_place(words: list[str], met: set[str]) -> bool:
+    """Words that may also be names stand only where they are none."""
+    first = words[0]
+    if not (_FIRST & met) <= {first} or (first != "select" and words.count(first) > 1):
+        return False
+    if words.count("set") != (first == "update") or ("values" in met and first != "insert"):
+        return False
+    return words.count("by") == words.count("group") + words.count("order")
+
+
 def read(text: str) -> Piece | None:  # noqa: C901 - a chain of reasons to go the long way
     """The facts of *text* if it is one plain statement; None when it must go the long way."""
     body = text.strip(" \t\n")
@@ -69,13 +79,15 @@ def read(text: str) -> Piece | None:  # noqa: C901 - a chain of reasons to go th
     met = set(words)
     if not words or words[0] not in _FIRST:
         return None
+    if not _are_in_place(words, met):
+        return None
     foreign = met & _foreign_words()
     if not foreign.isdisjoint(inventory.KEYWORDS):
         return None
     openers = _BEFORE_BRACKET.findall(lowered)
     if words[0] == "insert" and openers and openers[0] in words[2:4]:
         del openers[0]
-    if not _BRACKETS_BEHIND.issuperset(openers):
+    if words.count("values") != openers.count("values") or not _BRACKETS_BEHIND.issuperset(openers):
         return None
     walk = Walk()
     root = tree.parse_plain(_quoted(lowered, foreign) if foreign else body)

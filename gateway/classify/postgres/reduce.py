@@ -72,6 +72,7 @@ _BEFORE: dict[str, frozenset[str]] = {
     "cube": frozenset("("),
     "rollup": frozenset("("),
 }
+_AHEAD_OF_JOIN = frozenset(("cross", "full", "inner", "is", "left", "natural", "not", "outer", "right"))
 _END = Token(Kind.MARK, "", 0, 0)
 
 
@@ -189,10 +190,14 @@ class _Reducer:
             self._name()
 
     def _is_name_here(self, word: str) -> bool:
-        """``left(x, 1)`` calls; a literal behind such a word would make it a type, which nobody writes."""
-        if self._peek().kind is Kind.STRING and not self.after_operand and self._peek_word(-1) != "not":
+        """``left(x, 1)`` calls; other such words with brackets or a literal behind them nobody writes."""
+        is_call = self._peek_mark() == "("
+        if word in {"left", "right"} and is_call:
+            return True
+        is_first = not self.after_operand and self._peek_word(-1) not in _AHEAD_OF_JOIN
+        if is_first and (is_call or self._peek().kind is Kind.STRING):
             raise DoubtError(Doubt.SYNTAX)
-        return word in {"left", "right"} and self._peek_mark() == "("
+        return False
 
     def _is_label(self, word: str) -> bool:
         """Behind a dot or AS any word is a name, and so is a word with a dot behind it."""
@@ -498,6 +503,14 @@ class _Reducer:
         self.at += 1
         return True
 
+    def take_quantifier(self) -> bool:
+        """``<> ALL (…)``: which of them it is, no fact depends on."""
+        if self._peek_mark() != "(" or self._peek(-1).kind is not Kind.OPERATOR:
+            return False
+        self._emit("ANY", operand=False)
+        self.at += 1
+        return True
+
     def take_null_test(self) -> bool:
         self._emit("IS NULL", operand=True)
         self.at += 1
@@ -545,6 +558,7 @@ _SPECIAL = {
     **dict.fromkeys(_ARGUMENT_WORDS, _Reducer.take_call_syntax),
     **dict.fromkeys(VALUES_WITHOUT_BRACKETS, _Reducer.take_value),
     **dict.fromkeys(XML_SYNTAX, _Reducer.take_xml),
+    "all": _Reducer.take_quantifier,
     "as": _Reducer.take_as,
     "asymmetric": _Reducer.take_symmetric,
     "at": _Reducer.take_at,
@@ -554,6 +568,7 @@ _SPECIAL = {
     "escape": _Reducer.take_escape,
     "isnull": _Reducer.take_null_test,
     "notnull": _Reducer.take_null_test,
+    "some": _Reducer.take_quantifier,
     "operator": _Reducer.take_operator,
     "overlaps": _Reducer.take_overlaps,
     "overriding": _Reducer.take_overriding,

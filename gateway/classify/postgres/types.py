@@ -1,6 +1,7 @@
 """Type names at token level: what stands behind ``::``, in CAST, and before a literal."""
 
 from gateway.classify.postgres.lexer import Kind, Token
+from gateway.classify.postgres.words import RESERVED
 
 _SYNONYMS = {
     "bigint": "int8",
@@ -27,6 +28,8 @@ def read(tokens: list[Token], at: int) -> tuple[tuple[str, str], int]:
     if at < size and tokens[at].value == "setof" and tokens[at].kind is Kind.WORD:
         at += 1
     if at >= size or tokens[at].kind not in {Kind.WORD, Kind.NAME}:
+        return NO_TYPE, at
+    if tokens[at].kind is Kind.WORD and tokens[at].value in RESERVED:
         return NO_TYPE, at
     start = at
     names = [tokens[at].value]

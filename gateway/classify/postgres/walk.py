@@ -128,7 +128,7 @@ class Queries(Expressions):
         self.check(into)
         relation = self.relation(into.this, "create")
         relation.is_new = True
-        if into.args.get("temporary"):
+        if into.args.get("temporary") and not relation.schema:
             relation.schema = "pg_temp"
 
     def _set_operation(
