@@ -68,7 +68,7 @@ _about_session := array.concat(
 
 _current if input.session.data_revision == frame.data_revision
 
-_unrestricted if statements.lifting(input.session.roles)
+_unrestricted if count(statements.lifting(input.session.roles)) > 0
 
 _denied if count(statements.denying(input.session.user)) > 0
 
