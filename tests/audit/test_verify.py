@@ -108,12 +108,14 @@ def test_a_flipped_bit_names_its_record(log: Path, segment: int) -> None:
 
 
 @pytest.mark.soak
+@pytest.mark.timeout(7200)
 def test_each_flipped_bit_names_its_record(log: Path) -> None:
     for path in logs(log):
         flip_every(log, list(range(path.stat().st_size * 8)), path)
 
 
 @pytest.mark.soak
+@pytest.mark.timeout(7200)
 async def test_flipped_bits_in_a_log_of_ten_thousand_events(tmp_path: Path) -> None:
     directory = tmp_path / "audit"
     async with opened(directory) as log:
