@@ -57,13 +57,13 @@ class PlayedPolicy:
             return ALLOWED
         return denied("access_denied", f"{subject.name} may not {verb} {kind} {name}".rstrip())
 
-    async def login(self, user: str) -> Decision:  # noqa: ARG002 # the protocol's
+    async def login(self, user: str) -> Decision:
         limits = Limits(max_session_seconds=self.login_seconds)
         return Allowed("01D", Revisions("p", 1), limits=limits)
 
     async def validate_patterns(
         self,
-        resource: Mapping[str, Any],  # noqa: ARG002 # the protocol's
+        resource: Mapping[str, Any],
     ) -> Sequence[PatternProblem]:
         return []
 
