@@ -120,7 +120,7 @@ class Connection:
         database = self._env.databases(route.database) or Database(route.database, route.protocol, uri="")
         self.user = identity.user
         self._grant = Grant(self.session_id, self._protocol, identity, route, database, line.peer, self._env)
-        self._grant.connections = self._env.live.enter(identity.user, database.name)
+        self._grant.connections = self._env.live.enter(identity.user, database.name) - 1
         try:
             decision = await self._decide(startup)
             match decision:
@@ -168,7 +168,7 @@ class Connection:
 
     def _over_limit(self, grant: Grant, decision: Allowed) -> Denied | None:
         most = min(decision.limits.max_connections or self._env.user_connections, self._env.user_connections)
-        if grant.connections > most:
+        if self._env.live.of_user(self.user) > most:
             return self._denial("too_many_connections", f"{self.user} may have {most} connections at a time")
         cap = grant.database.max_connections
         if cap and self._env.live.on_database(grant.database.name) > cap:

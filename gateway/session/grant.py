@@ -14,6 +14,7 @@ from gateway.session.environment import Environment
 from gateway.session.record import Recorder, Who
 
 STALE = "stale_session"
+AGAIN_SECONDS = 1.0
 
 
 class Grant:
@@ -36,7 +37,7 @@ class Grant:
         self.database = database
         self.client_address = client_address
         self.restricted = True
-        self.connections = 1
+        self.connections = 0  # of this user, besides this one
         self.decision: Allowed | None = None
         self.who = Who.of(session_id, identity, database, (route.db_user, route.db_name), client_address)
         self._env = env
@@ -60,6 +61,7 @@ class Grant:
     def renew(self, decision: Allowed) -> None:
         """The policy says yes, now with these roles."""
         self.decision = decision
+        self.connections = 0  # when judged again, a session does not stand in its own way
         self.restricted = decision.restricted
         self._session = SessionQuestion(
             user=self.identity.user,
@@ -90,13 +92,25 @@ class Grant:
         """Read the catalogue where the conversation's is stale or 30 s old."""
         now = self._env.clock.monotonic()
         stale = conversation.wants_catalog()
-        if not stale and now - self._catalog_at < FRESH_SECONDS:
-            return
-        fresh = stale and self._catalog_at > float("-inf")
+        if stale or now - self._catalog_at >= FRESH_SECONDS:
+            await self._read_catalog(conversation, fresh=stale and self._catalog_at > float("-inf"))
+
+    async def has_newer_catalog(self, conversation: Conversation) -> bool:
+        """Read the catalogue again after a refusal: somebody may just have made what was not found.
+
+        At most once a second, so that refusals cannot be used to keep the database busy.
+        """
+        if self._env.clock.monotonic() - self._catalog_at < AGAIN_SECONDS:
+            return False
+        before = conversation.names().catalog
+        await self._read_catalog(conversation, fresh=True)
+        return conversation.names().catalog is not before
+
+    async def _read_catalog(self, conversation: Conversation, *, fresh: bool) -> None:
+        self._catalog_at = self._env.clock.monotonic()
         conversation.set_catalog(
             await self._env.catalogs.get(self.protocol, self.route, self.database, fresh=fresh)
         )
-        self._catalog_at = now
 
     async def cancel_backend(self, key: bytes) -> None:
         """Cancel what runs at the backend; one that cannot be reached has nothing left to cancel."""

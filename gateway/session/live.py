@@ -71,6 +71,10 @@ class Live:
             if counter[name] <= 0:
                 del counter[name]
 
+    def of_user(self, user: str) -> int:
+        """How many connections this user has through the gateway."""
+        return self._users[user]
+
     def on_database(self, database: str) -> int:
         """How many connections this database has through the gateway."""
         return self._databases[database]

@@ -6,7 +6,7 @@ arrive, so that a client that pipelines without reading cannot hold up its own a
 
 import asyncio  # noqa: TID251
 from collections.abc import Sequence
-from typing import TypeAlias
+from dataclasses import dataclass, replace
 
 from gateway.clock import new_id
 from gateway.errors import AuditError, ProtocolError
@@ -18,7 +18,13 @@ from gateway.session.environment import Environment
 from gateway.session.grant import Grant
 from gateway.session.stream import Stream
 
-Judged: TypeAlias = tuple[Request, Facts]
+
+@dataclass(slots=True)
+class Judged:
+    """A request with what it does, as it waits to be decided."""
+
+    request: Request
+    facts: Facts
 
 
 class SessionOver(Exception):  # noqa: N818  # an end is not an error
@@ -115,7 +121,7 @@ class Session:
                     queue.append(item)
                 case Request():
                     facts = await self._classify(item)
-                    queue.append((item, facts))
+                    queue.append(Judged(item, facts))
                     if self._conversation.must_settle(item, facts):
                         await self._flush(queue)
                         queue = []
@@ -142,14 +148,14 @@ class Session:
 
     async def _flush(self, queue: Sequence[Housekeeping | Judged]) -> None:
         """Decide, record, forward: all that is queued, in its order."""
-        requests = [item for item in queue if isinstance(item, tuple)]
+        requests = [item for item in queue if isinstance(item, Judged)]
         decisions = iter(await self._decide(requests) if requests else ())
         out: list[bytes] = []
         for item in queue:
             if isinstance(item, Housekeeping):
                 out.append(item.raw)
                 continue
-            request, facts = item
+            request, facts = item.request, item.facts
             match next(decisions):
                 case Allowed():
                     self._refused = None
@@ -183,30 +189,45 @@ class Session:
             self._judging = False
         if self._withdrawn:
             withdrawn = self._local("query_canceled", "canceling statement due to user request")
-            for request, _ in requests:
-                self._not_run(request)
+            for item in requests:
+                self._not_run(item.request)
             return [withdrawn for _ in requests]
         return decisions
 
     async def _judge(self, requests: Sequence[Judged]) -> list[Decision]:
+        """Ask; and ask once more when a refusal may be due to a catalogue that was read before."""
+        decisions = await self._ask(requests)
+        refused = any(isinstance(decision, Denied) for decision in decisions)
+        if not (
+            refused and self._grant.restricted and await self._grant.has_newer_catalog(self._conversation)
+        ):
+            return decisions
+        names = self._conversation.names()
+        for item in requests:
+            statements = tuple(replace(statement, names=names) for statement in item.request.statements)
+            item.facts = await self._classify(replace(item.request, statements=statements))
+        return await self._ask(requests)
+
+    async def _ask(self, requests: Sequence[Judged]) -> list[Decision]:
         """One question for each different set of facts; what arrived together is asked together."""
-        first = requests[0][1]
-        if all(facts is first for _, facts in requests):
+        first = requests[0].facts
+        if all(item.facts is first for item in requests):
             return [await self._grant.ask(first)] * len(requests)
-        distinct = {id(facts): facts for _, facts in requests}
+        distinct = {id(item.facts): item.facts for item in requests}
         async with asyncio.TaskGroup() as tasks:
             asked = {key: tasks.create_task(self._grant.ask(facts)) for key, facts in distinct.items()}
-        return [asked[id(facts)].result() for _, facts in requests]
+        return [asked[id(item.facts)].result() for item in requests]
 
     async def _record(self, requests: Sequence[Judged], decisions: Sequence[Decision]) -> list[Decision]:
         """Make every verdict durable; what cannot be recorded is refused."""
         events: list[Event] = []
         now = self._env.clock.now_ns()
         refused = self._refused
-        for (request, facts), decision in zip(requests, decisions, strict=True):
+        for item, decision in zip(requests, decisions, strict=True):
+            request = item.request
             if self._stands_already(request, decision, refused):
                 continue
-            made = self._grant.events(request, facts, decision)
+            made = self._grant.events(request, item.facts, decision)
             events += made
             match decision:
                 case Allowed():
@@ -218,10 +239,9 @@ class Session:
         try:
             await self._env.audit.append(events)
         except AuditError as error:
-            for request, _ in requests:
-                self._running.pop(request, None)
-            denial = self._local("audit_unavailable", str(error))
-            return [denial for _ in requests]
+            for item in requests:
+                self._running.pop(item.request, None)
+            return [self._local("audit_unavailable", str(error))] * len(requests)
         return list(decisions)
 
     def _stands_already(self, request: Request, decision: Decision, refused: Statement | None) -> bool:
