@@ -10,9 +10,9 @@ from hashlib import sha256
 
 HIDDEN = "'***'"
 _PASSWORD_INSIDE = re.compile(
-    r"(?i)((?:pass(?:word|wd|phrase)?|pwd|secret|token|api_?key|access_?key)\s*[=:]\s*)(?:'[^']*'|\"[^\"]*\"|[^\s'\"&;,]+)"
+    r"(?:pass(?:word|wd|phrase)?|pwd|secret|token|api_?key|access_?key)\s*[=:]\s*\S", re.IGNORECASE
 )
-_URL_CREDENTIALS = re.compile(r"(://[^:/@\s']*:)[^@\s']+@")
+_URL_CREDENTIALS = re.compile(r"://[^/@\s']*:[^@\s']+@")
 _FIRST_WORD = re.compile(r"\s*([A-Za-z]+)")
 _VERBS = frozenset(
     """
@@ -36,9 +36,9 @@ def rebuild(text: str, spans: Iterable[tuple[int, int, str | None]]) -> str:
     return "".join(parts)
 
 
-def secrets_inside(literal: str) -> str:
-    """A literal without the passwords of connection strings and addresses in it."""
-    return _URL_CREDENTIALS.sub(r"\1***@", _PASSWORD_INSIDE.sub(r"\1***", literal))
+def holds_secret(literal: str) -> bool:
+    """True for a connection string with a password, and for an address with one."""
+    return _PASSWORD_INSIDE.search(literal) is not None or _URL_CREDENTIALS.search(literal) is not None
 
 
 def mark(text: str, shown: str) -> str:

@@ -1,3 +1,4 @@
+# ruff: noqa: E501, SIM905 - queries and lists of words read best as they are
 """Write gateway/classify/postgres/server15.py from a real PostgreSQL 15.
 
     python tests/classify/derive_inventory.py "host=/tmp port=5432 user=postgres dbname=template1"

@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - queries and lists of words read best as they are
 """Write gateway/classify/postgres/sqlglot_words.py from the sqlglot that is installed: every word its parser knows."""
 
 import re

@@ -1,4 +1,4 @@
-"""What PostgreSQL's own parser finds in a text, for comparison: relations, functions, kinds, operators, types."""
+"""What PostgreSQL's own parser finds in a text, for comparison."""
 
 from dataclasses import dataclass, field
 from typing import Any

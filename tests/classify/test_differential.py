@@ -1,3 +1,4 @@
+# ruff: noqa: SIM905 - lists of words read best as words
 """Whatever is understood holds all that PostgreSQL's own parser finds; compared over mutated statements."""
 
 import random
@@ -14,29 +15,43 @@ from tests.classify.test_drivers import STATEMENTS
 _TOKEN = re.compile(
     r"'(?:[^']|'')*'|\"[^\"]*\"|[A-Za-z_]\w*|\d+(?:\.\d+)?|::|[-+*/<>=~!@#%^&|?]+|\s+|.", re.DOTALL
 )
-_SPARE = """SELECT FROM WHERE ( ) , . ; TABLE ONLY LATERAL WITH AS UNION ALL JOIN ON USING VALUES INTO FOR UPDATE
-RETURNING ARRAY [ ] :: text row rows first next key filter over set default do nothing conflict at time zone a b
-app.orders secret.pay f( count(*) 1 'x' * = + - || -> @@@ OPERATOR(app.@@@) NOT IN EXISTS ANY CASE WHEN THEN END
-ELSE order by limit offset fetch window partition recursive materialized temp current of null is like between
-escape collate cast( extract( substring( trim( "q" $1 U&"x" E'y' $$z$$ --""".split()  # noqa: SIM905 - words
-_RICH = [
-    "WITH RECURSIVE a(x,y) AS MATERIALIZED (SELECT 1, 2), b AS (DELETE FROM app.t WHERE id = 1 RETURNING *) "
-    "SELECT DISTINCT ON (a.x) a.*, b.id, count(*) FILTER (WHERE b.id > 1) OVER (PARTITION BY a.y ORDER BY b.id) "
-    "FROM a LEFT JOIN b ON a.x = b.id CROSS JOIN LATERAL (SELECT max(z) FROM app.u WHERE u.id = a.x) AS l(m) "
-    "WHERE EXISTS (SELECT 1 FROM app.v) AND a.x IN (1,2) GROUP BY GROUPING SETS ((a.x), CUBE(a.y)) LIMIT 5",
-    "INSERT INTO app.orders AS o (id, note) SELECT id, who FROM secret.pay ON CONFLICT (id) DO UPDATE "
-    "SET note = excluded.note, (a, b) = (SELECT 1, 2) WHERE o.id = 1 RETURNING *, o.id AS x",
-    "UPDATE ONLY app.orders o SET note = p.who, c[1] = 3 FROM secret.pay p JOIN x USING (a) WHERE p.id = o.id",
-    "MERGE INTO app.orders o USING (SELECT * FROM secret.pay) p ON o.id = p.id WHEN MATCHED THEN DELETE "
-    "WHEN NOT MATCHED THEN INSERT (id) VALUES (p.id)",
-    "SELECT CAST(a AS numeric(10,2)), a::text[], date '2020-01-01', extract(epoch from now()), trim(both 'x' from a), "
-    "a at time zone 'utc', (a).b, a[1:2], row(1,2), array[[1],[2]], x ->> 'a' @> '{}', case a when 1 then 2 end FROM t",
-    "SELECT * FROM app.a, ONLY app.b, (app.c NATURAL JOIN app.d) AS j, ROWS FROM (f(1), g(2)) AS r, "
-    "generate_series(1, 2) WITH ORDINALITY AS s(n, o), json_to_recordset('[]') AS q(a int, b text)",
-    "(SELECT 1 UNION ALL (TABLE app.x EXCEPT SELECT 2) ORDER BY 1) INTERSECT VALUES (1), (2)",
-    "COPY (SELECT * FROM app.orders WHERE id = f(1)) TO STDOUT (FORMAT csv)",
-    "EXPLAIN (ANALYZE, VERBOSE) SELECT a INTO TEMP TABLE x FROM app.y",
-]
+_SPARE = """
+SELECT FROM WHERE ( ) , . ; TABLE ONLY LATERAL WITH AS UNION ALL JOIN ON USING VALUES INTO FOR
+UPDATE RETURNING ARRAY [ ] :: text row rows first next key filter over set default do nothing
+conflict at time zone a b app.orders secret.pay f( count(*) 1 'x' * = + - || -> @@@
+OPERATOR(app.@@@) NOT IN EXISTS ANY CASE WHEN THEN END ELSE order by limit offset fetch window
+partition recursive materialized temp current of null is like between escape collate cast( extract(
+substring( trim( "q" $1 U&"x" E'y' $$z$$ --
+""".split()
+_RICH = """
+WITH RECURSIVE a(x,y) AS MATERIALIZED (SELECT 1, 2), b AS (DELETE FROM app.t WHERE id = 1 RETURNING
+*) SELECT DISTINCT ON (a.x) a.*, b.id, count(*) FILTER (WHERE b.id > 1) OVER (PARTITION BY a.y ORDER
+BY b.id) FROM a LEFT JOIN b ON a.x = b.id CROSS JOIN LATERAL (SELECT max(z) FROM app.u WHERE u.id =
+a.x) AS l(m) WHERE EXISTS (SELECT 1 FROM app.v) AND a.x IN (1,2) GROUP BY GROUPING SETS ((a.x),
+CUBE(a.y)) LIMIT 5
+;;
+INSERT INTO app.orders AS o (id, note) SELECT id, who FROM secret.pay ON CONFLICT (id) DO UPDATE SET
+note = excluded.note, (a, b) = (SELECT 1, 2) WHERE o.id = 1 RETURNING *, o.id AS x
+;;
+UPDATE ONLY app.orders o SET note = p.who, c[1] = 3 FROM secret.pay p JOIN x USING (a) WHERE p.id =
+o.id
+;;
+MERGE INTO app.orders o USING (SELECT * FROM secret.pay) p ON o.id = p.id WHEN MATCHED THEN DELETE
+WHEN NOT MATCHED THEN INSERT (id) VALUES (p.id)
+;;
+SELECT CAST(a AS numeric(10,2)), a::text[], date '2020-01-01', extract(epoch from now()), trim(both
+'x' from a), a at time zone 'utc', (a).b, a[1:2], row(1,2), array[[1],[2]], x ->> 'a' @> '{}', case
+a when 1 then 2 end FROM t
+;;
+SELECT * FROM app.a, ONLY app.b, (app.c NATURAL JOIN app.d) AS j, ROWS FROM (f(1), g(2)) AS r,
+generate_series(1, 2) WITH ORDINALITY AS s(n, o), json_to_recordset('[]') AS q(a int, b text)
+;;
+(SELECT 1 UNION ALL (TABLE app.x EXCEPT SELECT 2) ORDER BY 1) INTERSECT VALUES (1), (2)
+;;
+COPY (SELECT * FROM app.orders WHERE id = f(1)) TO STDOUT (FORMAT csv)
+;;
+EXPLAIN (ANALYZE, VERBOSE) SELECT a INTO TEMP TABLE x FROM app.y
+""".split("\n;;\n")
 SEEDS = [
     *_RICH,
     *(entry["payload"] for entry in entries("postgres.yaml") if len(entry["payload"]) < 600),

@@ -70,21 +70,25 @@ def _statement(text: str, tokens: list[Token]) -> Piece:
         effects = (Effect(operation, CLASS_OF[operation]),)
         piece = Piece("", operation, effects, reason=error.reason.value)
     hide_all = bool(piece.reason)
-    redacted = redact.rebuild(text, secrets.spans(text, tokens, hide_all=hide_all))
+    if piece.reason == Doubt.STATEMENT:
+        return replace(piece, text=shown, redacted=redact.unreadable(shown))
+    spans = list(secrets.spans(text, tokens, hide_all=hide_all))
+    redacted = redact.rebuild(text, spans)
     if hide_all:
         redacted = redact.mark(shown, redacted)
-    return replace(piece, text=shown, fingerprint=fingerprint(_words(tokens)), redacted=redacted)
+    hidden = {start for start, _, replacement in spans if replacement is not None}
+    return replace(piece, text=shown, fingerprint=fingerprint(_words(tokens, hidden)), redacted=redacted)
 
 
-def _words(tokens: list[Token]) -> list[str]:
+def _words(tokens: list[Token], hidden: set[int]) -> list[str]:
     words: list[str] = []
     glue = False
-    for kind, value, _, _ in tokens:
+    for kind, value, start, _ in tokens:
         if kind is Kind.MARK and value == "." and words:
             words[-1] += "."
             glue = True
             continue
-        word = "?" if kind in {Kind.STRING, Kind.NUMBER, Kind.PARAMETER} else value
+        word = "?" if kind in {Kind.STRING, Kind.NUMBER, Kind.PARAMETER} or start in hidden else value
         if kind is Kind.NAME and not value.isidentifier():
             word = '"' + value.replace('"', '""') + '"'
         if glue:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 
 from gateway.classify.postgres.lexer import Kind, Token
-from gateway.classify.redact import HIDDEN, secrets_inside
+from gateway.classify.redact import HIDDEN, holds_secret
 
 _SECRET_OBJECTS = frozenset(("role", "user", "group", "subscription", "server", "mapping"))
 _SECRET_CALLS = re.compile(
@@ -30,15 +30,11 @@ def spans(text: str, tokens: list[Token], *, hide_all: bool) -> Iterator[tuple[i
             replacement = HIDDEN
         elif kind is Kind.STRING:
             raw = text[start:end]
-            replacement = HIDDEN if hide_strings or hidden_until >= 0 else _without_secrets(raw)
+            is_secret = hide_strings or hidden_until >= 0 or holds_secret(raw)
+            replacement = HIDDEN if is_secret else None
         elif kind is Kind.NUMBER and hide_all:
             replacement = "0"
         yield start, end, replacement
-
-
-def _without_secrets(raw: str) -> str | None:
-    shown = secrets_inside(raw)
-    return None if shown == raw else shown
 
 
 def _is_about_secrets(tokens: list[Token]) -> bool:
