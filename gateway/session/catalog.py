@@ -13,13 +13,14 @@ from gateway.session.dial import Dialler
 from gateway.session.line import Line, drive
 
 FRESH_SECONDS = 30.0
+AGAIN_SECONDS = 1.0  # a refusal may be due to a catalogue older than this
 READ_SECONDS = 10.0
 
 
 @dataclass(slots=True)
 class _Entry:
     catalog: Catalog | None = None
-    read_at: float = 0.0
+    read_at: float = float("-inf")
 
 
 class Catalogs:
@@ -35,16 +36,16 @@ class Catalogs:
         self._turns: dict[tuple[str, str, str], asyncio.Lock] = {}
 
     async def get(
-        self, protocol: Protocol, route: Route, database: Database, *, fresh: bool = False
+        self, protocol: Protocol, route: Route, database: Database, *, seconds: float
     ) -> Catalog | None:
-        """The catalogue, at most 30 s old, or newer than this call; None when it cannot be read."""
+        """The catalogue, at most *seconds* old when this was called; None when it cannot be read."""
         key = (database.name, route.db_user, route.db_name)
-        asked_at = self._clock.monotonic()
+        oldest = self._clock.monotonic() - seconds
         entry = self._entries.setdefault(key, _Entry())
-        if not fresh and entry.catalog is not None and asked_at - entry.read_at < FRESH_SECONDS:
+        if entry.read_at > oldest:
             return entry.catalog
         async with self._turns.setdefault(key, asyncio.Lock()):
-            if entry.read_at > asked_at:  # somebody read it while this session waited
+            if entry.read_at > oldest:  # somebody read it while this session waited
                 return entry.catalog
             started_at = self._clock.monotonic()
             found = await self._read(protocol, route, database)

@@ -9,12 +9,11 @@ from gateway.model.identity import Identity, Route
 from gateway.model.resource import Database
 from gateway.policy.document import ConnectQuestion, SessionQuestion
 from gateway.sansio.protocol import Conversation, Facts, Outcome, Protocol, Request
-from gateway.session.catalog import FRESH_SECONDS
+from gateway.session.catalog import AGAIN_SECONDS, FRESH_SECONDS
 from gateway.session.environment import Environment
 from gateway.session.record import Recorder, Who
 
 STALE = "stale_session"
-AGAIN_SECONDS = 1.0
 
 
 class Grant:
@@ -91,26 +90,25 @@ class Grant:
     async def refresh_catalog(self, conversation: Conversation) -> None:
         """Read the catalogue where the conversation's is stale or 30 s old."""
         now = self._env.clock.monotonic()
-        stale = conversation.wants_catalog()
-        if stale or now - self._catalog_at >= FRESH_SECONDS:
-            await self._read_catalog(conversation, fresh=stale and self._catalog_at > float("-inf"))
+        if conversation.wants_catalog():
+            first = self._catalog_at == float("-inf")
+            await self._read_catalog(conversation, FRESH_SECONDS if first else 0.0)
+        elif now - self._catalog_at >= FRESH_SECONDS:
+            await self._read_catalog(conversation, FRESH_SECONDS)
 
     async def has_newer_catalog(self, conversation: Conversation) -> bool:
         """Read the catalogue again after a refusal: somebody may just have made what was not found.
 
-        At most once a second, so that refusals cannot be used to keep the database busy.
+        At most once a second for all sessions of a user, so that refusals cannot keep the database busy.
         """
-        if self._env.clock.monotonic() - self._catalog_at < AGAIN_SECONDS:
-            return False
         before = conversation.names().catalog
-        await self._read_catalog(conversation, fresh=True)
+        await self._read_catalog(conversation, AGAIN_SECONDS)
         return conversation.names().catalog is not before
 
-    async def _read_catalog(self, conversation: Conversation, *, fresh: bool) -> None:
+    async def _read_catalog(self, conversation: Conversation, seconds: float) -> None:
         self._catalog_at = self._env.clock.monotonic()
-        conversation.set_catalog(
-            await self._env.catalogs.get(self.protocol, self.route, self.database, fresh=fresh)
-        )
+        found = await self._env.catalogs.get(self.protocol, self.route, self.database, seconds=seconds)
+        conversation.set_catalog(found)
 
     async def cancel_backend(self, key: bytes) -> None:
         """Cancel what runs at the backend; one that cannot be reached has nothing left to cancel."""
