@@ -45,6 +45,7 @@ def micros(call: Callable[[int], object], rounds: int) -> tuple[float, float]:
 
 
 def main() -> None:
+    """Print a table, and one JSON object as the last line."""
     gc.freeze()
     gc.set_threshold(100_000, 50, 50)
     result = {}

@@ -5,7 +5,7 @@ minute), and recurses for brackets, CASE and unary operators. All of that is cou
 """
 
 from gateway.classify.doubt import Doubt, DoubtError
-from gateway.classify.postgres.lexer import Kind, Token
+from gateway.classify.postgres.lexer import MARK, OPERATOR, WORD, Token
 from gateway.classify.postgres.words import TYPE_WORDS
 
 MAX_TEXT = 1 << 20
@@ -28,7 +28,7 @@ def check(tokens: list[Token]) -> None:  # noqa: C901 - one loop over many token
     type_depth = unary = chain = cases = 0
     previous = ""
     for kind, value, _, _ in tokens:
-        if kind is Kind.MARK:
+        if kind is MARK:
             unary = 0
             if value in "([":
                 is_type = previous in _DOUBLING
@@ -43,14 +43,14 @@ def check(tokens: list[Token]) -> None:  # noqa: C901 - one loop over many token
                     type_depth -= was_type
             elif value in ",;":
                 chain = 0
-        elif kind is Kind.OPERATOR or (kind is Kind.WORD and value in _UNARY_WORDS):
+        elif kind is OPERATOR or (kind is WORD and value in _UNARY_WORDS):
             unary += 1
             chain += 1
         else:
             unary = 0
-            if kind is Kind.WORD:
+            if kind is WORD:
                 chain += value in _CHAIN_WORDS
                 cases += (value == "case") - (value == "end")
         if unary > MAX_UNARY or chain > MAX_CHAIN or cases > MAX_DEPTH:
             raise DoubtError(Doubt.TOO_DEEP)
-        previous = value if kind is Kind.WORD else ""
+        previous = value if kind is WORD else ""

@@ -1,6 +1,7 @@
 """A whole text to its statements: lexed once, cut at semicolons, each piece read on its own."""
 
 import itertools
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
 
 from gateway.classify import redact
@@ -9,10 +10,11 @@ from gateway.classify.facts import Piece
 from gateway.classify.fingerprint import fingerprint
 from gateway.classify.operations import CLASS_OF
 from gateway.classify.postgres import limits, plain, secrets, statements
-from gateway.classify.postgres.lexer import Kind, Token, tokenize
+from gateway.classify.postgres.lexer import MARK, NAME, PLACEHOLDERS, WORD, Token, tokenize
 from gateway.model.classification import Effect
 
 _LONG_ENOUGH = 100_000
+_NOTHING: frozenset[int] = frozenset()
 
 
 def read(text: str) -> tuple[Piece, ...]:
@@ -41,7 +43,7 @@ def _split(tokens: list[Token]) -> list[list[Token]]:
     current: list[Token] = []
     depth = 0
     for token in tokens:
-        if token.kind is Kind.MARK:
+        if token.kind is MARK:
             depth += (token.value in "([") - (token.value in ")]")
             if token.value == ";" and depth <= 0 and not _holds_body(current):
                 if current:
@@ -55,9 +57,9 @@ def _split(tokens: list[Token]) -> list[list[Token]]:
 
 
 def _holds_body(tokens: list[Token]) -> bool:
-    if not tokens or tokens[0].kind is not Kind.WORD or tokens[0].value != "create":
+    if not tokens or tokens[0].kind is not WORD or tokens[0].value != "create":
         return False
-    values = [token.value if token.kind is Kind.WORD else "" for token in tokens]
+    values = [token.value if token.kind is WORD else "" for token in tokens]
     return any(pair == ("begin", "atomic") for pair in itertools.pairwise(values))
 
 
@@ -72,6 +74,8 @@ def _statement(text: str, tokens: list[Token]) -> Piece:
     hide_all = bool(piece.reason)
     if piece.reason == Doubt.STATEMENT:
         return replace(piece, text=shown, redacted=redact.unreadable(shown))
+    if not hide_all and secrets.is_clean(shown):
+        return replace(piece, text=shown, fingerprint=fingerprint(_words(tokens, _NOTHING)), redacted=shown)
     spans = list(secrets.spans(text, tokens, hide_all=hide_all))
     redacted = redact.rebuild(text, spans)
     if hide_all:
@@ -80,20 +84,23 @@ def _statement(text: str, tokens: list[Token]) -> Piece:
     return replace(piece, text=shown, fingerprint=fingerprint(_words(tokens, hidden)), redacted=redacted)
 
 
-def _words(tokens: list[Token], hidden: set[int]) -> list[str]:
+def _words(tokens: list[Token], hidden: AbstractSet[int]) -> list[str]:
     words: list[str] = []
-    glue = False
+    is_glued = False
     for kind, value, start, _ in tokens:
-        if kind is Kind.MARK and value == "." and words:
+        if kind in PLACEHOLDERS or start in hidden:
+            word = "?"
+        elif kind is MARK and value == "." and words:
             words[-1] += "."
-            glue = True
+            is_glued = True
             continue
-        word = "?" if kind in {Kind.STRING, Kind.NUMBER, Kind.PARAMETER} or start in hidden else value
-        if kind is Kind.NAME and not value.isidentifier():
-            word = '"' + value.replace('"', '""') + '"'
-        if glue:
+        else:
+            word = value
+            if kind is NAME and not value.isidentifier():
+                word = '"' + value.replace('"', '""') + '"'
+        if is_glued:
             words[-1] += word
-            glue = False
+            is_glued = False
         else:
             words.append(word)
     return words

@@ -10,7 +10,7 @@ no foreign function is put in its place. Precedence may change, facts do not.
 from gateway.classify.doubt import Doubt, DoubtError
 from gateway.classify.facts import Qualified
 from gateway.classify.postgres import types
-from gateway.classify.postgres.lexer import Kind, Token
+from gateway.classify.postgres.lexer import MARK, NAME, NAMES, OPERATOR, STRING, WORD, Token
 from gateway.classify.postgres.words import (
     BARE,
     OPERANDS,
@@ -73,7 +73,7 @@ _BEFORE: dict[str, frozenset[str]] = {
     "rollup": frozenset("("),
 }
 _AHEAD_OF_JOIN = frozenset(("cross", "full", "inner", "is", "left", "natural", "not", "outer", "right"))
-_END = Token(Kind.MARK, "", 0, 0)
+_END = Token(MARK, "", 0, 0)
 
 
 class Reduced:
@@ -126,21 +126,21 @@ class _Reducer:
         size = len(self.tokens)
         while self.at < size:
             token = self.tokens[self.at]
-            match token.kind:
-                case Kind.WORD:
-                    self._word(token)
-                case Kind.NAME:
-                    self._name()
-                case Kind.STRING:
-                    self._string(token)
-                case Kind.NUMBER | Kind.PARAMETER:
-                    self._emit(token.value, operand=True)
-                    self.at += 1
-                case Kind.OPERATOR:
-                    self._operator("", token.value)
-                    self.at += 1
-                case Kind.MARK:
-                    self._mark(token)
+            kind = token.kind
+            if kind is MARK:
+                self._mark(token)
+            elif kind is STRING:
+                self._string(token)
+            elif kind is WORD:
+                self._word(token)
+            elif kind is NAME:
+                self._name()
+            elif kind is OPERATOR:
+                self._operator("", token.value)
+                self.at += 1
+            else:
+                self._emit(token.value, operand=True)
+                self.at += 1
         self.done.text = " ".join(self.out)
         return self.done
 
@@ -152,11 +152,11 @@ class _Reducer:
 
     def _peek_word(self, ahead: int = 1) -> str:
         token = self._peek(ahead)
-        return token.value if token.kind is Kind.WORD else ""
+        return token.value if token.kind is WORD else ""
 
     def _peek_mark(self, ahead: int = 1) -> str:
         token = self._peek(ahead)
-        return token.value if token.kind is Kind.MARK else ""
+        return token.value if token.kind is MARK else ""
 
     def _emit(self, text: str, *, operand: bool) -> None:
         self.out.append(text)
@@ -195,7 +195,7 @@ class _Reducer:
         if word in {"left", "right"} and is_call:
             return True
         is_first = not self.after_operand and self._peek_word(-1) not in _AHEAD_OF_JOIN
-        if is_first and (is_call or self._peek().kind is Kind.STRING):
+        if is_first and (is_call or self._peek().kind is STRING):
             raise DoubtError(Doubt.SYNTAX)
         return False
 
@@ -219,7 +219,7 @@ class _Reducer:
             return True
         if word in _BEFORE:
             follower = self._peek()
-            return follower.kind in {Kind.WORD, Kind.MARK} and follower.value in _BEFORE[word]
+            return follower.kind in {WORD, MARK} and follower.value in _BEFORE[word]
         if word in {"first", "last"}:
             return self._peek_word(-1) in {"fetch", "nulls"}
         if word in {"row", "rows"}:
@@ -244,15 +244,15 @@ class _Reducer:
         while (
             end + 1 < len(self.tokens)
             and self.tokens[end].value == "."
-            and self.tokens[end].kind is Kind.MARK
-            and self.tokens[end + 1].kind in {Kind.WORD, Kind.NAME}
+            and self.tokens[end].kind is MARK
+            and self.tokens[end + 1].kind in NAMES
         ):
             parts.append(self.tokens[end + 1].value)
             end += 2
         follower = self.tokens[end] if end < len(self.tokens) else _END
-        if follower.kind is Kind.STRING and not self.after_operand and self._typed_literal():
+        if follower.kind is STRING and not self.after_operand and self._typed_literal():
             return
-        is_call = follower.kind is Kind.MARK and follower.value == "("
+        is_call = follower.kind is MARK and follower.value == "("
         self.done.names.update(parts)
         is_alias = self.after_operand
         if is_call:
@@ -260,7 +260,7 @@ class _Reducer:
         self._emit(".".join(quote(part) for part in parts), operand=True)
         self.is_alias = is_alias
         self.at = end
-        if follower.value == "." and follower.kind is Kind.MARK:
+        if follower.value == "." and follower.kind is MARK:
             star = self.tokens[end + 1] if end + 1 < len(self.tokens) else _END
             if star.value != "*":
                 raise DoubtError(Doubt.SYNTAX)
@@ -270,7 +270,7 @@ class _Reducer:
     def _typed_literal(self) -> bool:
         """``date '…'``: note the type, leave the literal."""
         name, end = types.read(self.tokens, self.at)
-        if name == types.NO_TYPE or end >= len(self.tokens) or self.tokens[end].kind is not Kind.STRING:
+        if name == types.NO_TYPE or end >= len(self.tokens) or self.tokens[end].kind is not STRING:
             return False
         self.done.casts[name] = None
         self.at = end
@@ -304,6 +304,9 @@ class _Reducer:
     def _mark(self, token: Token) -> None:
         mark = token.value
         self.at += 1
+        if mark == ",":
+            self._emit(mark, operand=False)
+            return
         if mark == "(" and self._definitions():
             return
         if mark == "(":
@@ -339,7 +342,7 @@ class _Reducer:
         at = self.at
         while True:
             name = self.tokens[at] if at < len(self.tokens) else _END
-            if name.kind not in {Kind.WORD, Kind.NAME} or (name.kind is Kind.WORD and name.value in RESERVED):
+            if name.kind not in NAMES or (name.kind is WORD and name.value in RESERVED):
                 return False
             cast, at = types.read(self.tokens, at + 1)
             follower = self.tokens[at].value if at < len(self.tokens) else ""
@@ -363,10 +366,10 @@ class _Reducer:
         token = self._peek(0)
         if self.out[-1:] not in ([")"], ["]"]):
             raise DoubtError(Doubt.SYNTAX)
-        if token.value == "*" and token.kind is Kind.OPERATOR:
+        if token.value == "*" and token.kind is OPERATOR:
             self._emit(". *", operand=True)
             self.at += 1
-        elif token.kind in {Kind.WORD, Kind.NAME} and self._peek_mark() != "(":
+        elif token.kind in NAMES and self._peek_mark() != "(":
             self.done.names.add(token.value)
             self._emit("." + quote(token.value), operand=True)
             self.at += 1
@@ -474,11 +477,11 @@ class _Reducer:
         if self._peek_mark() != "(":
             return False
         at, schema = self.at + 2, ""
-        while at + 1 < len(self.tokens) and self.tokens[at].kind in {Kind.WORD, Kind.NAME}:
+        while at + 1 < len(self.tokens) and self.tokens[at].kind in NAMES:
             schema, at = self.tokens[at].value, at + 2
         if (
             at + 1 >= len(self.tokens)
-            or self.tokens[at].kind is not Kind.OPERATOR
+            or self.tokens[at].kind is not OPERATOR
             or self.tokens[at + 1].value != ")"
         ):
             raise DoubtError(Doubt.SYNTAX)
@@ -489,7 +492,7 @@ class _Reducer:
 
     def take_using(self) -> bool:
         """``ORDER BY x USING <``: an operator, not a join."""
-        if self._peek().kind is Kind.OPERATOR:
+        if self._peek().kind is OPERATOR:
             self.done.operators["", self._peek().value] = None
             self.at += 2
             return True
@@ -505,7 +508,7 @@ class _Reducer:
 
     def take_quantifier(self) -> bool:
         """``<> ALL (…)``: which of them it is, no fact depends on."""
-        if self._peek_mark() != "(" or self._peek(-1).kind is not Kind.OPERATOR:
+        if self._peek_mark() != "(" or self._peek(-1).kind is not OPERATOR:
             return False
         self._emit("ANY", operand=False)
         self.at += 1

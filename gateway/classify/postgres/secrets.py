@@ -1,9 +1,10 @@
+# ruff: noqa: SIM905 - lists of words read best as words
 """Which tokens of a PostgreSQL statement are secrets, or may hold one."""
 
 import re
 from collections.abc import Iterator
 
-from gateway.classify.postgres.lexer import Kind, Token
+from gateway.classify.postgres.lexer import LITERALS, MARK, NAMES, NUMBER, STRING, WORD, Token
 from gateway.classify.redact import HIDDEN, holds_secret
 
 _SECRET_OBJECTS = frozenset(("role", "user", "group", "subscription", "server", "mapping"))
@@ -13,6 +14,19 @@ _SECRET_CALLS = re.compile(
 _SECRET_NAME = re.compile(r"pass(word|wd|phrase)?$|pwd|secret|token|credential|api_?key|private_?key|jwt")
 
 
+_SUSPECTS = tuple(
+    """pass pwd secret token credential key jwt identified program create alter dblink http url s3 mysql
+    postgres remote
+    aws_ pgp_ crypt hmac digest armor :// /* --""".split()
+)
+
+
+def is_clean(shown: str) -> bool:
+    """True when nothing even looks like a secret or a comment, so that no token need be looked at."""
+    lowered = shown.lower()
+    return not any(word in lowered for word in _SUSPECTS)
+
+
 def spans(text: str, tokens: list[Token], *, hide_all: bool) -> Iterator[tuple[int, int, str | None]]:
     """Each token's place, and what is recorded in its stead (None: itself)."""
     hide_strings = hide_all or _is_about_secrets(tokens)
@@ -20,7 +34,7 @@ def spans(text: str, tokens: list[Token], *, hide_all: bool) -> Iterator[tuple[i
     for at, token in enumerate(tokens):
         kind, value, start, end = token
         replacement: str | None = None
-        if kind is Kind.MARK:
+        if kind is MARK:
             depth += (value == "(") - (value == ")")
             if depth <= hidden_until:
                 hidden_until = -1
@@ -28,30 +42,28 @@ def spans(text: str, tokens: list[Token], *, hide_all: bool) -> Iterator[tuple[i
                 hidden_until = depth - 1
         elif _follows_secret(tokens, at):
             replacement = HIDDEN
-        elif kind is Kind.STRING:
+        elif kind is STRING:
             raw = text[start:end]
             is_secret = hide_strings or hidden_until >= 0 or holds_secret(raw)
             replacement = HIDDEN if is_secret else None
-        elif kind is Kind.NUMBER and hide_all:
+        elif kind is NUMBER and hide_all:
             replacement = "0"
         yield start, end, replacement
 
 
 def _is_about_secrets(tokens: list[Token]) -> bool:
     """Statements whose every literal is or may be a credential."""
-    words = [token.value for token in tokens[:6] if token.kind is Kind.WORD]
+    words = [token.value for token in tokens[:6] if token.kind is WORD]
     if words[:1] in (["create"], ["alter"]):
         return not _SECRET_OBJECTS.isdisjoint(words[1:4])
     if words[:1] == ["set"]:
-        return any(
-            _SECRET_NAME.search(token.value) for token in tokens[1:6] if token.kind in {Kind.WORD, Kind.NAME}
-        )
+        return any(_SECRET_NAME.search(token.value) for token in tokens[1:6] if token.kind in NAMES)
     return False
 
 
 def _is_secret_call(tokens: list[Token], at: int) -> bool:
     name = tokens[at - 1] if at else None
-    if name is None or name.kind not in {Kind.WORD, Kind.NAME}:
+    if name is None or name.kind not in NAMES:
         return False
     if name.value == "set_config":
         first = tokens[at + 1] if at + 1 < len(tokens) else None
@@ -65,18 +77,16 @@ def _follows_secret(tokens: list[Token], at: int) -> bool:
     if at == 0:
         return False
     token, before = tokens[at], tokens[at - 1]
-    is_literal = token.kind in {Kind.STRING, Kind.NUMBER}
-    if before.kind is Kind.WORD:
+    is_literal = token.kind in LITERALS
+    if before.kind is WORD:
         if before.value == "password":
             is_definition = tokens[0].value in {"create", "alter", "set"}
-            return is_literal or (
-                is_definition and token.kind in {Kind.WORD, Kind.NAME} and token.value != "null"
-            )
+            return is_literal or (is_definition and token.kind in NAMES and token.value != "null")
         if before.value == "by" and at > 1 and tokens[at - 2].value == "identified":
             return True
         if before.value == "program":
             return is_literal
     if is_literal and before.value in {"=", "=>", ":="} and at > 1:
         name = tokens[at - 2]
-        return name.kind in {Kind.WORD, Kind.NAME} and bool(_SECRET_NAME.search(name.value.lower()))
+        return name.kind in NAMES and bool(_SECRET_NAME.search(name.value.lower()))
     return False
