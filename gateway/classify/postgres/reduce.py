@@ -1,3 +1,4 @@
+# ruff: noqa: SIM905 - lists of words read best as words
 """A statement's tokens, rewritten into the plain SQL that every parser reads alike.
 
 The server's lexical rules are ours alone (``lexer``). What steers no fact, or what parsers read in ways of
@@ -34,43 +35,62 @@ _ARGUMENT_WORDS: dict[str, frozenset[str]] = {
 _NO_WORDS: frozenset[str] = frozenset()
 _TRIMS = {"leading": "ltrim", "trailing": "rtrim", "both": "btrim"}
 _AFTER: dict[str, frozenset[str]] = {
-    # word: it is syntax only behind one of these words (or marks); elsewhere it is a name
+    # word: it is syntax only behind one of these words; elsewhere it is a name
     "by": frozenset(("group", "order", "partition")),
+    "conflict": frozenset(("on",)),
+    "escape": frozenset(),
+    "first": frozenset(("fetch", "nulls")),
     "key": frozenset(("no", "for")),
-    "next": frozenset(("fetch",)),
+    "last": frozenset(("nulls",)),
+    "local": frozenset(("into",)),
     "locked": frozenset(("skip",)),
+    "materialized": frozenset(("as", "not")),
+    "next": frozenset(("fetch",)),
     "nothing": frozenset(("do",)),
-    "recursive": frozenset(("with",)),
     "ordinality": frozenset(("with",)),
-    "share": frozenset(("for", "key")),
-    "sets": frozenset(("grouping",)),
-    "ties": frozenset(("with", "exclude")),
     "others": frozenset(("no",)),
+    "recursive": frozenset(("with",)),
+    "sets": frozenset(("grouping",)),
+    "share": frozenset(("for", "key")),
     "temp": frozenset(("into", "local", "global")),
     "temporary": frozenset(("into", "local", "global")),
+    "ties": frozenset(("with", "exclude")),
     "unlogged": frozenset(("into",)),
-    "local": frozenset(("into",)),
-    "conflict": frozenset(("on",)),
-    "materialized": frozenset(("as", "not")),
 }
 _BEFORE: dict[str, frozenset[str]] = {
     # word: it is syntax only ahead of one of these
+    "current": frozenset(("row",)),
     "exists": frozenset("("),
-    "filter": frozenset("("),
     "groups": frozenset(("between", "unbounded", "current")),
     "grouping": frozenset(("sets",)),
     "matched": frozenset(("and", "then", "by")),
-    "merge": frozenset(("into",)),
     "no": frozenset(("key", "others")),
     "nulls": frozenset(("first", "last")),
     "partition": frozenset(("by",)),
     "range": frozenset(("between", "unbounded", "current")),
-    "repeatable": frozenset("("),
     "skip": frozenset(("locked",)),
-    "values": frozenset("("),
-    "within": frozenset(("group",)),
-    "cube": frozenset("("),
-    "rollup": frozenset("("),
+}
+_CHANGES = {"delete": "from", "insert": "into", "merge": "into", "update": "only"}
+_BEHIND_BRACKET = frozenset(("filter", "over", "repeatable", "within"))
+_GROUPING = frozenset(("cube", "rollup"))
+_MAY_OPEN = frozenset(
+    """between by conflict cube exists filter first insert materialized next over repeatable rollup row set sets
+    values""".split()
+)
+"""Words outside the reserved ones that a bracket may follow; any other with a bracket behind it is a call."""
+
+_ENDS_GROUPING = frozenset(
+    """having window order limit offset union intersect except for fetch select""".split()
+)
+_VISIBLE = frozenset((WORD, MARK))
+_GRAMMAR_CALLS = VALUES_WITHOUT_BRACKETS | {
+    "coalesce",
+    "greatest",
+    "grouping",
+    "least",
+    "nullif",
+    "row",
+    "xmlconcat",
 }
 _AHEAD_OF_JOIN = frozenset(("cross", "full", "inner", "is", "left", "natural", "not", "outer", "right"))
 _END = Token(MARK, "", 0, 0)
@@ -94,11 +114,12 @@ class Reduced:
 class _Frame:
     """An open bracket: which words in it stand for a comma, and whether it is a CAST's."""
 
-    __slots__ = ("is_cast", "words")
+    __slots__ = ("is_cast", "is_grouping", "words")
 
     def __init__(self, words: frozenset[str] = _NO_WORDS, *, is_cast: bool = False) -> None:
         self.words = words
         self.is_cast = is_cast
+        self.is_grouping = False  # behind GROUP BY, where CUBE and ROLLUP are no calls
 
 
 def reduce(tokens: list[Token]) -> Reduced:
@@ -117,7 +138,7 @@ class _Reducer:
         self.at = 0
         self.out: list[str] = []
         self.done = Reduced()
-        self.frames: list[_Frame] = []
+        self.frames = [_Frame()]
         self.after_operand = False
         self.is_alias = False  # the name just written stands behind an operand
         self.next_frame = _Frame()
@@ -165,7 +186,7 @@ class _Reducer:
 
     # -- words
 
-    def _word(self, token: Token) -> None:
+    def _word(self, token: Token) -> None:  # noqa: C901 - the order in which a word is tried
         word = token.value
         if self._is_label(word):
             self._name()
@@ -173,7 +194,7 @@ class _Reducer:
         special = _SPECIAL.get(word)
         if special is not None and special(self):
             return
-        if self.frames and word in self.frames[-1].words:
+        if word in self.frames[-1].words:
             if self.out[-1] != "(":  # TRIM(FROM x)
                 self._emit(",", operand=False)
             self.at += 1
@@ -182,6 +203,10 @@ class _Reducer:
         elif word in TYPE_OR_FUNCTION and self._is_name_here(word):
             self._name()
         elif word in BARE and self._is_syntax(word):
+            if word == "by":
+                self.frames[-1].is_grouping = self._peek_word(-1) == "group"
+            elif word in _ENDS_GROUPING:
+                self.frames[-1].is_grouping = False
             self._emit(word.upper(), operand=word in OPERANDS)
             self.at += 1
         elif word in RESERVED and word not in BARE and self._peek_mark() != "(":
@@ -203,28 +228,43 @@ class _Reducer:
         """Behind a dot or AS any word is a name, and so is a word with a dot behind it."""
         if self._peek_mark(-1) == "." or (self._peek_mark() == "." and word not in RESERVED):
             return True
-        if self._peek_word(-1) != "as" or (self.frames and self.frames[-1].is_cast):
+        if self._peek_word(-1) != "as" or self.frames[-1].is_cast:
             return False
         return not (
             word in {"materialized", "not"}
             and (self._peek_mark() == "(" or self._peek_word() == "materialized")
         )
 
-    def _is_syntax(self, word: str) -> bool:
-        if word == "set":
-            return self.after_operand or self._peek_word(-1) == "update"
-        if word in _AFTER and word not in _BEFORE:
-            return self._peek_word(-1) in _AFTER[word]
-        if word == "values" and self._peek_word(-1) == "default":
+    def _is_syntax(self, word: str) -> bool:  # noqa: C901 - one table after the other
+        """Whether a word stands where the grammar wants it; elsewhere it is a name, and may be called."""
+        if word in RESERVED:
             return True
+        behind, follower = self._peek_word(-1), self._peek()
+        ahead = follower.value if follower.kind in _VISIBLE else ""
+        if ahead == "(" and word not in _MAY_OPEN:
+            return False
+        if word in _CHANGES:
+            return (
+                behind == "then" or ahead == _CHANGES[word] or (word == "update" and self._is_update(behind))
+            )
+        if word in _BEHIND_BRACKET:
+            return self._peek_mark(-1) == ")"
+        if word in _GROUPING:
+            return self.frames[-1].is_grouping and ahead == "("
+        if word == "set":
+            return self.after_operand or behind == "update"
+        if word == "values":
+            return ahead == "(" or behind == "default"
+        if word in _AFTER:
+            return behind in _AFTER[word] and ahead in _BEFORE.get(word, (ahead,))
         if word in _BEFORE:
-            follower = self._peek()
-            return follower.kind in {WORD, MARK} and follower.value in _BEFORE[word]
-        if word in {"first", "last"}:
-            return self._peek_word(-1) in {"fetch", "nulls"}
+            return ahead in _BEFORE[word]
         if word in {"row", "rows"}:
             return self._is_row_syntax(word)
         return True
+
+    def _is_update(self, behind: str) -> bool:
+        return self.at == 0 or behind in {"do", "for", "key"} or self._peek_mark(-1) in {"(", ")"}
 
     def _is_row_syntax(self, word: str) -> bool:
         behind = self._peek_word(-1)
@@ -253,6 +293,8 @@ class _Reducer:
         if follower.kind is STRING and not self.after_operand and self._typed_literal():
             return
         is_call = follower.kind is MARK and follower.value == "("
+        if is_call and len(parts) == 1 and parts[0] in _GRAMMAR_CALLS and self._peek(0).kind is NAME:
+            raise DoubtError(Doubt.SYNTAX)  # in quotes it is somebody's function, and nobody names one so
         self.done.names.update(parts)
         is_alias = self.after_operand
         if is_call:
@@ -310,11 +352,13 @@ class _Reducer:
         if mark == "(" and self._definitions():
             return
         if mark == "(":
-            self.frames.append(self.next_frame)
+            inner = self.next_frame
+            inner.is_grouping = self.frames[-1].is_grouping and self.out[-1] in {"CUBE", "ROLLUP", "SETS"}
+            self.frames.append(inner)
             self.next_frame = _Frame()
             self._emit("(", operand=False)
         elif mark == ")":
-            if not self.frames:
+            if len(self.frames) == 1:
                 raise DoubtError(Doubt.SYNTAX)
             self.frames.pop()
             self._emit(")", operand=True)
@@ -414,7 +458,7 @@ class _Reducer:
         return True
 
     def take_as(self) -> bool:
-        if not (self.frames and self.frames[-1].is_cast):
+        if not self.frames[-1].is_cast:
             return False
         self.at += 1
         self._cast()
@@ -500,7 +544,7 @@ class _Reducer:
 
     def take_escape(self) -> bool:
         """Behind LIKE: one more text, as far as facts go."""
-        if not self.after_operand or (self.frames and "escape" in self.frames[-1].words):
+        if not self.after_operand or "escape" in self.frames[-1].words:
             return False
         self._emit("||", operand=False)
         self.at += 1
