@@ -7,7 +7,7 @@ from typing import Protocol
 
 _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _PAIRS = tuple(first + second for first in _CROCKFORD for second in _CROCKFORD)
-_SHIFTS = tuple(range(120, -1, -10))
+_COUNTED = 1 << 20
 
 
 class Clock(Protocol):
@@ -39,30 +39,41 @@ def utc(clock: Clock) -> datetime:
     return datetime.fromtimestamp(clock.now_ns() / 1e9, UTC)
 
 
-class _Random:
-    """Random bytes from the system, fetched a page at a time: a call for each identifier would cost more."""
+class _Ids:
+    """ULIDs whose random half is drawn once for 2**20 of them and counted up from there.
+
+    Unique as drawn ones are, at a tenth of the cost: several are made for each statement.
+    """
 
     def __init__(self) -> None:
         self.forget()
 
     def forget(self) -> None:
-        """Start a new page; a forked child must, or it would hand out its parent's bytes."""
-        self._page = b""
-        self._at = 0
+        """Draw anew; a forked child must, or it would count on where its parent does."""
+        self._moment, self._time = -1, ""
+        self._drawn, self._count = "", _COUNTED
 
-    def ten(self) -> bytes:
-        """Ten bytes that were never handed out before."""
-        if self._at + 10 > len(self._page):
-            self._page, self._at = os.urandom(4000), 0
-        self._at += 10
-        return self._page[self._at - 10 : self._at]
+    def make(self, now_ns: int) -> str:
+        """The next one, of the millisecond of *now_ns*."""
+        moment = now_ns // 1_000_000
+        if moment != self._moment:
+            self._moment, self._time = moment, _digits(moment, 10)
+        if self._count >= _COUNTED:
+            drawn = int.from_bytes(os.urandom(10), "big")
+            self._drawn, self._count = _digits(drawn >> 20, 12), drawn & (_COUNTED // 2 - 1)
+        count = self._count
+        self._count = count + 1
+        return f"{self._time}{self._drawn}{_PAIRS[count >> 10]}{_PAIRS[count & 1023]}"
 
 
-_random = _Random()
-os.register_at_fork(after_in_child=_random.forget)
+def _digits(value: int, size: int) -> str:
+    return "".join([_PAIRS[(value >> shift) & 1023] for shift in range(5 * size - 10, -1, -10)])
+
+
+_ids = _Ids()
+os.register_at_fork(after_in_child=_ids.forget)
 
 
 def new_id(now_ns: int) -> str:
-    """A ULID: 48 bits of milliseconds and 80 random bits, 26 characters that sort by time."""
-    value = ((now_ns // 1_000_000) << 80) | int.from_bytes(_random.ten(), "big")
-    return "".join([_PAIRS[(value >> shift) & 1023] for shift in _SHIFTS])
+    """A ULID: 48 bits of milliseconds and 80 more, 26 characters that sort by time."""
+    return _ids.make(now_ns)

@@ -58,11 +58,8 @@ def canonical(event: Event, index: int) -> bytes:
 def body(event: Event) -> Body:
     """All of the line but its index; AuditError when a field cannot be recorded."""
     try:
-        fields = event.fields if type(event.fields) is dict else dict(event.fields)
-        text, id_ = _dump(fields), _dump(event.id)
-        _check(fields)  # after the encoder, which has refused what holds itself
-        if "\\ud" in text or "\\ud" in id_:  # an astral character, or half of one
-            text, id_ = _dump(_whole(fields)), _dump(_whole(event.id))
+        text = event.encoded or encode_fields(event.fields)
+        id_ = f'"{event.id}"' if event.id.isascii() and event.id.isalnum() else _dump(_whole(event.id))
         head = f'{{"fields":{text},"id":{id_},"index":'
         tail = f',"kind":"{event.kind.value}","time":"{rfc3339(event.time_ns)}"}}'
     except (TypeError, ValueError, RecursionError) as error:
@@ -70,6 +67,20 @@ def body(event: Event) -> Body:
     if len(head) > MAX_RECORD_BYTES - 128:
         raise AuditError(f"event {event.kind.value} cannot be recorded: {len(head)} bytes")
     return Body(head.encode("ascii"), tail.encode("ascii"))
+
+
+def encode_fields(fields: Mapping[str, Any]) -> str:
+    """An event's fields as canonical JSON.
+
+    Raises:
+        TypeError, ValueError, RecursionError: JSON has no form for them that everybody reads alike.
+    """
+    plain = fields if type(fields) is dict else dict(fields)
+    text = _dump(plain)
+    _check(plain)  # after the encoder, which has refused what holds itself
+    if "\\ud" in text:  # an astral character, or half of one
+        return _dump(_whole(plain))
+    return text
 
 
 def decode(line: bytes) -> Record:

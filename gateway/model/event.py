@@ -35,10 +35,12 @@ class Kind(StrEnum):
 class Event:
     """One event. ``fields`` holds only JSON values (no floats), and never a secret or row data.
 
-    ``id`` is unique; ``time_ns`` is UTC nanoseconds since the epoch.
+    ``id`` is unique; ``time_ns`` is UTC nanoseconds since the epoch. ``encoded`` is *fields* as canonical JSON
+    where whoever made them has it already, and empty otherwise.
     """
 
     kind: Kind
     id: str
     time_ns: int
     fields: Mapping[str, Any]
+    encoded: str = ""

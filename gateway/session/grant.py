@@ -38,9 +38,9 @@ class Grant:
         self.restricted = True
         self.connections = 0  # of this user, besides this one
         self.decision: Allowed | None = None
-        self.who = Who.of(session_id, identity, database, (route.db_user, route.db_name), client_address)
         self._env = env
-        self._recorder = Recorder(env.clock)
+        who = Who(session_id, identity, database, (route.db_user, route.db_name), client_address)
+        self._recorder = Recorder(who, env.clock)
         self._session: SessionQuestion | None = None
         self._catalog_at = float("-inf")
 
@@ -122,20 +122,20 @@ class Grant:
     def started(self, application: str) -> Event:
         """The connect was allowed."""
         assert self.decision is not None
-        return self._recorder.started(self.who, self.decision, application)
+        return self._recorder.started(self.decision, application)
 
     def denied(self, denial: Denied) -> Event:
         """The connect was refused."""
-        return self._recorder.denied(self.who, denial)
+        return self._recorder.denied(denial)
 
     def ended(self, code: str, message: str, totals: Mapping[str, int]) -> Event:
         """The session is over."""
-        return self._recorder.ended(self.who, code, message, totals)
+        return self._recorder.ended(code, message, totals)
 
     def events(self, request: Request, facts: Facts, decision: Decision) -> list[Event]:
         """The records of one judged request."""
-        return self._recorder.requested(self.who, request, facts, decision)
+        return self._recorder.requested(request, facts, decision)
 
     def finished(self, queries: list[str], outcome: Outcome, duration_ns: int) -> list[Event]:
         """The records of how it went."""
-        return self._recorder.finished(self.who, queries, outcome, duration_ns)
+        return self._recorder.finished(queries, outcome, duration_ns)

@@ -1,14 +1,17 @@
 """What is written down about a session: events with the fields of ``schemas/event.json``.
 
-The facts of a statement are turned into fields once and kept by identity, because the classifier hands
-out the same objects for the same statement.
+A statement that runs again is recorded again, and little of its record is new. So the fields of each
+statement and verdict are kept, already encoded but for the decision's id; they are found by the identity of
+the facts, because the classifier hands out the same objects for the same statement.
 """
 
-from collections import OrderedDict
+import json
+import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from gateway.audit.encode import encode_fields
 from gateway.clock import Clock, new_id
 from gateway.model.classification import Classification
 from gateway.model.decision import Allowed, Decision, Denied
@@ -18,7 +21,7 @@ from gateway.model.resource import Database
 from gateway.model.statement import Phase
 from gateway.sansio.protocol import Facts, Outcome, Request
 
-KEPT_FACTS = 4096
+KEPT = 256  # statements of one session whose records are kept ready
 
 _KIND = {
     Phase.QUERY: Kind.SESSION_QUERY,
@@ -26,120 +29,171 @@ _KIND = {
     Phase.BIND: Kind.SESSION_QUERY,
     Phase.EXECUTE: Kind.SESSION_QUERY,
 }
+# Nobody who sends a statement knows this, so it stands nowhere in one.
+_HOLE = secrets.token_hex(16)
 
 
-@dataclass(frozen=True, slots=True)
 class Who:
     """The fields that every event of one session carries."""
 
-    fields: Mapping[str, Any]
-
-    @classmethod
-    def of(
-        cls, session_id: str, identity: Identity, database: Database, effective: tuple[str, str], client: str
-    ) -> "Who":
+    def __init__(
+        self, session_id: str, identity: Identity, database: Database, effective: tuple[str, str], client: str
+    ) -> None:
         """*effective* is the database user and the database name that the backend sees."""
-        return cls(
-            {
-                "session_id": session_id,
-                "user": identity.user,
-                "roles": list(identity.roles),
-                "database": database.name,
-                "protocol": database.protocol,
-                "db_user": effective[0],
-                "db_name": effective[1],
-                "client_address": client,
-                "certificate_serial": identity.serial,
-            }
+        self.fields: dict[str, Any] = {
+            "session_id": session_id,
+            "user": identity.user,
+            "roles": list(identity.roles),
+            "database": database.name,
+            "protocol": database.protocol,
+            "db_user": effective[0],
+            "db_name": effective[1],
+            "client_address": client,
+            "certificate_serial": identity.serial,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """A statement with its verdict, as it was recorded last."""
+
+    item: Classification
+    request: Request
+    decision: Decision
+    fields: dict[str, Any]
+    head: str
+    tail: str
+
+    def fits(self, item: Classification, request: Request, decision: Decision) -> bool:
+        """True when only the decision's id is new."""
+        known = self.decision
+        return (
+            self.item is item
+            and request.bind_types == self.request.bind_types
+            and type(decision) is type(known)
+            and decision.input_digest == known.input_digest
+            and decision.revisions == known.revisions
+            and decision.reasons == known.reasons
         )
 
 
 class Recorder:
-    """Makes the events of one service; knows nothing of how they are kept."""
+    """Makes the events of one session; knows nothing of how they are kept."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, who: Who, clock: Clock) -> None:
+        self._who = who.fields
         self._clock = clock
-        self._facts: OrderedDict[int, tuple[Classification, dict[str, Any]]] = OrderedDict()
+        self._kept: dict[tuple[int, Phase, str], _Kept] = {}
+        self._end_of_query = _end_of_query(who.fields)
 
-    def event(self, kind: Kind, fields: Mapping[str, Any]) -> Event:
+    def event(self, kind: Kind, fields: Mapping[str, Any], encoded: str = "") -> Event:
         """An event of now."""
         now = self._clock.now_ns()
-        return Event(kind=kind, id=new_id(now), time_ns=now, fields=fields)
+        return Event(kind, new_id(now), now, fields, encoded)
 
-    def started(self, who: Who, decision: Allowed, application: str) -> Event:
+    def started(self, decision: Allowed, application: str) -> Event:
         """A connect was allowed."""
-        return self.event(
-            Kind.SESSION_START,
-            {**who.fields, **verdict(decision), "application": application[:256]},
-        )
+        fields = {**self._who, **verdict(decision), "application": application[:256]}
+        return self.event(Kind.SESSION_START, fields)
 
-    def ended(self, who: Who, code: str, message: str, totals: Mapping[str, int]) -> Event:
+    def ended(self, code: str, message: str, totals: Mapping[str, int]) -> Event:
         """A session is over: *code* says why."""
-        return self.event(Kind.SESSION_END, {**who.fields, "reason": code, "message": message, **totals})
+        return self.event(Kind.SESSION_END, {**self._who, "reason": code, "message": message, **totals})
 
-    def denied(self, who: Who | Mapping[str, Any], denial: Denied) -> Event:
+    def denied(self, denial: Denied) -> Event:
         """A connect was refused."""
-        fields = who.fields if isinstance(who, Who) else who
-        return self.event(Kind.SESSION_DENIED, {**fields, **verdict(denial), "subject": "connect"})
+        return self.event(Kind.SESSION_DENIED, {**self._who, **verdict(denial), "subject": "connect"})
 
-    def requested(self, who: Who, request: Request, facts: Facts, decision: Decision) -> list[Event]:
+    def requested(self, request: Request, facts: Facts, decision: Decision) -> list[Event]:
         """One event for each statement of a request, allowed or not."""
-        match decision:
-            case Allowed():
-                kind = _KIND[request.phase]
-                extra = verdict(decision)
-            case Denied():
-                kind = Kind.SESSION_DENIED
-                extra = {**verdict(decision), "subject": "query"}
-        extra["phase"] = request.phase.value
-        if request.name:
-            extra["prepared"] = request.name[:64]
-        if request.bind_types:
-            extra["parameters"] = {"count": len(request.bind_types), "types": sorted(set(request.bind_types))}
-        return [self.event(kind, {**who.fields, **self._fields(item), **extra}) for item in facts]
+        kind = _KIND[request.phase] if isinstance(decision, Allowed) else Kind.SESSION_DENIED
+        decision_id = decision.decision_id
+        events = []
+        for item in facts:
+            key = (id(item), request.phase, request.name)
+            kept = self._kept.get(key)
+            if kept is None or not kept.fits(item, request, decision):
+                kept = self._keep(key, item, request, decision)
+            fields = kept.fields.copy()
+            fields["decision_id"] = decision_id
+            events.append(self.event(kind, fields, f"{kept.head}{decision_id}{kept.tail}"))
+        return events
 
-    def finished(self, who: Who, queries: list[str], outcome: Outcome, duration_ns: int) -> list[Event]:
+    def finished(self, queries: list[str], outcome: Outcome, duration_ns: int) -> list[Event]:
         """An admitted request ended; *queries* are the ids of its events, the first gets the totals.
 
         A statement that was only prepared has an end of its own where that failed, and none otherwise.
         """
         if outcome.request.phase is Phase.PREPARE and not outcome.error_code:
             return []
-        fields = {
-            "session_id": who.fields["session_id"],
-            "user": who.fields["user"],
-            "database": who.fields["database"],
-            "duration_ns": duration_ns,
-            "error_code": outcome.error_code,
-            "executed": outcome.executed,
-        }
-        totals = {"rows": outcome.rows, "bytes": outcome.bytes}
-        return [
-            self.event(
-                Kind.SESSION_QUERY_END,
-                {**fields, "query_id": query, **(totals if number == 0 else {"rows": None, "bytes": 0})},
+        events = []
+        rows, size = outcome.rows, outcome.bytes
+        for query in queries:
+            values = {
+                "bytes": size,
+                "duration_ns": duration_ns,
+                "error_code": outcome.error_code,
+                "executed": outcome.executed,
+                "query_id": query,
+                "rows": rows,
+            }
+            encoded = self._end_of_query % (
+                size,
+                duration_ns,
+                json.dumps(outcome.error_code) if outcome.error_code else '""',
+                "true" if outcome.executed else "false",
+                query,
+                "null" if rows is None else rows,
             )
-            for number, query in enumerate(queries)
-        ]
+            events.append(self.event(Kind.SESSION_QUERY_END, {**self._who_of_an_end(), **values}, encoded))
+            rows, size = None, 0
+        return events
 
-    def _fields(self, item: Classification) -> dict[str, Any]:
-        kept = self._facts.get(id(item))
-        if kept is not None and kept[0] is item:
-            return kept[1]
-        document = item.to_json()
-        fields = {
-            "statement": item.redacted,
-            "fingerprint": item.fingerprint,
-            "operation": item.operation,
-            "class": item.cls.value,
-            "effects": document["effects"],
-            "complete": item.complete,
-            "unknown_reason": item.unknown_reason,
-        }
-        self._facts[id(item)] = (item, fields)
-        if len(self._facts) > KEPT_FACTS:
-            self._facts.popitem(last=False)
-        return fields
+    def _who_of_an_end(self) -> dict[str, Any]:
+        who = self._who
+        return {"session_id": who["session_id"], "user": who["user"], "database": who["database"]}
+
+    def _keep(
+        self, key: tuple[int, Phase, str], item: Classification, request: Request, decision: Decision
+    ) -> _Kept:
+        fields = {**self._who, **statement(item), **verdict(decision), "phase": request.phase.value}
+        if isinstance(decision, Denied):
+            fields["subject"] = "query"
+        if request.name:
+            fields["prepared"] = request.name[:64]
+        if request.bind_types:
+            types = sorted(set(request.bind_types))
+            fields["parameters"] = {"count": len(request.bind_types), "types": types}
+        head, _, tail = encode_fields({**fields, "decision_id": _HOLE}).partition(_HOLE)
+        kept = _Kept(item, request, decision, fields, head, tail)
+        if len(self._kept) >= KEPT:
+            del self._kept[next(iter(self._kept))]
+        self._kept[key] = kept  # it holds the item, so the item's id cannot become another's
+        return kept
+
+
+def _end_of_query(who: Mapping[str, Any]) -> str:
+    """The canonical JSON of an end, with a hole for each value that is new each time."""
+    database, session_id, user = (
+        encode_fields({"": who[name]})[4:-1].replace("%", "%%") for name in ("database", "session_id", "user")
+    )
+    return (
+        f'{{"bytes":%d,"database":{database},"duration_ns":%d,"error_code":%s,"executed":%s,"query_id":"%s",'
+        f'"rows":%s,"session_id":{session_id},"user":{user}}}'
+    )
+
+
+def statement(item: Classification) -> dict[str, Any]:
+    """The fields that say what a statement is."""
+    return {
+        "statement": item.redacted,
+        "fingerprint": item.fingerprint,
+        "operation": item.operation,
+        "class": item.cls.value,
+        "effects": item.to_json()["effects"],
+        "complete": item.complete,
+        "unknown_reason": item.unknown_reason,
+    }
 
 
 def verdict(decision: Decision) -> dict[str, Any]:
