@@ -4,7 +4,9 @@ Labels hold names that an operator chose and short stable codes; never a user, a
 so that the number of series stays small and nothing secret gets out this way.
 """
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
+
+from gateway.observe.tally import TallyCounter, TallyHistogram
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _FAST = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
@@ -19,24 +21,23 @@ class Metrics:
         self._sessions = self._gauge("sessions", "Open database sessions.", where)
         self._sessions_total = self._counter("sessions_started", "Database sessions begun.", where)
         self._ended = self._counter("sessions_ended", "Database sessions ended, by reason code.", ("reason",))
-        self._decisions = self._counter("decisions", "Policy decisions.", ("verdict", "code"))
-        self._decision = self._histogram("decision_seconds", "Time until the policy had answered.")
-        self._batch = Histogram(
-            "regate_decision_batch_size",
-            "Questions asked of the policy together.",
-            buckets=(1, 2, 4, 8, 16),
-            registry=self.registry,
+        self._decisions = TallyCounter("regate_decisions", "Policy decisions.", ("verdict", "code"))
+        self._decision = self._fast("decision_seconds", "Time until the policy had answered.")
+        self._batch = TallyHistogram(
+            "regate_decision_batch_size", "Questions asked of the policy together.", (1, 2, 4, 8, 16)
         )
-        self._classify = self._histogram("classification_seconds", "Time to understand a statement.")
+        self._classify = self._fast("classification_seconds", "Time to understand a statement.")
         self._logins = self._counter("logins", "Logins, by result code.", ("result",))
         self._certificates = self._counter("certificates", "Certificates issued, by use.", ("use",))
         self._opa_restarts = self._counter("opa_restarts", "Times the policy engine was started again.", ())
         self._opa_up = self._gauge("opa_up", "1 while the policy engine answers as it must.", ())
         self._lag = self._gauge("audit_lag_records", "Records handed in that are not durable yet.", ())
-        self._durable = self._histogram("audit_durable_seconds", "Time until a record was durable.")
-        self._records = self._counter("audit_records", "Records made durable.", ())
+        self._durable = self._fast("audit_durable_seconds", "Time until a record was durable.")
+        self._records = TallyCounter("regate_audit_records", "Records made durable.", ())
         self._healthy = self._gauge("audit_healthy", "1 while events can be recorded.", ())
         self._disk = self._gauge("audit_disk_used_percent", "How full the disk of the audit log is.", ())
+        for tally in (self._decisions, self._batch, self._records):
+            self.registry.register(tally)
 
     def session_started(self, database: str, protocol: str) -> None:
         """A session got through to its database."""
@@ -50,7 +51,7 @@ class Metrics:
 
     def decision(self, verdict: str, code: str, seconds: float) -> None:
         """The policy answered ``allow`` or ``deny`` with its first reason's *code* after *seconds*."""
-        self._decisions.labels(verdict, code).inc()
+        self._decisions.add(verdict, code)
         self._decision.observe(seconds)
 
     def decision_batch(self, size: int) -> None:
@@ -84,7 +85,7 @@ class Metrics:
     def audit_durable(self, seconds: float, records: int) -> None:
         """A call's records became durable after that time."""
         self._durable.observe(seconds)
-        self._records.inc(records)
+        self._records.add(number=records)
 
     def audit_healthy(self, *, healthy: bool) -> None:
         """Whether events can be recorded."""
@@ -104,5 +105,7 @@ class Metrics:
     def _gauge(self, name: str, help_: str, labels: tuple[str, ...]) -> Gauge:
         return Gauge(f"regate_{name}", help_, labels, registry=self.registry)
 
-    def _histogram(self, name: str, help_: str) -> Histogram:
-        return Histogram(f"regate_{name}", help_, buckets=_FAST, registry=self.registry)
+    def _fast(self, name: str, help_: str) -> TallyHistogram:
+        made = TallyHistogram(f"regate_{name}", help_, _FAST)
+        self.registry.register(made)
+        return made

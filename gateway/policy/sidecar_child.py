@@ -12,6 +12,7 @@ from opa_client.opa_async import AsyncOpaClient
 
 from gateway.errors import PolicyError
 from gateway.policy import publish
+from gateway.policy.client import default_slots
 from gateway.policy.publish import Bundle
 
 _START_SECONDS = 15.0
@@ -90,8 +91,14 @@ async def _spawn(command: list[str], log: Path) -> asyncio.subprocess.Process:
             stdout=asyncio.subprocess.DEVNULL,
             stderr=stderr,
             cwd=log.parent,
-            # GOGC: a bigger heap saves a good part of OPA's processor time.
-            env={"PATH": os.environ.get("PATH", ""), "HOME": str(log.parent), "GOGC": "400"},
+            # GOGC: a bigger heap saves a good part of OPA's processor time. GOMAXPROCS: as many as there
+            # are batches in flight; more would look for work on the cores that the gateway needs.
+            env={
+                "PATH": os.environ.get("PATH", ""),
+                "HOME": str(log.parent),
+                "GOGC": "400",
+                "GOMAXPROCS": str(default_slots()),
+            },
         )
 
 

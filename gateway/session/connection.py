@@ -54,13 +54,19 @@ class Connection:
     async def cancel(self) -> None:
         """Withdraw what is judged now, or ask the database to stop what it runs."""
         session, grant, backend = self._session, self._grant, self._backend
-        if session is None or grant is None or backend is None or session.cancel() or not session.is_busy():
+        if (
+            session is None
+            or grant is None
+            or backend is None
+            or session.judge.cancel()
+            or not session.judge.is_busy
+        ):
             return
-        session.holding(1)
+        session.judge.hold()
         try:
             await grant.cancel_backend(backend.ready.cancel_key)
         finally:
-            session.holding(-1)
+            session.judge.release()
 
     def sweep(self) -> None:
         """Look at the clocks: the login's end, the session's longest life, the idle limit."""
@@ -75,7 +81,7 @@ class Connection:
             )
         elif limits.max_session_seconds is not None and now - self._started > limits.max_session_seconds:
             self.end(self._denial("session_too_long", "the session reached the longest time its roles allow"))
-        elif not session.is_busy() and now - session.last_active > idle:
+        elif not session.judge.is_busy and now - session.last_active > idle:
             self.end(self._denial("idle_timeout", f"the session was idle for {idle:g} s"))
 
     # -- the steps
@@ -226,12 +232,15 @@ class Connection:
         conversation = self._protocol.converse(startup, backend.ready, grant.route)
         self._session = Session(grant, client, backend.stream, conversation, self._env)
         self._env.live.add(self)
+        self._env.metrics.session_started(grant.database.name, grant.database.protocol)
+        over = SessionOver("service_stopped")
         try:
             client.write(self._protocol.greet(startup, backend.ready, self.cancel_key))
             over = await self._session.run()
             await self._close(over, line, conversation, grant)
         finally:
             self._env.live.remove(self)
+            self._env.metrics.session_ended(grant.database.name, grant.database.protocol, over.code)
             backend.stream.close()
         return over
 

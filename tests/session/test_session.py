@@ -250,23 +250,23 @@ async def test_a_cancel_withdraws_what_is_being_judged_and_not_the_next(ends: En
     ends.world.gate = asyncio.Event()
     ends.client.send(b"slow\n")
     await asyncio.sleep(0.02)
-    assert ends.session.cancel()
+    assert ends.session.judge.cancel()
     ends.world.gate.set()
     assert await ends.at(ends.client) == b"-query_canceled\n"
     assert await ends.at(ends.backend) == b"#refused\n"
     assert [event.fields["executed"] for event in ends.world.posted] == [False]
     ends.client.send(b"next\n")
     assert await ends.at(ends.backend) == b"next\n"
-    assert not ends.session.cancel()
+    assert not ends.session.judge.cancel()
 
 
 async def test_nothing_starts_while_a_cancel_is_on_its_way(ends: Ends) -> None:
-    ends.session.holding(1)
+    ends.session.judge.hold()
     ends.client.send(b"one\n")
     await asyncio.sleep(0.02)
     with pytest.raises(BlockingIOError):
         ends.backend.recv(10)
-    ends.session.holding(-1)
+    ends.session.judge.release()
     assert await ends.at(ends.backend) == b"one\n"
 
 

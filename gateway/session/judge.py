@@ -1,0 +1,163 @@
+"""Decide and record: no request leaves here with a yes that is not on disk.
+
+What arrived together is one question and one group in the log, with a verdict and a record for each request.
+"""
+
+import asyncio  # noqa: TID251
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from gateway.clock import new_id
+from gateway.errors import AuditError
+from gateway.model.decision import Allowed, Decision, Denied, Reason
+from gateway.model.event import Event
+from gateway.model.statement import Phase, Statement
+from gateway.sansio.protocol import Conversation, Facts, Outcome, Request
+from gateway.session.environment import Environment
+from gateway.session.grant import Grant
+
+
+@dataclass(slots=True)
+class Judged:
+    """A request with what it does, as it waits to be decided."""
+
+    request: Request
+    facts: Facts
+
+
+class Judge:
+    """The verdicts of one session, and the requests that were let through and have no end yet."""
+
+    def __init__(self, grant: Grant, conversation: Conversation, env: Environment) -> None:
+        self._grant = grant
+        self._conversation = conversation
+        self._env = env
+        self._running: dict[Request, tuple[list[str], int]] = {}
+        self._refused: Statement | None = None  # the subject of the last verdict, if that was a no
+        self._is_judging = False
+        self._withdrawn = False
+        self._cancels = 0
+        self._released = asyncio.Event()
+
+    @property
+    def is_busy(self) -> bool:
+        """True while the backend owes an answer."""
+        return bool(self._running)
+
+    async def classify(self, request: Request) -> Facts:
+        """What *request* does."""
+        facts = self._env.classifier.now(self._grant.protocol, request)
+        if facts is None:
+            facts = await self._env.classifier.later(self._grant.protocol, request)
+        return facts
+
+    async def decide(self, requests: Sequence[Judged]) -> list[Decision]:
+        """A durable verdict for each request; a cancel that came meanwhile withdraws them all."""
+        self._is_judging, self._withdrawn = True, False
+        try:
+            decisions = await self._record(requests, await self._judge(requests))
+            while self._cancels:
+                self._released.clear()
+                await self._released.wait()
+        finally:
+            self._is_judging = False
+        if not self._withdrawn:
+            return decisions
+        for item in requests:
+            self.finished(Outcome(item.request, executed=False))
+        withdrawn = self.local("query_canceled", "canceling statement due to user request")
+        return [withdrawn] * len(requests)
+
+    def finished(self, outcome: Outcome) -> None:
+        """A request that was let through came to its end."""
+        running = self._running.pop(outcome.request, None)
+        if running is None:
+            return
+        queries, started_ns = running
+        duration_ns = max(0, self._env.clock.now_ns() - started_ns)
+        for event in self._grant.finished(queries, outcome, duration_ns):
+            self._env.audit.post(event)
+
+    def local(self, code: str, message: str) -> Denied:
+        """A refusal that no policy had to be asked for."""
+        return Denied(new_id(self._env.clock.now_ns()), (Reason(code, message),))
+
+    # -- cancelling
+
+    def cancel(self) -> bool:
+        """Withdraw what is being judged; False when nothing is, so that the backend must be asked."""
+        self._withdrawn = self._is_judging
+        return self._is_judging
+
+    def hold(self) -> None:
+        """A cancel is on its way to the backend: nothing new may start, or it could be hit."""
+        self._cancels += 1
+
+    def release(self) -> None:
+        """The backend took the cancel, or cannot."""
+        self._cancels -= 1
+        self._released.set()
+
+    # -- own
+
+    async def _judge(self, requests: Sequence[Judged]) -> list[Decision]:
+        """Ask; and ask once more when a refusal may be due to a catalogue that was read before."""
+        decisions = await self._ask(requests)
+        if not self._grant.restricted or all(isinstance(decision, Allowed) for decision in decisions):
+            return decisions
+        if not await self._grant.has_newer_catalog(self._conversation):
+            return decisions
+        names = self._conversation.names()
+        for item in requests:
+            statements = tuple(replace(statement, names=names) for statement in item.request.statements)
+            item.facts = await self.classify(replace(item.request, statements=statements))
+        return await self._ask(requests)
+
+    async def _ask(self, requests: Sequence[Judged]) -> list[Decision]:
+        """One question for each different set of facts."""
+        first = requests[0].facts
+        if all(item.facts is first for item in requests):
+            return [await self._grant.ask(first)] * len(requests)
+        distinct = {id(item.facts): item.facts for item in requests}
+        async with asyncio.TaskGroup() as tasks:
+            asked = {key: tasks.create_task(self._grant.ask(facts)) for key, facts in distinct.items()}
+        return [asked[id(item.facts)].result() for item in requests]
+
+    async def _record(self, requests: Sequence[Judged], decisions: list[Decision]) -> list[Decision]:
+        """Make every verdict durable; what cannot be recorded is refused."""
+        events: list[Event] = []
+        now = self._env.clock.now_ns()
+        for item, decision in zip(requests, decisions, strict=True):
+            request = item.request
+            if self._stands_already(request, decision):
+                continue
+            made = self._grant.events(request, item.facts, decision)
+            events += made
+            match decision:
+                case Allowed():
+                    self._refused = None
+                    self._running[request] = ([event.id for event in made], now)
+                case Denied():
+                    self._refused = _subject(request)
+        if not events:
+            return decisions
+        try:
+            await self._env.audit.append(events)
+        except AuditError as error:
+            for item in requests:
+                self._running.pop(item.request, None)
+            return [self.local("audit_unavailable", str(error))] * len(requests)
+        return decisions
+
+    def _stands_already(self, request: Request, decision: Decision) -> bool:
+        """True when a record says this already: an Execute behind its Bind, a Bind behind a refused Parse."""
+        match decision:
+            case Allowed():
+                return request.covered_by is not None and request.covered_by in self._running
+            case Denied():
+                again = request.phase in {Phase.BIND, Phase.EXECUTE}
+                return again and self._refused is not None and _subject(request) is self._refused
+
+
+def _subject(request: Request) -> Statement | None:
+    return request.statements[0] if request.statements else None
