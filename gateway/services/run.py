@@ -23,14 +23,14 @@ from gateway.ca import keys
 from gateway.clock import Clock, SystemClock, new_id
 from gateway.config import Config
 from gateway.model.decision import Decision, Denied, Reason
-from gateway.model.event import Event, Kind
+from gateway.model.event import Kind
 from gateway.observe import logs
 from gateway.observe.health import Health
 from gateway.observe.metrics import Metrics
 from gateway.policy.document import ConnectQuestion
 from gateway.policy.sidecar import Sidecar
 from gateway.protocols import REGISTRY
-from gateway.services import policy, proxy
+from gateway.services import diagnostics, lifecycle, policy, proxy
 from gateway.services.cluster import Cluster
 from gateway.services.databases import Databases
 from gateway.services.publisher import Publisher
@@ -54,7 +54,12 @@ async def run(config: Config) -> None:
         loop.add_signal_handler(number, stop.set)
     logs.configure(level=_level(config.log.severity), json=_json(config.log.format))
     try:
-        async with cluster(config) as running, proxy.listening(running) as address:
+        async with (
+            cluster(config) as running,
+            diagnostics.serving(running),
+            proxy.listening(running) as address,
+            _farewell(running),
+        ):
             _tune_interpreter()
             _announce(running, address)
             await stop.wait()
@@ -65,7 +70,7 @@ async def run(config: Config) -> None:
 
 @asynccontextmanager
 async def cluster(config: Config) -> AsyncIterator[Cluster]:
-    """All parts but the listeners; when the block ends, sessions are told and everything is closed."""
+    """All parts but the listeners; when the block ends everything is closed, the log last."""
     clock, metrics, health = SystemClock(), Metrics(), Health(("policy", "audit"))
     log = structlog.get_logger("regate")
     origin = f"{config.cluster_name}/audit"
@@ -76,6 +81,7 @@ async def cluster(config: Config) -> AsyncIterator[Cluster]:
             config.audit_dir, key=authorities.audit_key, origin=origin, clock=clock, metrics=metrics
         )
         stack.push_async_callback(audit.close)
+        await stack.enter_async_context(lifecycle.recorded(audit, clock, config.cluster_name))
         store = await stack.enter_async_context(
             await Store.open(f"sqlite:///{config.data_dir / 'regate.db'}")
         )
@@ -86,6 +92,7 @@ async def cluster(config: Config) -> AsyncIterator[Cluster]:
         auth = await Auth.open(store, authorities, clock, _hooks(sidecar, audit, databases, clock))
         stack.push_async_callback(auth.close)
         await publisher.publish()
+        await lifecycle.policy_in_force(audit, clock, sidecar.client.revisions)
         classifier = Classifier()
         await classifier.start()
         stack.push_async_callback(classifier.close)
@@ -123,23 +130,27 @@ async def cluster(config: Config) -> AsyncIterator[Cluster]:
 
 @asynccontextmanager
 async def _background(running: Cluster) -> AsyncIterator[None]:
-    """What runs beside the sessions, and the end of the sessions when the block ends."""
-    env = running.environment
+    """What runs beside the sessions, for the length of the block."""
     async with asyncio.TaskGroup() as group:
         tasks = [
             group.create_task(running.publisher.run()),
-            group.create_task(env.live.sweep_forever()),
+            group.create_task(running.environment.live.sweep_forever()),
             group.create_task(_watch_health(running)),
         ]
         yield
-        stopping = Denied(
-            new_id(running.clock.now_ns()), (Reason("service_stopping", "the gateway is being stopped"),)
-        )
-        with suppress(TimeoutError):
-            async with asyncio.timeout(STOP_SECONDS):
-                await env.live.end_all(stopping)
         for task in tasks:
             task.cancel()
+
+
+@asynccontextmanager
+async def _farewell(running: Cluster) -> AsyncIterator[None]:
+    """When the block ends, every session is told why; the listener, which is left after this, cuts the rest."""
+    yield
+    reason = Reason("service_stopping", "the gateway is being stopped")
+    stopping = Denied(new_id(running.clock.now_ns()), (reason,))
+    with suppress(TimeoutError):
+        async with asyncio.timeout(STOP_SECONDS):
+            await running.environment.live.end_all(stopping)
 
 
 async def _watch_health(running: Cluster) -> None:
@@ -153,8 +164,7 @@ def _hooks(sidecar: Sidecar, audit: AuditLog, databases: Databases, clock: Clock
     """What the auth service asks of the policy and the log."""
 
     async def record(kind: Kind, fields: Mapping[str, Any]) -> None:
-        now = clock.now_ns()
-        await audit.append([Event(kind, new_id(now), now, fields)])
+        await lifecycle.record(audit, clock, kind, fields)
 
     async def may_connect(attempt: ConnectAttempt) -> Decision:
         question = ConnectQuestion(

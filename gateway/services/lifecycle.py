@@ -1,0 +1,47 @@
+"""What the services record about themselves: that they started, under which policy, and that they stopped."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from importlib import metadata
+from typing import Any
+
+import structlog
+
+from gateway.audit.log import AuditLog
+from gateway.clock import Clock, new_id
+from gateway.errors import AuditError
+from gateway.model.decision import Revisions
+from gateway.model.event import Event, Kind
+
+SERVICES = ("auth", "proxy", "db")
+
+_say = structlog.get_logger("regate")
+
+
+@asynccontextmanager
+async def recorded(audit: AuditLog, clock: Clock, cluster: str) -> AsyncIterator[None]:
+    """``service.start`` before the block and ``service.stop`` after it: the first and last of a run.
+
+    Without the first nothing starts; without the last it stops nevertheless.
+    """
+    fields = {"cluster": cluster, "services": list(SERVICES), "version": metadata.version("regate")}
+    await record(audit, clock, Kind.SERVICE_START, fields)
+    try:
+        yield
+    finally:
+        try:
+            await record(audit, clock, Kind.SERVICE_STOP, fields)
+        except AuditError as error:
+            _say.warning("the stop could not be recorded", error=str(error))
+
+
+async def policy_in_force(audit: AuditLog, clock: Clock, revisions: Revisions) -> None:
+    """Record the policy that decides from now on, and the data it began with."""
+    fields = {"policy_revision": revisions.policy, "data_revision": revisions.data}
+    await record(audit, clock, Kind.POLICY_LOAD, fields)
+
+
+async def record(audit: AuditLog, clock: Clock, kind: Kind, fields: Mapping[str, Any]) -> None:
+    """One event, durable when this returns."""
+    now = clock.now_ns()
+    await audit.append([Event(kind, new_id(now), now, fields)])
