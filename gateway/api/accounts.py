@@ -69,8 +69,8 @@ class _Accounts:
         token, password = given.text("token", most=_MAX_SECRET), given.text("password", most=_MAX_SECRET)
         wants_totp = given.flag("totp")
         given.finish()
-        uri = await self._auth.accept_signup(token, password, want_totp=wants_totp, source=source(request))
-        return answer({"totp_uri": uri})
+        made = await self._auth.accept_signup(token, password, want_totp=wants_totp, source=source(request))
+        return answer({"user": made.user, "totp_uri": made.totp_uri})
 
     async def list_all(self, request: web.Request) -> web.Response:
         found = await self._auth.list_users(self._callers.subject(request))

@@ -16,7 +16,7 @@ from gateway.auth.desk import ISSUED_AT, Desk, Hooks
 from gateway.auth.login import Login, LoginRequest
 from gateway.auth.store import Resource, Store
 from gateway.auth.store.workers import Workers
-from gateway.auth.users import Invitation, UserView
+from gateway.auth.users import Accepted, Invitation, UserView
 from gateway.ca.issue import Issued
 from gateway.ca.keys import Authorities, host_ca_pin
 from gateway.ca.profile import Kind as Ca
@@ -110,8 +110,8 @@ class Auth:
 
     async def accept_signup(
         self, token: str, password: str, *, want_totp: bool = False, source: str = ""
-    ) -> str | None:
-        """Use up a sign-up token and set the password; the answer is the TOTP URI, if one is wanted."""
+    ) -> Accepted:
+        """Use up a sign-up token and set the password; says whose account it is."""
         return await users.accept(self._desk, token, password, want_totp=want_totp, source=source)
 
     async def set_roles(self, subject: Subject, name: str, roles: Sequence[str]) -> UserView:

@@ -33,6 +33,14 @@ class Invitation:
 
 
 @dataclass(frozen=True, slots=True)
+class Accepted:
+    """Whose account was accepted, and the URI for an authenticator app when a second factor was wanted."""
+
+    user: str
+    totp_uri: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class UserView:
     """A user as lists show one; ``status`` is ``active`` or ``invited``."""
 
@@ -69,8 +77,8 @@ async def add(
     return invitation
 
 
-async def accept(desk: Desk, token: str, password: str, *, want_totp: bool, source: str) -> str | None:
-    """Use up a token: set the password and, if wanted, a second factor, whose URI is returned."""
+async def accept(desk: Desk, token: str, password: str, *, want_totp: bool, source: str) -> Accepted:
+    """Use up a token: set the password and, if wanted, a second factor."""
     now = desk.clock.now_ns()
     digest = digest_of(token)
     async with desk.store.change() as change:
@@ -90,7 +98,8 @@ async def accept(desk: Desk, token: str, password: str, *, want_totp: bool, sour
         await change.set_totp(owner, secret)
         fields = {"user": owner, "client_address": source, "totp": want_totp}
         await desk.hooks.record(Kind.USER_ACCEPT, fields)
-    return totp.uri(secret, user=owner, cluster=desk.authorities.cluster) if secret else None
+    uri = totp.uri(secret, user=owner, cluster=desk.authorities.cluster) if secret else None
+    return Accepted(owner, uri)
 
 
 async def update(

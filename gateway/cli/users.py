@@ -153,7 +153,7 @@ def accept(
         click.echo(f"Add this to your authenticator app:\n  {answer['totp_uri']}")
     # The next command is shown as it must be typed: with the same proof of who the proxy is.
     proof = f" --ca-pin={ca_pin}" if ca_pin else f" --proxy-ca={proxy_ca}" if proxy_ca else ""
-    user = answer.get("user", "NAME")
+    user = output.clean(str(answer["user"]))
     click.echo(f"The account is yours. Log in with:\n  regate login --proxy={proxy}{proof} --user={user}")
 
 

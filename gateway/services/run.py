@@ -144,7 +144,7 @@ async def _background(running: Cluster) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def _farewell(running: Cluster) -> AsyncIterator[None]:
-    """When the block ends, every session is told why; the listener, which is left after this, cuts the rest."""
+    """When the block ends, every session is told why; the listener, which ends after this, cuts the rest."""
     yield
     reason = Reason("service_stopping", "the gateway is being stopped")
     stopping = Denied(new_id(running.clock.now_ns()), (reason,))

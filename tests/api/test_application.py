@@ -161,7 +161,8 @@ def test_a_sign_up_token_works_once(local: Api, stranger: Api) -> None:
     invitation = local.post("/v1/users", {"name": "once", "roles": ["access"]})
     assert invitation["proxy"].startswith("localhost:")
     assert invitation["ca_pin"].startswith("sha256:")
-    stranger.post("/v1/users/accept", {"token": invitation["token"], "password": PASSWORD})
+    accept = {"token": invitation["token"], "password": PASSWORD}
+    assert stranger.post("/v1/users/accept", accept) == {"user": "once", "totp_uri": None}
     with pytest.raises(AccessError) as caught:
         stranger.post("/v1/users/accept", {"token": invitation["token"], "password": PASSWORD})
     assert caught.value.code == "token_invalid"

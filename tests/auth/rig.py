@@ -96,7 +96,7 @@ class Rig:
     async def add(self, name: str = "ada", roles: Sequence[str] = ("access",), **accept: Any) -> str | None:
         """A user who has chosen a password; the answer is the TOTP URI, if one was wanted."""
         invitation = await self.auth.add_user(ADMIN, name, roles=roles)
-        return await self.auth.accept_signup(invitation.token, PASSWORD, **accept)
+        return (await self.auth.accept_signup(invitation.token, PASSWORD, **accept)).totp_uri
 
     async def login(self, user: str = "ada", password: str = PASSWORD, **more: Any) -> Login:
         return await self.auth.login(LoginRequest(user, password, CSR, **more))

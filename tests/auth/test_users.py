@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway.auth.users import Accepted
 from gateway.errors import AccessError, AuditError, ConfigError, ConflictError, NotFoundError
 from gateway.model.event import Kind
 from tests.auth.rig import ADMIN, PASSWORD, Rig, running
@@ -15,7 +16,7 @@ from tests.auth.rig import ADMIN, PASSWORD, Rig, running
 async def test_an_invitation_works_once(rig: Rig) -> None:
     invitation = await rig.auth.add_user(ADMIN, "ada", roles=["access"])
     assert (invitation.user, invitation.expires) == ("ada", rig.clock.moment + timedelta(hours=1))
-    assert await rig.auth.accept_signup(invitation.token, PASSWORD) is None
+    assert await rig.auth.accept_signup(invitation.token, PASSWORD) == Accepted("ada")
     with pytest.raises(AccessError, match="not known, was used, or has expired") as refused:
         await rig.auth.accept_signup(invitation.token, "another long password")
     assert refused.value.code == "token_invalid"

@@ -79,6 +79,7 @@ def test_a_one_time_code_is_the_second_line(rig: Rig, admin: Person, person: Per
     (person.home / "token").write_text(token)
     accept = ("users", "accept", *trust(rig), "--token-file=token", "--password-stdin", "--totp")
     said = person.ok(*accept, stdin=PASSWORD + "\n")
+    assert said.rstrip().endswith(f"regate login {' '.join(trust(rig))} --user=tess")
     uri = next(line.strip() for line in said.splitlines() if "otpauth://" in line)
     code = pyotp.parse_uri(uri)
     assert isinstance(code, pyotp.TOTP)
