@@ -41,5 +41,7 @@ test_nothing_else_is_let_through if {
 		not _allowed(case[0], case[1], "secret", {})
 	}
 	not _allowed("POST", "v1/data/gateway/connect/decision", "", {"explain": ["full"]})
+	not _allowed("POST", "v1/data/gateway/query_batch/answers", "", {"explain": ["full"]})
+	not _allowed("POST", "v1/data/gateway/query_batch/answers", "", {})
 	not authz.allow with input as {}
 }
