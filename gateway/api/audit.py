@@ -3,19 +3,21 @@
 import asyncio  # noqa: TID251
 import itertools
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from aiohttp import web
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+from gateway.api import proof
 from gateway.api.caller import Callers
-from gateway.api.exchange import answer
+from gateway.api.exchange import answer, body
 from gateway.audit import read
 from gateway.audit.encode import Record, canonical, parse_rfc3339
+from gateway.audit.note import MAX_NOTE_BYTES
 from gateway.audit.read import Query
-from gateway.audit.verify import Report, verify
+from gateway.audit.verify import Report
 from gateway.errors import AuditError, ConfigError
 from gateway.model.event import Kind
 
@@ -26,14 +28,18 @@ _FILTERS = frozenset(
 
 
 class AuditReader(Protocol):
-    """The log's records and their proof; both methods block, and are called in a thread."""
+    """The log's records and their proof; the methods block, and are called in a thread."""
 
     def records(self, query: Query) -> Iterator[Record]:
         """The records that pass *query*."""
         ...
 
-    def verify(self) -> Report:
-        """Whether the log is whole."""
+    def verify(self, kept: bytes) -> Report:
+        """Whether the log is whole, and continues the checkpoint *kept* elsewhere unless that is empty."""
+        ...
+
+    def checkpoint(self) -> str:
+        """The newest signed checkpoint."""
         ...
 
 
@@ -49,9 +55,13 @@ class LogFiles:
         """The records that pass *query*."""
         return read.records(self.directory, query)
 
-    def verify(self) -> Report:
-        """Whether the log is whole."""
-        return verify(self.directory, self.public_key, origin=self.origin)
+    def verify(self, kept: bytes) -> Report:
+        """Whether the log is whole, and continues *kept*."""
+        return proof.prove(self.directory, self.public_key, origin=self.origin, kept=kept)
+
+    def checkpoint(self) -> str:
+        """The newest signed checkpoint."""
+        return proof.newest(self.directory, self.public_key, self.origin)
 
 
 def routes(reader: AuditReader, callers: Callers) -> list[web.RouteDef]:
@@ -61,11 +71,27 @@ def routes(reader: AuditReader, callers: Callers) -> list[web.RouteDef]:
         await callers.authorise(request, "list", "event")
         return await stream(request, reader)
 
-    async def proof(request: web.Request) -> web.StreamResponse:
+    async def whole(request: web.Request) -> web.StreamResponse:
         await callers.authorise(request, "read", "event")
-        return await report(reader)
+        return await report(reader, b"")
 
-    return [web.get("/v1/audit", records), web.get("/v1/audit/verify", proof)]
+    async def continues(request: web.Request) -> web.StreamResponse:
+        await callers.authorise(request, "read", "event")
+        given = await body(request)
+        kept = given.text("checkpoint", most=MAX_NOTE_BYTES)
+        given.finish()
+        return await report(reader, kept.encode("utf-8", "replace"))
+
+    async def newest(request: web.Request) -> web.StreamResponse:
+        await callers.authorise(request, "read", "event")
+        return answer({"checkpoint": await asyncio.to_thread(reader.checkpoint)})
+
+    return [
+        web.get("/v1/audit", records),
+        web.get("/v1/audit/verify", whole),
+        web.post("/v1/audit/verify", continues),
+        web.get("/v1/audit/checkpoint", newest),
+    ]
 
 
 def query_of(request: web.Request) -> Query:
@@ -110,19 +136,9 @@ async def stream(request: web.Request, reader: AuditReader) -> web.StreamRespons
     return response
 
 
-async def report(reader: AuditReader) -> web.Response:
+async def report(reader: AuditReader, kept: bytes) -> web.Response:
     """What an audit of the whole log found."""
-    found = await asyncio.to_thread(reader.verify)
-    head = found.checkpoint
-    shown: dict[str, Any] = {
-        "ok": found.ok,
-        "records": found.records,
-        "covered": found.covered,
-        "first_bad": found.first_bad,
-        "findings": [asdict(item) for item in found.findings],
-        "checkpoint": {"origin": head.origin, "size": head.size, "root": head.root.hex()} if head else None,
-    }
-    return answer(shown)
+    return answer(proof.shown(await asyncio.to_thread(reader.verify, kept)))
 
 
 def _next_piece(found: Iterator[Record]) -> list[Record]:

@@ -167,7 +167,7 @@ class Auth:
         return await certificates.for_db_server(self._desk, subject, hosts, ttl=ttl)
 
     async def export_ca(self, subject: Subject, kind: Ca | str) -> str:
-        """An authority's certificate in PEM; its key never leaves."""
+        """An authority's certificate in PEM, or the audit log's public key; a private key never leaves."""
         return await certificates.export(self._desk, subject, kind)
 
     def ca_pem(self, kind: Ca) -> str:

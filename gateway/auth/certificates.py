@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import assert_never
 
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
 from gateway.auth import limits
 from gateway.auth.desk import ConnectAttempt, Desk
 from gateway.ca import issue
@@ -19,6 +21,9 @@ from gateway.model.identity import Identity, Route, Subject, Use
 from gateway.model.resource import Database
 
 SERVER_DEFAULT = timedelta(hours=2190)  # a quarter of a year, as `auth sign` has it elsewhere
+
+AUDIT = "audit"
+"""What is exported under this name is the audit log's public key; it is no authority."""
 
 UNKNOWN_DATABASE = Reason("database_not_found", "there is no such database, or none that you may see")
 """What the policy answers for a database outside a user's view, word for word."""
@@ -152,12 +157,15 @@ async def for_db_server(
 
 
 async def export(desk: Desk, subject: Subject, kind: Ca | str) -> str:
-    """An authority's certificate."""
+    """An authority's certificate, or the public key that the audit log is signed with."""
     await desk.authorise(subject, "read", "cert_authority", str(kind))
+    if kind == AUDIT:
+        public = desk.authorities.audit_key.public_key()
+        return public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode("ascii")
     try:
         return desk.authorities.by_kind(Ca(kind)).pem
     except ValueError:
-        names = ", ".join(Ca)
+        names = ", ".join([*Ca, AUDIT])
         raise ConfigError(f"there is no {kind!r} authority, expected one of {names}") from None
 
 

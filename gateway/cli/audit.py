@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import click
@@ -11,8 +12,10 @@ from gateway.cli import channel, output
 from gateway.cli.failures import FindingError
 from gateway.cli.options import config_option, duration, examples, format_option
 from gateway.clock import SystemClock, utc
+from gateway.errors import ConfigError
 
 VERIFY_SECONDS = 3600.0  # the whole log is read
+_MOST = 64 * 1024  # bytes of a checkpoint
 _NARROW = 100  # characters of a statement that a line of text shows
 
 
@@ -67,13 +70,34 @@ def ls(form: str, config: str, proxy: str, limit: int, *, everything: bool, **fi
     output.table(("Time", "Kind", "User", "Database", "Verdict", "What"), rows)
 
 
-@audit.command(epilog=examples("regate audit verify", "regate audit verify --format=json"))
+@audit.command(
+    epilog=examples(
+        "regate audit verify",
+        "regate audit verify --checkpoint=kept.txt",
+        "regate audit verify --dir=/mnt/copy/audit --key=audit.pem --checkpoint=kept.txt",
+    )
+)
+@click.option(
+    "--checkpoint",
+    "kept",
+    metavar="FILE",
+    default="",
+    help="A checkpoint that was kept elsewhere; - for stdin.",
+)
+@click.option("--dir", "directory", metavar="DIR", default="", help="Read this folder; ask no service.")
+@click.option("--key", metavar="FILE", default="", help="The log's public key in PEM; goes with --dir.")
 @format_option
 @config_option
-def verify(form: str, config: str, proxy: str) -> None:
-    """Check that no record was changed, removed, added or moved; the exit code says so too."""
+def verify(form: str, config: str, proxy: str, kept: str, directory: str, key: str) -> None:
+    """Check that no record was changed, removed, added or moved; the exit code says so too.
+
+    A checkpoint that was kept elsewhere (regate audit checkpoint) also tells when the whole log was replaced.
+    """
+    if bool(directory) != bool(key):
+        raise click.UsageError("--dir and --key go together")
+    note = _kept(kept) if kept else b""
     with output.working("Reading the whole log"):
-        report = channel.admin(config, proxy, timeout=VERIFY_SECONDS).get("/v1/audit/verify")
+        report = _local(directory, key, note) if directory else _remote(config, proxy, note)
 
     def text() -> None:
         if report["ok"]:
@@ -88,6 +112,40 @@ def verify(form: str, config: str, proxy: str) -> None:
         raise FindingError(
             f"the audit log is not whole{where}", hint="keep a copy, and find out who could write to it"
         )
+
+
+@audit.command(epilog=examples("regate audit checkpoint > kept.txt"))
+@config_option
+def checkpoint(config: str, proxy: str) -> None:
+    """Print the newest signed checkpoint, to be kept where nobody who could change the log can.
+
+    It pins everything that was recorded so far: regate audit verify --checkpoint=FILE.
+    """
+    click.echo(channel.admin(config, proxy).get("/v1/audit/checkpoint")["checkpoint"], nl=False)
+
+
+def _kept(path: str) -> bytes:
+    try:
+        with click.open_file(path, "rb") as stream:
+            found: bytes = stream.read(_MOST)
+    except OSError as error:
+        raise ConfigError(f"cannot read {path}: {error.strerror}") from error
+    if not found:
+        raise ConfigError(f"{path} is empty", hint="write one with: regate audit checkpoint")
+    return found
+
+
+def _local(directory: str, key: str, kept: bytes) -> dict[str, Any]:
+    from gateway.cli import offline  # noqa: PLC0415 # cryptography is slow to import
+
+    return offline.report(Path(directory), Path(key), kept)
+
+
+def _remote(config: str, proxy: str, kept: bytes) -> dict[str, Any]:
+    api = channel.admin(config, proxy, timeout=VERIFY_SECONDS)
+    if kept:
+        return dict(api.post("/v1/audit/verify", {"checkpoint": kept.decode("utf-8", "replace")}))
+    return dict(api.get("/v1/audit/verify"))
 
 
 def _row(record: Mapping[str, Any]) -> tuple[str, ...]:

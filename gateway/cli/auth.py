@@ -8,7 +8,7 @@ from gateway.cli import channel, output, private
 from gateway.cli.options import config_option, duration, examples, names
 from gateway.errors import ConfigError
 
-EXPORTS = ("db-client", "db", "host", "user")
+EXPORTS = ("db-client", "db", "host", "user", "audit")
 
 
 @click.group()
@@ -66,12 +66,20 @@ def sign(form: str, host: list[str], out: str, ttl: int, config: str, proxy: str
 
 @auth.command(
     epilog=examples(
-        "regate auth export --type=db-client > db-client-ca.pem", "regate auth export --type=host"
+        "regate auth export --type=db-client > db-client-ca.pem",
+        "regate auth export --type=host",
+        "regate auth export --type=audit > audit.pem",
     )
 )
-@click.option("--type", "kind", type=click.Choice(EXPORTS), required=True, help="Which authority.")
+@click.option(
+    "--type",
+    "kind",
+    type=click.Choice(EXPORTS),
+    required=True,
+    help="Which authority; audit: the public key of the audit log.",
+)
 @config_option
 def export(kind: str, config: str, proxy: str) -> None:
-    """Print the certificate of one of the cluster's authorities."""
+    """Print the certificate of one of the cluster's authorities, or the audit log's public key."""
     answer = channel.admin(config, proxy).get("/v1/auth/export", {"type": kind})
     click.echo(str(answer["pem"]).rstrip("\n"))

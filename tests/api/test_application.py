@@ -83,6 +83,8 @@ PRIVATE = [
     ("GET", "/v1/auth/export?type=host"),
     ("GET", "/v1/audit"),
     ("GET", "/v1/audit/verify"),
+    ("POST", "/v1/audit/verify"),
+    ("GET", "/v1/audit/checkpoint"),
     ("GET", "/metrics"),
 ]
 PUBLIC = {"/v1/ping", "/v1/login", "/v1/users/accept", "/healthz", "/readyz"}

@@ -1,0 +1,90 @@
+"""Proving the log with and without its service, and with what was kept elsewhere."""
+
+import json
+import shutil
+from itertools import count
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from tests.api.rig import Rig
+from tests.cli.conftest import Person
+from tests.e2e.cluster import eventually
+
+NUMBERS = count()
+
+
+def _pem(key: Ed25519PrivateKey) -> str:
+    return key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+
+
+@pytest.fixture
+def kept(rig: Rig, admin: Person) -> Person:
+    """An administrator who keeps the log's key, and a checkpoint that covers a record."""
+    admin.ok("users", "add", f"person-{next(NUMBERS)}", "--roles=access")
+    (admin.home / "audit.pem").write_text(admin.ok("auth", "export", "--type=audit"))
+    (admin.home / "kept.txt").write_text(_checkpoint(admin, beyond=0))
+    return admin
+
+
+def _checkpoint(admin: Person, *, beyond: int) -> str:
+    """The newest checkpoint, once it covers more records than that: it is signed within a second."""
+    for _ in eventually("a newer checkpoint"):
+        note = admin.ok("audit", "checkpoint")
+        if int(note.splitlines()[1]) > beyond:
+            return note
+    raise AssertionError
+
+
+def test_the_exported_key_is_that_of_the_log(rig: Rig, kept: Person) -> None:
+    assert (kept.home / "audit.pem").read_text() == _pem(rig.authorities.audit_key)
+
+
+def test_the_service_compares_its_log_with_a_checkpoint_that_was_kept(kept: Person) -> None:
+    assert "The audit log is whole" in kept.ok("audit", "verify", "--checkpoint=kept.txt")
+    note = (kept.home / "kept.txt").read_text()
+    assert "is whole" in kept.ok("audit", "verify", "--checkpoint=-", stdin=note)
+    (kept.home / "other.txt").write_text(note.replace("\n", "0\n", 2))
+    done = kept.run("audit", "verify", "--checkpoint=other.txt")
+    assert (done.code, "the checkpoint that was given" in done.out) == (10, True)
+    (kept.home / "empty.txt").write_text("")
+    assert kept.run("audit", "verify", "--checkpoint=empty.txt").code == 2
+    assert kept.run("audit", "verify", "--checkpoint=missing.txt").code == 2
+
+
+def test_a_copy_is_proved_without_a_service(rig: Rig, kept: Person, person: Person) -> None:
+    copy = shutil.copytree(rig.folder / "data" / "audit", person.home / "audit")
+    for name in ("audit.pem", "kept.txt"):
+        shutil.copy(kept.home / name, person.home)
+    offline = ("audit", "verify", "--dir=audit", "--key=audit.pem")
+    assert "The audit log is whole" in person.ok(*offline)
+    assert json.loads(person.ok(*offline, "--checkpoint=kept.txt", "--format=json"))["covered"] > 0
+
+    log = next(copy.glob("*.log"))
+    log.write_bytes(log.read_bytes().replace(b"user.create", b"user.update", 1))
+    done = person.run(*offline)
+    assert (done.code, "the first bad record is" in done.err) == (10, True)
+
+
+def test_an_older_copy_is_noticed_by_a_newer_checkpoint(rig: Rig, kept: Person, person: Person) -> None:
+    shutil.copytree(rig.folder / "data" / "audit", person.home / "audit")
+    shutil.copy(kept.home / "audit.pem", person.home)
+    offline = ("audit", "verify", "--dir=audit", "--key=audit.pem")
+    records = json.loads(person.ok(*offline, "--format=json"))["records"]
+    kept.ok("users", "add", f"person-{next(NUMBERS)}", "--roles=access")
+    (person.home / "newer.txt").write_text(_checkpoint(kept, beyond=records))
+    done = person.run(*offline, "--checkpoint=newer.txt")
+    assert (done.code, "the trusted checkpoint covers" in done.out) == (10, True)
+
+
+def test_what_cannot_prove_anything_is_refused(rig: Rig, kept: Person) -> None:
+    place = f"--dir={rig.folder / 'data' / 'audit'}"
+    (kept.home / "other.pem").write_text(_pem(Ed25519PrivateKey.generate()))
+    assert kept.run("audit", "verify", place, "--key=other.pem").code == 10
+    (kept.home / "host.pem").write_text(kept.ok("auth", "export", "--type=host"))
+    for key in ("host.pem", "missing.pem"):
+        done = kept.run("audit", "verify", place, f"--key={key}")
+        assert (done.code, "regate auth export --type=audit" in done.err) == (2, True)
+    assert kept.run("audit", "verify", f"--dir={kept.home}", "--key=audit.pem").code == 2
+    assert kept.run("audit", "verify", place).code == 2
