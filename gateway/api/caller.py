@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias
+from typing import Protocol, TypeAlias, assert_never
 
 from aiohttp import web
 
@@ -68,6 +68,8 @@ class Callers:
                 return
             case Denied() as denial:
                 raise AccessError(denial.sentence, code=denial.code)
+            case other:  # an answer that is neither must never be a yes
+                assert_never(other)
 
 
 def source(request: web.Request) -> str:
