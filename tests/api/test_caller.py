@@ -19,7 +19,7 @@ class Answers:
         self._answer = answer
 
     async def admin(self, subject: Subject, verb: str, kind: str, name: str) -> Decision:
-        return cast(Decision, self._answer)
+        return cast("Decision", self._answer)
 
 
 async def authorise(answer: Any) -> None:
