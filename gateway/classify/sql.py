@@ -5,6 +5,7 @@ it mean at this moment, at each use, and returns the very same tuple while text 
 """
 
 from collections import OrderedDict
+from dataclasses import replace
 from typing import Final, TypeAlias
 
 from gateway.classify import redact
@@ -13,7 +14,7 @@ from gateway.classify.doubt import Doubt
 from gateway.classify.facts import Parsed, Piece
 from gateway.classify.operations import CLASS_OF
 from gateway.classify.postgres import POSTGRES
-from gateway.model.classification import Classification, Effect
+from gateway.model.classification import Classification, Effect, Named
 from gateway.model.statement import NameContext, Statement
 
 Facts: TypeAlias = tuple[Classification, ...]
@@ -24,7 +25,7 @@ DIALECTS: Final = {POSTGRES.name: POSTGRES}
 
 _CACHED_TEXTS = 4_096
 _CACHED_CHARACTERS = 16 << 20
-_LONGEST_CACHED = 1 << 18
+_LONGEST_CACHED = 1 << 21  # what a pool has read must be found again
 _CONTEXTS = 64
 _POOL_TEXT = 4_096
 _POOL_DEPTH = 16
@@ -59,7 +60,9 @@ def classify(statement: Statement) -> Facts:
         return (_unknown(Doubt.DIALECT.value, statement.text),)
     if statement.settings:
         return _startup(dialect, statement)
-    return resolve(parse(statement.text, statement.dialect, statement.server_version), statement.names)
+    parsed = parse(statement.text, statement.dialect, statement.server_version)
+    facts = resolve(parsed, statement.names)
+    return _with_parameters(parsed, facts, statement) if statement.parameters else facts
 
 
 def parse(text: str, dialect: str, server_version: str = "") -> Parsed:
@@ -137,6 +140,25 @@ def resolve(parsed: Parsed, names: NameContext) -> Facts:
         parsed.memo.clear()
     parsed.memo[id(names)] = (names, facts)
     return facts
+
+
+def _with_parameters(parsed: Parsed, facts: Facts, statement: Statement) -> Facts:
+    """Reading a value of a user's type runs that type's code, as a cast to it would."""
+    key = ("parameters", id(facts), statement.parameters)
+    known = parsed.by_value.get(key)
+    if known is not None and known[0] is facts:
+        return known[1]
+    catalog = statement.names.catalog
+    numbers = catalog.numbers if catalog is not None else {}
+    named = []
+    for number in statement.parameters:
+        schema, name = numbers.get(number, ("", f"oid {number}"))
+        named.append(Named(name, schema, builtin=False))
+    made = tuple(replace(item, casts=tuple(dict.fromkeys((*item.casts, *named)))) for item in facts)
+    if len(parsed.by_value) >= _CONTEXTS:
+        parsed.by_value.clear()
+    parsed.by_value[key] = (facts, made)
+    return made
 
 
 def _startup(dialect: Dialect, statement: Statement) -> Facts:

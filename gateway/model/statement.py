@@ -27,13 +27,18 @@ class Catalog:
     """What a database user can see, read over a second connection.
 
     ``relations`` maps (schema, name) to the relation; ``functions`` holds (schema, name) of every function
-    that is not in ``pg_catalog``; ``operators`` likewise.
+    that is not in ``pg_catalog``; ``operators`` likewise. ``numbers`` says which type a client means by its
+    number. ``casts`` are the functions that casts to a type may run, and ``implicit`` those of them that run
+    where no cast is written.
     """
 
     relations: Mapping[tuple[str, str], Relation]
     functions: frozenset[tuple[str, str]] = frozenset()
     operators: frozenset[tuple[str, str]] = frozenset()
     types: frozenset[tuple[str, str]] = frozenset()
+    numbers: Mapping[int, tuple[str, str]] = field(default_factory=dict)
+    casts: Mapping[tuple[str, str], frozenset[tuple[str, str]]] = field(default_factory=dict)
+    implicit: frozenset[tuple[str, str]] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +63,8 @@ class Statement:
 
     ``dialect`` is sqlglot's name. ``settings`` are start-up settings that are judged as ``SET`` would be;
     a statement with settings has no text. ``unreadable`` is set when the bytes could not be decoded or the
-    text of a prepared statement is not known; then ``text`` is empty and the reason says why.
+    text of a prepared statement is not known; then ``text`` is empty and the reason says why. ``parameters``
+    are the numbers of types that are not built in and that the client fixed: reading a value runs their code.
     """
 
     text: str
@@ -67,3 +73,4 @@ class Statement:
     settings: Mapping[str, str] = field(default_factory=dict)
     unreadable: str = ""
     server_version: str = ""
+    parameters: tuple[int, ...] = ()

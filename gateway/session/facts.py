@@ -13,7 +13,6 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
 
 from gateway.classify import sql
-from gateway.classify.facts import Parsed
 from gateway.model.statement import Statement
 from gateway.sansio.protocol import Facts, Protocol, Request
 
@@ -53,16 +52,15 @@ class Classifier:
         facts: Facts = ()
         for statement in request.statements:
             if sql.needs_pool(statement.text):
-                facts += sql.resolve(await self._parse(statement), statement.names)
-            else:
-                facts += protocol.classify(statement)
+                await self._parse(statement)  # the protocol then finds it read
+            facts += protocol.classify(statement)
         return facts
 
-    async def _parse(self, statement: Statement) -> Parsed:
+    async def _parse(self, statement: Statement) -> None:
         """Read in the process; a text that takes too long is not understood, now and the next time."""
         text, dialect, version = statement.text, statement.dialect, statement.server_version
         if sql.is_remembered(text, dialect, version):
-            return sql.parse(text, dialect, version)
+            return
         limit = PARSE_SECONDS + PARSE_SECONDS_PER_KIB * len(text) / 1024
         async with self._turn:
             if self._pool is None:
@@ -77,7 +75,6 @@ class Classifier:
                 self._kill()
                 parsed = sql.not_parsed(text, dialect)
             sql.remember(text, dialect, version, parsed)
-            return parsed
 
     def _kill(self) -> None:
         if self._pool is not None:

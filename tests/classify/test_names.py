@@ -4,8 +4,9 @@ from dataclasses import replace
 
 import pytest
 
+from gateway.classify.sql import classify
 from gateway.model.classification import Named
-from gateway.model.statement import Catalog, NameContext, Relation
+from gateway.model.statement import Catalog, NameContext, Relation, Statement
 from tests.classify.judge import CATALOG, NAMES, facts_of, relations
 
 BARE = NameContext("appdb", "analyst", ("app", "secret"))
@@ -82,3 +83,69 @@ def test_a_schema_ahead_of_pg_catalog_comes_first() -> None:
 def test_a_relation_elsewhere_does_not_count() -> None:
     catalog = Catalog({("other", "orders"): Relation("table", ("id",))})
     assert relations(facts_of("SELECT * FROM orders", replace(NAMES, catalog=catalog))) == {"app.orders"}
+
+
+CONVERTING = replace(
+    CATALOG,
+    numbers={16_400: ("app", "mood")},
+    casts={
+        ("pg_catalog", "int4"): frozenset({("app", "as_int")}),
+        ("pg_catalog", "timestamptz"): frozenset({("app", "as_time")}),
+    },
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "called"),
+    [
+        ("SELECT o::int FROM app.orders o", {"as_int"}),
+        ("SELECT CAST(o AS integer) FROM app.orders o", {"as_int"}),
+        ('SELECT o::pg_catalog."int4" FROM app.orders o', {"as_int"}),
+        ("SELECT ARRAY[o]::int[] FROM app.orders o", {"as_int"}),
+        ("SELECT ARRAY[o]::_int4 FROM app.orders o", {"as_int"}),
+        ("SELECT o::timestamp(3) with time zone FROM app.orders o", {"as_time"}),
+        ("SELECT o::text FROM app.orders o", set()),
+    ],
+)
+def test_a_cast_may_run_a_function_of_a_user(text: str, called: set[str]) -> None:
+    names = replace(NAMES, catalog=CONVERTING)
+    assert functions(text, names) == {Named(name, "app", builtin=False) for name in called}
+    assert functions(text) == set()
+
+
+def test_an_implicit_cast_may_run_wherever_there_is_a_value() -> None:
+    names = replace(NAMES, catalog=replace(CONVERTING, implicit=frozenset({("app", "as_int")})))
+    call = Named("as_int", "app", builtin=False)
+    for text in ("SELECT id FROM app.orders", "SELECT 'a'::text || $1", "SELECT lower($1)"):
+        assert call in functions(text, names)
+    assert functions("SELECT 1", names) == set()
+
+
+@pytest.mark.parametrize(
+    ("text", "sign"),
+    [
+        ("SELECT CASE o WHEN 1 THEN 2 END FROM app.orders o", "="),
+        ("SELECT nullif(o, 1) FROM app.orders o", "="),
+        ("SELECT o NOT IN (1) FROM app.orders o", "<>"),
+        ("SELECT o NOT LIKE 'a' FROM app.orders o", "!~~"),
+        ("SELECT o NOT ILIKE 'a' FROM app.orders o", "!~~*"),
+        ("SELECT o NOT SIMILAR TO 'a' FROM app.orders o", "!~"),
+        ("SELECT o NOT BETWEEN 1 AND 2 FROM app.orders o", "<"),
+        ("SELECT o NOT BETWEEN SYMMETRIC 1 AND 2 FROM app.orders o", ">"),
+    ],
+)
+def test_a_word_uses_the_operator_of_that_name_whoever_made_it(text: str, sign: str) -> None:
+    names = replace(NAMES, catalog=replace(CATALOG, operators=frozenset({("app", sign)})))
+    assert Named(sign, "app", builtin=False) in facts_of(text, names)[0].operators
+    assert all(operator.builtin for operator in facts_of(text)[0].operators)
+
+
+def test_a_parameter_s_type_is_a_cast() -> None:
+    statement = Statement("SELECT $1", "postgres", NAMES, parameters=(16_400, 16_401))
+    unknown = Named("oid 16401", "", builtin=False)
+    facts = classify(statement)
+    assert facts[0].casts == (Named("oid 16400", "", builtin=False), unknown)
+    known = replace(statement, names=replace(NAMES, catalog=CONVERTING))
+    assert classify(known)[0].casts == (Named("mood", "app", builtin=False), unknown)
+    assert classify(known) is classify(known)
+    assert classify(replace(statement, parameters=()))[0].casts == ()

@@ -54,8 +54,8 @@ def test_the_cache_is_bounded() -> None:
         sql.parse(f"SELECT {number}", "postgres", "bound")
     assert not sql.is_remembered("SELECT 1", "postgres", "bound")
     assert sql.is_remembered("SELECT 4999", "postgres", "bound")
-    sql.parse("SELECT 1" + " " * 300_000, "postgres", "bound")
-    assert not sql.is_remembered("SELECT 1" + " " * 300_000, "postgres", "bound")
+    sql.parse("SELECT 1" + " " * 3_000_000, "postgres", "bound")
+    assert not sql.is_remembered("SELECT 1" + " " * 3_000_000, "postgres", "bound")
 
 
 def test_a_worker_s_facts_travel() -> None:

@@ -43,6 +43,8 @@ class Expressions(Collector):
         if implied is not None:
             for sign in implied:
                 self.operators["", sign] = None
+        if kind is exp.Case and node.args.get("this") is not None:
+            self.operators["", "="] = None  # CASE a WHEN b compares the two
         for key, value in node.args.items():
             if not value:
                 continue
@@ -77,6 +79,8 @@ class Expressions(Collector):
         arguments = [argument for argument in node.expressions if not isinstance(argument, exp.Star)]
         if schema or called not in _NOT_CALLS:
             (self.calls if arguments else self.empty_calls)[schema, called] = None
+        if not schema and called == "nullif":
+            self.operators["", "="] = None
         stack.extend(arguments)
 
     def on_now(self, node: Node, _scope: Scope, _stack: list[Any]) -> None:

@@ -112,12 +112,12 @@ ALLOWED: dict[type[exp.Expr], frozenset[str]] = {
 """Every node that is understood, and those of its arguments that may be set."""
 
 IMPLIED_OPERATORS: dict[type[exp.Expr], tuple[str, ...]] = {
-    exp.Between: (">=", "<="),
-    exp.ILike: ("~~*",),
-    exp.In: ("=",),
-    exp.Like: ("~~",),
+    exp.Between: (">=", "<=", "<", ">"),
+    exp.ILike: ("~~*", "!~~*"),
+    exp.In: ("=", "<>"),
+    exp.Like: ("~~", "!~~"),
     exp.NullSafeEQ: ("=",),
     exp.NullSafeNEQ: ("=",),
-    exp.SimilarTo: ("~",),
+    exp.SimilarTo: ("~", "!~"),
 }
-"""Words that are operators underneath."""
+"""Words that are operators underneath; behind NOT they are others, and the server looks up those."""

@@ -17,6 +17,8 @@ _CATALOG = "pg_catalog"
 _TEMPORARY = "pg_temp"
 _CONTEXTS = 256  # resolvers kept: one for each session's context of late
 _TARGETS = 2_048
+# Types that the grammar tells apart by what stands behind their one name.
+_SAME_WORD = {"float8": ("float4",), "time": ("timetz",), "timestamp": ("timestamptz",)}
 
 
 def resolve(pieces: tuple[Piece, ...], names: NameContext) -> tuple[Classification, ...]:
@@ -69,6 +71,7 @@ class _Resolver:
         for operator in piece.operators:
             self._operator(operator, operators)
         casts = dict.fromkeys(self._cast(cast) for cast in piece.casts)
+        self._conversions(piece, casts, calls)
         reason = piece.reason or (Doubt.UNQUALIFIED.value if self.is_unsure else "")
         classes = [effect.cls for effect in effects] or [CLASS_OF[piece.operation]]
         if reason:
@@ -283,6 +286,20 @@ class _Resolver:
             ):
                 return Named(name, place, builtin=False)
         return Named(name, "", builtin=False)
+
+    def _conversions(self, piece: Piece, casts: dict[Named, None], calls: dict[Named, None]) -> None:
+        """The users' functions that turn a value into a type: the source's type stands in no text."""
+        if not self.catalog.casts:
+            return
+        found: set[Qualified] = set()
+        for cast in casts:
+            element = cast.name.removeprefix("_")
+            for name in (cast.name, element, *_SAME_WORD.get(element, ())):
+                found |= self.catalog.casts.get((cast.schema, name), frozenset())
+        if piece.uses or piece.operators or piece.calls:
+            found |= self.catalog.implicit
+        for schema, name in sorted(found):
+            calls[Named(name, schema, builtin=False)] = None
 
 
 _resolvers: dict[int, _Resolver] = {}

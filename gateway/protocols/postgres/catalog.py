@@ -24,7 +24,9 @@ _KINDS: Final = {
     "S": "sequence",
 }
 
-# Row kinds: c a column of a relation, r a relation, f a function, o an operator, t a type.
+# Row kinds: r a relation and one of its columns, f a function, o an operator, t a type with its number and
+# its element's name, e and i a cast written out or implicit: its function and its target. Casts by functions
+# in C are left out: only a superuser can make those, and extensions have many.
 _SQL: Final = """
 SELECT 'r', n.nspname, c.relname, c.relkind::pg_catalog.text, a.attname
   FROM pg_catalog.pg_class c
@@ -42,9 +44,22 @@ SELECT 'o', n.nspname, o.oprname, NULL, NULL
   FROM pg_catalog.pg_operator o
   JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) o.oprnamespace WHERE {schemas}
 UNION ALL
-SELECT 't', n.nspname, t.typname, NULL, NULL
+SELECT 't', n.nspname, t.typname, t.oid::pg_catalog.text, e.typname
   FROM pg_catalog.pg_type t
-  JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) t.typnamespace WHERE {schemas}
+  JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) t.typnamespace
+  LEFT JOIN pg_catalog.pg_type e ON e.typarray OPERATOR(pg_catalog.=) t.oid WHERE {schemas}
+UNION ALL
+SELECT CASE WHEN c.castcontext OPERATOR(pg_catalog.=) 'i'::pg_catalog."char" THEN 'i' ELSE 'e' END,
+       n.nspname, p.proname, s.nspname, t.typname
+  FROM pg_catalog.pg_cast c
+  JOIN pg_catalog.pg_proc p ON p.oid OPERATOR(pg_catalog.=) c.castfunc
+  JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) p.pronamespace
+  JOIN pg_catalog.pg_language l ON l.oid OPERATOR(pg_catalog.=) p.prolang
+  JOIN pg_catalog.pg_type t ON t.oid OPERATOR(pg_catalog.=) c.casttarget
+  JOIN pg_catalog.pg_namespace s ON s.oid OPERATOR(pg_catalog.=) t.typnamespace
+ WHERE c.oid OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid
+   AND l.lanname OPERATOR(pg_catalog.<>) 'c'::pg_catalog.name
+   AND l.lanname OPERATOR(pg_catalog.<>) 'internal'::pg_catalog.name
 """
 _SCHEMAS: Final = (
     "n.nspname OPERATOR(pg_catalog.<>) 'pg_catalog'::pg_catalog.name"
@@ -75,7 +90,9 @@ class _Reading:
 
     def __init__(self) -> None:
         self._relations: dict[tuple[str, str], tuple[str, list[str]]] = {}
-        self._named: dict[str, set[tuple[str, str]]] = {"f": set(), "o": set(), "t": set()}
+        self._named: dict[str, set[tuple[str, str]]] = {"f": set(), "o": set(), "t": set(), "i": set()}
+        self._numbers: dict[int, tuple[str, str]] = {}
+        self._casts: dict[tuple[str, str], set[tuple[str, str]]] = {}
 
     def take(self, row: list[str | None]) -> None:
         if len(row) != 5 or row[0] is None:
@@ -88,6 +105,10 @@ class _Reading:
                 entry[1].append(column)
         elif what in self._named:
             self._named[what].add(key)
+        if what == "t" and kind is not None:
+            self._numbers[int(kind)] = (schema or "", column or name or "")
+        if what in {"e", "i"}:
+            self._casts.setdefault((kind or "", column or ""), set()).add(key)
 
     def catalog(self) -> Catalog:
         relations = {key: Relation(kind, tuple(columns)) for key, (kind, columns) in self._relations.items()}
@@ -96,4 +117,7 @@ class _Reading:
             functions=frozenset(self._named["f"]),
             operators=frozenset(self._named["o"]),
             types=frozenset(self._named["t"]),
+            numbers=self._numbers,
+            casts={target: frozenset(functions) for target, functions in self._casts.items()},
+            implicit=frozenset(self._named["i"]),
         )

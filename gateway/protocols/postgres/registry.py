@@ -16,6 +16,8 @@ MAX_STATEMENTS: Final = 1_000
 MAX_STATEMENT_BYTES: Final = 4 << 20  # all kept texts of a session together
 MAX_PORTALS: Final = 100
 
+FIRST_OWN_TYPE: Final = 16_384  # FirstNormalObjectId: below it are the types that every server has
+
 _MAX_CONTEXTS: Final = 16
 
 UNKNOWN_STATEMENT: Final = "unknown_prepared_statement"
@@ -79,12 +81,13 @@ class Registry:
 
     # -- statements
 
-    def statement(self, text: bytes) -> Statement:
-        """*text* in the context of this moment."""
+    def statement(self, text: bytes, types: tuple[int, ...] = ()) -> Statement:
+        """*text* in the context of this moment; *types* are its parameters', as the client fixed them."""
         readable = decode(text)
         if readable is None:
             return self.unreadable(NOT_UTF8)
-        return Statement(readable, "postgres", self.names, server_version=self.server_version)
+        own = tuple(sorted({number for number in types if number >= FIRST_OWN_TYPE}))
+        return Statement(readable, "postgres", self.names, server_version=self.server_version, parameters=own)
 
     def unreadable(self, reason: str) -> Statement:
         """A statement nobody can read; the same object while the context is the same."""
@@ -102,7 +105,7 @@ class Registry:
             return self.unreadable(UNKNOWN_STATEMENT)
         known = prepared.statement
         if known is None or known.names is not self.names:
-            known = prepared.statement = self.statement(prepared.text)
+            known = prepared.statement = self.statement(prepared.text, prepared.types)
         return known
 
     def parse(self, name: bytes, text: bytes | None, types: tuple[int, ...], segment: int) -> Prepared:
