@@ -38,12 +38,12 @@ _entry(document) := {
 	"names_may_be_absent": document.version == "v7",
 	"restricted": count(_list(_part(document, "allow"), "db_permissions")) > 0,
 	"exact": {key: true |
-		some entry in _list(_part(document, "allow"), "db_permissions")
+		some entry in _entries(document, "allow")
 		some key in permissions.exact_keys(_permission(entry))
 	},
 	"permissions": {
-		"allow": [_permission(entry) | some entry in _list(_part(document, "allow"), "db_permissions")],
-		"deny": [_permission(entry) | some entry in _list(_part(document, "deny"), "db_permissions")],
+		"allow": [_permission(entry) | some entry in _entries(document, "allow")],
+		"deny": [_permission(entry) | some entry in _entries(document, "deny")],
 	},
 	"rules": {
 		"allow": [rule | some rule in _rules(document, "allow"); _without_condition(rule)],
@@ -53,7 +53,7 @@ _entry(document) := {
 }
 
 _side(version, part) := {
-	"labels": labels.compile_selector(object.get(part, "db_labels", {})),
+	"labels": labels.compile_selector(_selector(part, "db_labels")),
 	"users": _names(version, _strings(part, "db_users")),
 	"names": _names(version, _strings(part, "db_names")),
 	"names_given": count(_strings(part, "db_names")) > 0,
@@ -64,12 +64,13 @@ _names("v7", values) := labels.compile_exact(values)
 _names(version, values) := labels.compile(values) if version != "v7"
 
 _permission(entry) := {
-	"match": labels.compile_selector(object.get(entry, "match", {})),
+	"match": labels.compile_selector(_selector(entry, "match")),
 	"operations": {upper(name): true | some name in _strings(entry, "permissions")},
 }
 
 _rules(document, side) := [shaped |
 	some rule in _list(_part(document, side), "rules")
+	is_object(rule)
 	shaped := {
 		"resources": _strings(rule, "resources"),
 		"verbs": _strings(rule, "verbs"),
@@ -80,9 +81,19 @@ _rules(document, side) := [shaped |
 # A condition is not evaluated here: an allowing rule with one allows nothing, a denying one denies always.
 _without_condition(rule) if rule.where == ""
 
-_part(document, side) := object.get(document.spec, side, {}) if is_object(object.get(document.spec, side, {}))
+_part(document, side) := document.spec[side] if is_object(document.spec[side])
 
 else := {}
+
+# Permissions that are none are mistakes, which keep the role from granting; they are left out here.
+_entries(document, side) := [entry | some entry in _list(_part(document, side), "db_permissions"); is_object(entry)]
+
+# A selector that is a mistake selects nothing.
+_selector(thing, key) := selector if {
+	selector := thing[key]
+	is_object(selector)
+	count(_selector_mistakes("", selector)) == 0
+} else := {}
 
 _options(document) := options if {
 	options := document.spec.options
@@ -94,7 +105,7 @@ _list(thing, key) := value if {
 	is_array(value)
 } else := []
 
-_strings(thing, key) := labels.as_list(thing[key]) if thing[key]
+_strings(thing, key) := [value | some value in labels.as_list(thing[key]); is_string(value)] if thing[key]
 
 else := []
 
@@ -112,12 +123,13 @@ _unsupported_fields(document, side) := ({field |
 	not _is_blank(value)
 	field := concat(".", [side, name])
 } | {field |
-	some entry in _list(_part(document, side), "db_permissions")
-	some key, _ in object.get(entry, "match", {})
+	some entry in _entries(document, side)
+	is_object(entry.match)
+	some key, _ in entry.match
 	not key in _match_keys
 	field := concat(".", [side, "db_permissions.match", key])
 }) | {field |
-	some entry in _list(_part(document, side), "db_permissions")
+	some entry in _entries(document, side)
 	some key, _ in entry
 	not key in {"match", "permissions"}
 	field := concat(".", [side, "db_permissions", key])
@@ -181,6 +193,7 @@ _options_elsewhere := {
 	"cert_extensions",
 	"cert_format",
 	"create_desktop_user",
+	"create_host_user",
 	"create_host_user_default_shell",
 	"create_host_user_mode",
 	"desktop_clipboard",
@@ -217,10 +230,17 @@ _bound("max_connections", value) := value
 
 _bound(limit, value) := _seconds(value) if limit != "max_connections"
 
+# Each unit once and of few digits: beyond 292 years OPA cannot read a duration.
+_duration := concat("", [
+	`^([0-9]{1,6}(\.[0-9]{1,9})?h)?([0-9]{1,7}(\.[0-9]{1,9})?m)?([0-9]{1,8}(\.[0-9]{1,9})?s)?`,
+	`([0-9]{1,9}ms)?([0-9]{1,9}us)?([0-9]{1,9}ns)?$`,
+])
+
 # Whole seconds of a duration such as `8h0m0s`; zero and `never` are no bound.
 _seconds(value) := ceil(time.parse_duration_ns(value) / 1000000000) if {
 	is_string(value)
-	regex.match(`^([0-9]{1,7}(\.[0-9]{1,9})?(ns|us|ms|s|m|h)){1,6}$`, value)
+	value != ""
+	regex.match(_duration, value)
 }
 
 _seconds("never") := 0
@@ -236,15 +256,23 @@ _lock_fields := {"database", "db_name", "db_user", "role", "user"}
 
 _lock(document) := object.union(
 	{
-		"target": object.filter(object.get(document.spec, "target", {}), _lock_fields),
-		"message": object.get(document.spec, "message", ""),
+		"target": object.filter(document.spec.target, _lock_fields),
+		"message": _message(document.spec),
 	},
 	_expiry(document.spec),
-)
+) if {
+	is_object(document.spec.target)
+}
 
-_expiry(spec) := {"expires_ns": time.parse_rfc3339_ns(spec.expires)} if _is_time(spec.expires)
+_message(spec) := spec.message if is_string(spec.message)
 
-else := {}
+else := ""
+
+# An end that lies beyond what fits in 64 bits of nanoseconds is none.
+_expiry(spec) := {"expires_ns": time.parse_rfc3339_ns(spec.expires)} if {
+	_is_time(spec.expires)
+	substring(spec.expires, 0, 4) <= "2261"
+} else := {}
 
 # A selector, name or permission that cannot be what it should be.
 _bad_fields(document, side) := {mistake.path | some mistake in _mistakes(document, side)}
@@ -258,6 +286,7 @@ _selector_mistakes(path, selector) := {{"path": path, "message": "a map from lab
 	not is_object(selector)
 	not is_null(selector)
 } | ({mistake |
+	is_object(selector)
 	some key, values in selector
 	some message in _value_mistakes(values)
 	mistake := {"path": concat(".", [path, key]), "message": message}
@@ -278,11 +307,20 @@ _name_mistakes(document, side) := {mistake |
 _permission_mistakes(document, side) := {mistake |
 	some index, entry in _list(_part(document, side), "db_permissions")
 	path := sprintf("%s.db_permissions[%d].match", [side, index])
-	some mistake in _selector_mistakes(path, object.get(entry, "match", {}))
-} | {{"path": concat(".", [side, "db_permissions"]), "message": "a list is expected"} |
+	some mistake in _selector_mistakes(path, entry.match)
+} | ({{"path": concat(".", [side, "db_permissions"]), "message": "a list is expected"} |
 	value := _part(document, side).db_permissions
 	not is_array(value)
 	not is_null(value)
+} | {{"path": path, "message": "match and a list of permissions are expected"} |
+	some index, entry in _list(_part(document, side), "db_permissions")
+	not _is_permission(entry)
+	path := sprintf("%s.db_permissions[%d]", [side, index])
+})
+
+_is_permission(entry) if {
+	is_object(entry)
+	_are_strings(object.get(entry, "permissions", []))
 }
 
 # What is wrong with the values of one selector key or one list of names.
@@ -323,7 +361,7 @@ _errors(document) := {problem |
 	some side in ["allow", "deny"]
 	some mistake in _mistakes(document, side)
 	problem := {"severity": "error", "path": concat(".", ["spec", mistake.path]), "message": mistake.message}
-} | ({problem |
+} | (({problem |
 	document.kind == "role"
 	some field in ["client_idle_timeout", "max_session_ttl"]
 	value := _options(document)[field]
@@ -338,7 +376,17 @@ _errors(document) := {problem |
 	value := document.spec.expires
 	not _is_time(value)
 	problem := {"severity": "error", "path": "spec.expires", "message": "a time such as 2026-01-31T12:00:00Z is expected"}
+}) | {problem |
+	document.kind == "lock"
+	not _names_something(document)
+	message := concat(" ", ["one or more of", concat(", ", _lock_fields), "are expected"])
+	problem := {"severity": "error", "path": "spec.target", "message": message}
 })
+
+_names_something(lock) if {
+	some field, _ in lock.spec.target
+	field in _lock_fields
+}
 
 _warnings(document) := {problem |
 	document.kind == "role"
@@ -350,4 +398,21 @@ _warnings(document) := {problem |
 	}
 }
 
-_is_time(value) if regex.match(`^[0-9]{4}-(0[1-9]|1[0-2])-([0-2][0-9]|3[01])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,9})?(Z|[+-][0-9]{2}:[0-9]{2})$`, value)
+# OPA refuses a time that no calendar has, and then the whole index: what it cannot read must not reach it.
+_is_time(value) if {
+	is_string(value)
+	regex.match(_moment, value)
+	substring(value, 0, 4) >= "1970"
+	_is_day(substring(value, 5, 5), substring(value, 0, 4))
+}
+
+_moment := `^[0-9]{4}-[0-9]{2}-[0-9]{2}T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,9})?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$`
+
+_is_day(day, _) if regex.match(`^(0[1-9]|1[0-2])-(0[1-9]|1[0-9]|2[0-8])$`, day)
+
+_is_day(day, _) if regex.match(`^((0[13-9]|1[0-2])-(29|30)|(0[13578]|1[02])-31)$`, day)
+
+_is_day("02-29", year) if {
+	regex.match(`([02468][048]|[13579][26])$`, year)
+	not year in {"2100", "2200"}
+}

@@ -48,8 +48,50 @@ test_mistakes_are_named_by_their_path if {
 	_paths(t.role({"allow": {"db_permissions": [{"match": {"schema": "^($"}}]}}), "error") == ["spec.allow.db_permissions[0].match.schema"]
 	_paths(t.role({"allow": {"db_users": ["{{regexp.replace(external.x, \"(\", \"\")}}"]}}), "error") == ["spec.allow.db_users"]
 	_paths(t.role({"options": {"max_session_ttl": "long"}}), "error") == ["spec.options.max_session_ttl"]
-	_paths({"kind": "lock", "spec": {"expires": "tomorrow"}}, "error") == ["spec.expires"]
-	_paths({"kind": "lock", "spec": {"expires": 5}}, "error") == ["spec.expires"]
+	_paths(t.role({"allow": {"db_permissions": [5, {"permissions": [5]}]}}), "error") == ["spec.allow.db_permissions[0]", "spec.allow.db_permissions[1]"]
+	every long in ["9999999h", "99999h1h", "1m1h", "h"] {
+		_paths(t.role({"options": {"max_session_ttl": long}}), "error") == ["spec.options.max_session_ttl"]
+	}
+}
+
+_lock(spec) := {"kind": "lock", "spec": object.union({"target": {"user": "x"}}, spec)}
+
+test_a_time_must_be_one_of_the_calendar if {
+	every expires in [
+		"tomorrow", 5, null, "2026-02-31T00:00:00Z", "2026-02-29T00:00:00Z", "2100-02-29T00:00:00Z",
+		"2026-04-31T00:00:00Z", "2026-13-01T00:00:00Z", "2026-01-01T24:00:00Z", "2026-01-01T00:00:00+99:99",
+		"0001-01-01T00:00:00Z", "1969-12-31T23:59:59Z",
+	] {
+		_paths(_lock({"expires": expires}), "error") == ["spec.expires"]
+	}
+	every expires in [
+		"2026-02-28T00:00:00Z", "2028-02-29T00:00:00Z", "2000-02-29T00:00:00Z", "2026-04-30T00:00:00.5Z",
+		"2026-12-31T23:59:59+02:00", "2261-12-31T23:59:59-23:59", "9999-12-31T23:59:59Z",
+	] {
+		_problems(_lock({"expires": expires})) == []
+	}
+}
+
+test_a_lock_names_something_that_is_known if {
+	every target in [{}, {"mfa_device": "x"}, null, "x"] {
+		_paths({"kind": "lock", "spec": {"target": target}}, "error") == ["spec.target"]
+	}
+	_paths({"kind": "lock", "spec": {}}, "error") == ["spec.target"]
+	_paths({"kind": "lock"}, "error") == ["spec.target"]
+	_problems(_lock({"target": {"db_user": "x"}})) == []
+}
+
+test_a_lock_that_names_nothing_known_is_not_in_the_index if {
+	index := prepare.index with input as {
+		"contract": 1,
+		"roles": {},
+		"locks": [{"spec": {"target": {"mfa_device": "x"}}}, {"spec": {"target": {}}}, {"spec": {"target": "x"}}, {"spec": 1}],
+	}
+	index.locks == []
+}
+
+test_a_role_for_hosts_too_grants_databases if {
+	_problems(t.role({"options": {"create_host_user": false, "create_host_user_mode": "off"}})) == []
 }
 
 test_what_is_not_carried_out_is_warned_about if {
@@ -66,11 +108,19 @@ test_one_bad_document_does_not_spoil_the_others if {
 	index := prepare.index with input as {
 		"contract": 1,
 		"roles": {"bad": null, "worse": {"spec": 1}, "good": t.role({}), "text": "x"},
-		"locks": [{"spec": {"target": {"user": "x"}, "expires": "2026-02-31T00:00:00Z"}}],
+		"locks": [
+			{"spec": {"target": {"user": "x"}, "expires": "2026-02-31T00:00:00Z", "message": 5}},
+			{"spec": {"target": {"user": "y"}, "expires": "9999-01-01T00:00:00Z"}},
+			{"spec": {"target": {"user": "z"}, "expires": "1970-01-01T00:00:01Z", "message": "over"}},
+		],
 	}
 	"good" in object.keys(index.roles)
 	not "bad" in object.keys(index.roles)
 
-	# A lock whose end cannot be read has none.
-	index.locks == [{"target": {"user": "x"}, "message": ""}]
+	# A lock whose end cannot be read has none, nor has one that ends in a far future.
+	index.locks == [
+		{"target": {"user": "x"}, "message": ""},
+		{"target": {"user": "y"}, "message": ""},
+		{"target": {"user": "z"}, "message": "over", "expires_ns": 1000000000},
+	]
 }
