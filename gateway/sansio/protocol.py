@@ -202,9 +202,8 @@ class Protocol:
     accept: Callable[[Hello], Flow[Startup]]
     dial: Callable[[Database], Flow[None]]  # up to the end of TLS with the backend
     login: Callable[[Login], Flow[Ready]]
-    greet: Callable[
-        [Startup, Ready, bytes], bytes
-    ]  # what an accepted client sees, with the gateway's cancel key
+    # What an accepted client sees, with the gateway's own cancel key.
+    greet: Callable[[Startup, Ready, bytes], bytes]
     refuse_startup: Callable[[Startup | None, Denied], bytes]
     startup_statement: Callable[[Startup, Route], Statement]  # start-up settings, judged as SET
     converse: Callable[[Startup, Ready, Route], Conversation]
