@@ -9,12 +9,14 @@ A schema may carry two words of help: ``x-expected`` (what a person should write
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 import yaml
 from jsonschema import Draft202012Validator
+from jsonschema.exceptions import ValidationError
+from jsonschema.validators import extend
 
 from gateway.errors import ConfigError
 from gateway.mistakes import Path, dotted, explain, shown
@@ -94,7 +96,7 @@ def problems(document: Document, schema: Mapping[str, Any]) -> list[Problem]:
     """Every mistake of *document* against *schema*, in the order of lines."""
     found = {
         Problem(document.line(path), dotted(path), sentence)
-        for error in Draft202012Validator(schema).iter_errors(document.value)
+        for error in _Validator(schema).iter_errors(document.value)
         for path, sentence in explain(error)
     }
     return sorted(found)
@@ -105,6 +107,18 @@ def refuse(filename: str, found: Iterable[Problem]) -> None:
     lines = [problem.text(filename) for problem in found]
     if lines:
         raise ConfigError("\n".join(lines))
+
+
+def _matches(_validator: object, pattern: str, value: object, _schema: object) -> Iterator[ValidationError]:
+    """As JSON Schema means it: ``$`` is the very end. Python's would let a newline follow."""
+    strict = pattern[:-1] + r"\Z" if pattern.endswith("$") else pattern
+    if isinstance(value, str) and not re.search(strict, value):
+        yield ValidationError(f"{value!r} does not match {pattern!r}")
+
+
+_Validator: type[Draft202012Validator] = extend(  # type: ignore[no-untyped-call]  # its stubs lack it
+    Draft202012Validator, {"pattern": _matches}
+)
 
 
 class _Loader(yaml.SafeLoader):

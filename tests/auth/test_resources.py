@@ -57,6 +57,16 @@ def test_a_mistake_is_told_with_line_and_path_and_what_was_expected() -> None:
     ]
 
 
+@pytest.mark.parametrize("name", [".regate:canary", ".pg", "pg.", "", "pg\\n", "a b"])
+@pytest.mark.parametrize("kind", ["role", "db", "lock"])
+def test_a_name_begins_and_ends_with_a_letter_or_digit(kind: str, name: str) -> None:
+    """Names with a dot in front are the gateway's own."""
+    documents = {"role": (SEED_ROLE, "db-access"), "db": (DB, "pg"), "lock": (LOCK, "l")}
+    text, usual = documents[kind]
+    (mistake,) = _mistakes(text.replace(f"name: {usual}", f'name: "{name}"'))
+    assert "metadata.name: expected a name of letters" in mistake
+
+
 def test_all_mistakes_of_all_documents_are_told_at_once() -> None:
     text = (
         SEED_ROLE.replace("db_users", "db_user").replace("deny: {}", "deny: none")
