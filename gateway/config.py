@@ -57,10 +57,9 @@ class DbService:
 
 @dataclass(frozen=True, slots=True)
 class Opa:
-    """The OPA to run (*path*), or one that the operator runs (*address*); both empty: found or installed."""
+    """The OPA to run; without one it is found or installed."""
 
     path: Path | None = None
-    address: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +136,7 @@ def _config(value: Mapping[str, Any], path: Path) -> Config:
             enabled=value.get("db_service", {}).get("enabled", True),
             databases=tuple(_database(item, base) for item in databases),
         ),
-        opa=Opa(base / opa["path"] if "path" in opa else None, opa.get("address", "")),
+        opa=Opa(base / opa["path"] if "path" in opa else None),
         policy_dir=base / policy_dir if policy_dir else None,
         diagnostics=address.parse(overall["diag_addr"]) if "diag_addr" in overall else None,
     )
@@ -183,10 +182,13 @@ def _problems(read: Document, path: Path) -> Iterator[Problem]:
     value = read.value
     if "regate" in value and "teleport" in value:
         yield _problem(read, ("teleport",), "expected one of regate and teleport, got both")
-    for name in ("auth_service", "proxy_service"):
+    for name in ("auth_service", "proxy_service", "db_service"):
         if not value.get(name, {}).get("enabled", True):
             sentence = "expected yes: the services run in one process in this version"
             yield _problem(read, (name, "enabled"), sentence)
+    if "address" in value.get("opa", {}):
+        sentence = "expected nothing: an OPA that somebody else runs is not supported in this version"
+        yield _problem(read, ("opa", "address"), sentence)
     overall = value.get("regate") or value.get("teleport") or {}
     data_dir = path.absolute().parent / overall.get("data_dir", DEFAULT_DATA_DIR)
     if len(os.fsencode(data_dir)) + _ROOM_FOR_SOCKETS > MAX_SOCKET_PATH:

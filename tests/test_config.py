@@ -67,7 +67,7 @@ version: v3
 regate: {data_dir: data, cluster_name: a.b, log: {severity: DEBUG, format: {output: json}}}
 proxy_service: {listen_addr: "127.0.0.1:4000", public_addr: [gate.example.com, "other:1"]}
 policy: {dir: policies}
-opa: {path: opa, address: "unix:/x"}
+opa: {path: opa}
 audit: {dir: log}
 db_service:
   databases:
@@ -81,7 +81,7 @@ db_service:
     assert read.admin_socket == tmp_path / "data" / "admin.sock"
     assert read.policy_dir == tmp_path / "policies"
     assert read.audit_dir == tmp_path / "log"
-    assert read.opa == config.Opa(tmp_path / "opa", "unix:/x")
+    assert read.opa == config.Opa(tmp_path / "opa")
     assert read.log == config.Log("DEBUG", "stderr", "json")
     assert read.proxy_service.public == (Address("gate.example.com", 4000), Address("other", 1))
     first, second, third = read.db_service.databases
@@ -112,6 +112,14 @@ MISTAKES = [
     (
         "version: v3\nauth_service:\n  enabled: no",
         "3: auth_service.enabled: expected yes: the services run in one process in this version",
+    ),
+    (
+        "version: v3\ndb_service:\n  enabled: no",
+        "3: db_service.enabled: expected yes: the services run in one process in this version",
+    ),
+    (
+        "version: v3\nopa:\n  address: unix:/run/opa.sock",
+        "3: opa.address: expected nothing: an OPA that somebody else runs is not supported in this version",
     ),
     ("version: v3\nauth_service:\n  enabled: 1", "3: auth_service.enabled: expected yes or no, got 1"),
     (

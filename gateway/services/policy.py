@@ -6,7 +6,6 @@ from pathlib import Path
 from gateway.ca.keys import Authorities
 from gateway.clock import Clock
 from gateway.config import Config
-from gateway.errors import ConfigError
 from gateway.observe.metrics import Metrics
 from gateway.policy.install import ensure_opa
 from gateway.policy.publish import Bundle, publish
@@ -16,8 +15,6 @@ from gateway.schema import data_dir
 
 async def prepare(config: Config, authorities: Authorities, clock: Clock, metrics: Metrics) -> Sidecar:
     """A sidecar that has still to be entered, and holds a bundle under the next number."""
-    if config.opa.address:
-        raise ConfigError("opa.address: an OPA run by somebody else is not supported in this version")
     named = config.opa.path
     opa = named if named is not None else await asyncio.to_thread(ensure_opa)
     bundle = await asyncio.to_thread(_publish, opa, config, authorities)
