@@ -266,7 +266,7 @@ def _pin(child: "subprocess.Popen[str]") -> str:
     raise StoryError("regate start ended before it was ready")
 
 
-def _enrol(  # noqa: PLR0913 - a story has many people in it
+def _enrol(
     story: Story, admin: Mapping[str, str], who: Mapping[str, str], trust: Sequence[str], user: str, role: str
 ) -> None:
     said = story.run("users", "add", user, f"--roles={role}", "--format=json", who=admin, quiet=True)
@@ -356,7 +356,7 @@ def _stay(story: Story) -> None:
         f"\nIt stays up until Ctrl-C. In another shell:\n"
         f"  export PATH={REGATE.parent}:$PATH\n"
         f"  export REGATE_HOME={folder / 'bob'}                # be bob: regate db ls, regate db connect …\n"
-        f"  export REGATE_CONFIG={folder / 'regate.yaml'}      # administer: regate audit ls, regate get roles …"
+        f"  export REGATE_CONFIG={folder / 'regate.yaml'}    # administer: regate audit ls, regate get roles"
     )
     signal.pause()
 

@@ -27,8 +27,9 @@ def worst(classes: list[Class]) -> Class:
 
 @dataclass(frozen=True, slots=True)
 class ObjectRef:
-    """A thing in a database: ``kind`` is table, view, sequence, function, schema, database, role, …
+    """A thing in a database.
 
+    ``kind`` is table, view, sequence, function, schema, database, role and what else a database has.
     ``schema`` is empty where the kind has none, or where it is not known (then the classification is not
     complete).
     """
@@ -43,8 +44,8 @@ class ObjectRef:
 class Effect:
     """One thing a statement does to one object.
 
-    ``operation`` is a word of ``classify.operations``; ``columns`` are the columns read or written, ``("*",)``
-    where all; ``limit`` is a literal row limit.
+    ``operation`` is a word of ``classify.operations``; ``columns`` are the columns read or written,
+    ``("*",)`` where all; ``limit`` is a literal row limit.
     """
 
     operation: str

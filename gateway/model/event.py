@@ -35,8 +35,8 @@ class Kind(StrEnum):
 class Event:
     """One event. ``fields`` holds only JSON values (no floats), and never a secret or row data.
 
-    ``id`` is unique; ``time_ns`` is UTC nanoseconds since the epoch. ``encoded`` is *fields* as canonical JSON
-    where whoever made them has it already, and empty otherwise.
+    ``id`` is unique; ``time_ns`` is UTC nanoseconds since the epoch. ``encoded`` is *fields* as canonical
+    JSON where whoever made them has it already, and empty otherwise.
     """
 
     kind: Kind

@@ -9,7 +9,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from gateway import schema
-from gateway.audit.encode import canonical
+from gateway.audit.encode import canonical, encode_fields
 from gateway.audit.intents import NOT_FORWARDED, closing
 from gateway.clock import SystemClock
 from gateway.model.classification import Class, Classification, Effect, ObjectRef
@@ -24,7 +24,7 @@ from tests.audit.rig import FaultyDisk, event, opened, query, read, until
 from tests.audit.shape import problems, record_problems
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
-WHO = Who.of(
+WHO = Who(
     "01S",
     Identity("ada", ("reader",), {}, "example", Use.DATABASE, NOW, NOW, "0a"),
     Database("sales", "postgres", "db.example:5432"),
@@ -53,7 +53,7 @@ FACTS = Classification(
     redacted="select id from orders",
 )
 OPAQUE = Classification("unknown", Class.UNKNOWN, (Effect("unknown", Class.UNKNOWN),), complete=False)
-RECORDER = Recorder(SystemClock())
+RECORDER = Recorder(WHO, SystemClock())
 
 
 def request(phase: Phase) -> Request:
@@ -61,14 +61,14 @@ def request(phase: Phase) -> Request:
 
 
 WRITTEN = [
-    RECORDER.started(WHO, ALLOWED, "psql"),
-    RECORDER.ended(WHO, "client_closed", "", {"bytes_sent": 1, "bytes_received": 2}),
-    RECORDER.denied(WHO, DENIED),
-    RECORDER.denied(WHO, UNANSWERED),
-    *RECORDER.requested(WHO, request(Phase.QUERY), (FACTS, OPAQUE), ALLOWED),
-    *RECORDER.requested(WHO, request(Phase.PREPARE), (FACTS,), ALLOWED),
-    *RECORDER.requested(WHO, request(Phase.EXECUTE), (FACTS,), DENIED),
-    *RECORDER.finished(WHO, ["01Q", "01R"], Outcome(request(Phase.QUERY), rows=3, bytes=10), 5),
+    RECORDER.started(ALLOWED, "psql"),
+    RECORDER.ended("client_closed", "", {"bytes_sent": 1, "bytes_received": 2}),
+    RECORDER.denied(DENIED),
+    RECORDER.denied(UNANSWERED),
+    *RECORDER.requested(request(Phase.QUERY), (FACTS, OPAQUE), ALLOWED),
+    *RECORDER.requested(request(Phase.PREPARE), (FACTS,), ALLOWED),
+    *RECORDER.requested(request(Phase.EXECUTE), (FACTS,), DENIED),
+    *RECORDER.finished(["01Q", "01R"], Outcome(request(Phase.QUERY), rows=3, bytes=10), 5),
     closing(query(), outcome=NOT_FORWARDED, id_="01C", time_ns=0, reason="withdrawn"),
 ]
 
@@ -76,6 +76,11 @@ WRITTEN = [
 @pytest.mark.parametrize("written", WRITTEN, ids=lambda item: item.kind.value)
 def test_what_a_session_records_has_the_shape(written: Event) -> None:
     assert problems(written) == []
+
+
+@pytest.mark.parametrize("written", WRITTEN, ids=lambda item: item.kind.value)
+def test_what_is_kept_ready_is_the_canonical_form_of_the_fields(written: Event) -> None:
+    assert written.encoded in {"", encode_fields(written.fields)}
 
 
 async def test_what_the_log_says_of_itself_has_the_shape(tmp_path: Path) -> None:
