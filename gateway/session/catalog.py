@@ -42,6 +42,8 @@ class Catalogs:
         key = (database.name, route.db_user, route.db_name)
         oldest = self._clock.monotonic() - seconds
         entry = self._entries.setdefault(key, _Entry())
+        if entry.catalog is None:
+            oldest = self._clock.monotonic() - min(seconds, AGAIN_SECONDS)
         if entry.read_at > oldest:
             return entry.catalog
         async with self._turns.setdefault(key, asyncio.Lock()):

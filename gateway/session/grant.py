@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping
 
+from gateway.clock import new_id
 from gateway.errors import BackendError
-from gateway.model.decision import Allowed, Decision, Denied
+from gateway.model.decision import Allowed, Decision, Denied, Reason
 from gateway.model.event import Event
 from gateway.model.identity import Identity, Route
 from gateway.model.resource import Database
@@ -43,6 +44,7 @@ class Grant:
         self._recorder = Recorder(who, env.clock)
         self._session: SessionQuestion | None = None
         self._catalog_at = float("-inf")
+        self._is_blind = False  # what is in the database could not be read
 
     def question(self) -> ConnectQuestion:
         """May this session be open, asked as of now?"""
@@ -76,6 +78,11 @@ class Grant:
     async def ask(self, facts: Facts) -> Decision:
         """May this be run? A session that the data has overtaken is judged again first."""
         assert self._session is not None, "queries come after a granted connect"
+        if self.restricted and self._is_blind and _needs_catalog(facts):
+            message = (
+                "what the database holds could not be read, so nobody knows what the statement would use"
+            )
+            return Denied(new_id(self._env.clock.now_ns()), (Reason("catalog_unavailable", message),))
         decision = await self._env.policy.query(self._session, facts)
         if not (isinstance(decision, Denied) and decision.code == STALE):
             return decision
@@ -108,6 +115,7 @@ class Grant:
     async def _read_catalog(self, conversation: Conversation, seconds: float) -> None:
         self._catalog_at = self._env.clock.monotonic()
         found = await self._env.catalogs.get(self.protocol, self.route, self.database, seconds=seconds)
+        self._is_blind = found is None
         conversation.set_catalog(found)
 
     async def cancel_backend(self, key: bytes) -> None:
@@ -139,3 +147,11 @@ class Grant:
     def finished(self, queries: list[str], outcome: Outcome, duration_ns: int) -> list[Event]:
         """The records of how it went."""
         return self._recorder.finished(queries, outcome, duration_ns)
+
+
+def _needs_catalog(facts: Facts) -> bool:
+    """True unless there is nothing in *facts* that somebody could have made another of."""
+    return any(
+        item.functions or item.operators or item.casts or any(effect.object for effect in item.effects)
+        for item in facts
+    )

@@ -14,7 +14,7 @@ from psycopg.pq.abc import PGconn, PGresult
 
 from tests.classify.judge import entries
 from tests.e2e.access import Access
-from tests.e2e.cluster import Cluster, role
+from tests.e2e.cluster import Cluster, eventually, role
 
 pytestmark = pytest.mark.db
 
@@ -121,11 +121,11 @@ def state(cluster: Cluster) -> list[str]:
     ]
 
 
-def furnish(cluster: Cluster, database: str, sql: str) -> Analyst:
+def furnish(cluster: Cluster, database: str, sql: str, db_user: str = "analyst") -> Analyst:
     """A database with these things in it, and a session there that begins when it is needed."""
     cluster.pg.create(database)
     cluster.pg.psql(sql, database)
-    return Analyst(cluster.users["analyst"].access("analyst", database))
+    return Analyst(cluster.users["analyst"].access(db_user, database))
 
 
 @pytest.fixture(scope="module")
@@ -135,7 +135,11 @@ def analyst(cluster: Cluster) -> Iterator[Analyst]:
         "match": {"object_kind": "table", "schema": "app", "name": ["orders", "customers"]},
         "permissions": ["SELECT"],
     }
-    where = {"db_labels": {"env": "dev"}, "db_users": ["analyst"], "db_names": ["appdb", "hidden"]}
+    where = {
+        "db_labels": {"env": "dev"},
+        "db_users": ["analyst", "guest"],
+        "db_names": ["appdb", "hidden", "blind"],
+    }
     cluster.create(role("analyst", allow={**where, "db_permissions": [reads]}))
     cluster.add_user("analyst", "analyst")
     made = furnish(cluster, "appdb", SCHEMA)
@@ -210,3 +214,31 @@ def test_the_type_of_a_parameter_is_judged_though_it_is_a_number(
     assert hidden.run(bound, text) == "42501"
     assert not hidden.shows_a_secret()
     assert f"type app.{name.removeprefix('_')}" in hidden.said[-1]
+
+
+# An overload of a harmless name that runs with its owner's rights, and somebody for whom the gateway's second
+# connection, the one that reads the catalogue, is one too many.
+BLIND = """
+create function app.lower(int) returns text language sql security definer as 'select who from secret.pay';
+create role guest login connection limit 1; alter role guest set search_path = app;
+grant usage on schema app to guest; grant select on app.orders to guest;
+"""
+
+
+def test_where_nobody_can_tell_what_there_is_nothing_is_used(cluster: Cluster, analyst: Analyst) -> None:
+    del analyst  # its person is needed here too
+    guest = furnish(cluster, "blind", SCHEMA + BLIND, "guest")
+    try:
+        for text in ("select lower(1)", "select id from app.orders"):
+            assert guest.run(simple, text) == "42501"
+            assert not guest.shows_a_secret()
+            assert "could not be read" in guest.said[-1]
+        assert guest.run(simple, "begin") == ""
+        cluster.pg.psql("alter role guest connection limit -1")
+        for _ in eventually("the catalogue can be read again"):
+            if guest.run(simple, "select id from app.orders") == "":
+                break
+        assert guest.run(simple, "select lower(1)") == "42501"
+        assert "app.lower" in guest.said[-1]
+    finally:
+        guest.close()
