@@ -62,6 +62,8 @@ def _are_in_place(words: list[str], met: set[str]) -> bool:
         return False
     if words.count("set") != (first == "update") or ("values" in met and first != "insert"):
         return False
+    if words.count("join") > limits.MAX_OPEN_JOINS:
+        return False
     return words.count("by") == words.count("group") + words.count("order")
 
 

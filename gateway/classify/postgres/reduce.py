@@ -74,14 +74,15 @@ _CHANGES = {"delete": "from", "insert": "into", "merge": "into", "update": "only
 _BEHIND_BRACKET = frozenset(("filter", "over", "repeatable", "within"))
 _GROUPING = frozenset(("cube", "rollup"))
 _MAY_OPEN = frozenset(
-    """between by conflict cube exists filter first insert materialized next over repeatable rollup row set sets
-    values""".split()
+    """between by conflict cube exists filter first insert materialized next over repeatable rollup row set
+    sets values""".split()
 )
 """Words outside the reserved ones that a bracket may follow; any other with a bracket behind it is a call."""
 
 _ENDS_GROUPING = frozenset(
     """having window order limit offset union intersect except for fetch select""".split()
 )
+_JOINS_QUERIES = frozenset(("union", "intersect", "except"))
 _VISIBLE = frozenset((WORD, MARK))
 _GRAMMAR_CALLS = VALUES_WITHOUT_BRACKETS | {
     "coalesce",
@@ -237,6 +238,10 @@ class _Reducer:
 
     def _is_syntax(self, word: str) -> bool:  # noqa: C901 - one table after the other
         """Whether a word stands where the grammar wants it; elsewhere it is a name, and may be called."""
+        if word in _JOINS_QUERIES and not self.after_operand:
+            raise DoubtError(Doubt.SYNTAX)
+        if word in OPERANDS and self._peek_mark() in {"(", "["}:
+            raise DoubtError(Doubt.SYNTAX)
         if word in RESERVED:
             return True
         behind, follower = self._peek_word(-1), self._peek()

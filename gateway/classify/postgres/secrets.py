@@ -3,10 +3,12 @@
 
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 
 from gateway.classify.postgres.lexer import LITERALS, MARK, NAMES, NUMBER, STRING, WORD, Token
 from gateway.classify.redact import HIDDEN, holds_secret
 
+_WRITES = frozenset(("insert", "update", "merge"))
 _SECRET_OBJECTS = frozenset(("role", "user", "group", "subscription", "server", "mapping"))
 _SECRET_CALLS = re.compile(
     r"dblink\w*|http\w*|url|s3|mysql|postgresql|remote\w*|aws_\w+|pgp_\w+|crypt|hmac|digest|encrypt\w*|decrypt\w*|armor|postgres_fdw\w*"
@@ -58,7 +60,11 @@ def _is_about_secrets(tokens: list[Token]) -> bool:
         return not _SECRET_OBJECTS.isdisjoint(words[1:4])
     if words[:1] == ["set"]:
         return any(_SECRET_NAME.search(token.value) for token in tokens[1:6] if token.kind in NAMES)
-    return False
+    # In INSERT (a, b) VALUES (…) and SET (a, b) = (…) only the position says which value goes where.
+    return any(token.kind is WORD and token.value in _WRITES for token in tokens) and any(
+        token.kind in NAMES and after.value != "." and _SECRET_NAME.search(token.value.lower())
+        for token, after in pairwise(tokens)
+    )
 
 
 def _is_secret_call(tokens: list[Token], at: int) -> bool:

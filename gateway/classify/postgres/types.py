@@ -19,6 +19,7 @@ _SYNONYMS = {
 """The grammar's own words; the server's catalogue knows these types under the other name."""
 
 _FIELDS = frozenset(("year", "month", "day", "hour", "minute", "second"))
+_ZONED = {"time": "timetz", "timestamp": "timestamptz"}
 NO_TYPE = ("", "")
 
 
@@ -43,7 +44,10 @@ def read(tokens: list[Token], at: int) -> tuple[tuple[str, str], int]:
         schema, name = "", names[0]
     else:
         schema, (name, at) = "", _grammar_type(tokens, names[0], at)
-    return (schema, name), _suffix(tokens, at, with_zone=schema == "" and name in {"time", "timestamp"})
+    end = _suffix(tokens, at, with_zone=schema == "" and name in _ZONED)
+    if schema == "" and name in _ZONED and any(_word(tokens, place) == "with" for place in range(at, end)):
+        name = _ZONED[name]
+    return (schema, name), end
 
 
 def _word(tokens: list[Token], at: int) -> str:
