@@ -11,7 +11,8 @@ from gateway.errors import AccessError, AuditError, ConfigError, ConflictError, 
 from gateway.model.event import Kind
 from gateway.model.resource import BackendAuth, BackendTls, Database
 from tests.auth.rig import ADMIN, FoundProblem, Rig, denied
-from tests.auth.test_resources import DB, SEED_ROLE
+from tests.auth.test_resources import DB
+from tests.seed import SEED_ROLE
 
 USER = "kind: user\nversion: v2\nmetadata: {name: ada}\nspec: {roles: [db-access]}\n"
 TOKEN = "kind: token\nversion: v2\nmetadata: {name: agent}\nspec: {roles: [Db]}\n"

@@ -26,8 +26,9 @@ from gateway.policy.sidecar import Sidecar
 from gateway.schema import data_dir
 from tests.auth.rig import ADMIN, CSR, PASSWORD, FakeLog, running
 from tests.auth.test_catalog import LOCK, USER
-from tests.auth.test_resources import DB, SEED_ROLE
+from tests.auth.test_resources import DB
 from tests.ca.material import authorities, parsed
+from tests.seed import SEED_ROLE
 
 pytestmark = pytest.mark.opa
 

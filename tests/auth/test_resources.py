@@ -7,23 +7,8 @@ import pytest
 
 from gateway.auth import resources
 from gateway.errors import ConfigError
+from tests.seed import SEED_ROLE
 
-# The role of the public guide, as it stands there.
-SEED_ROLE = """\
-kind: role
-version: v7
-metadata:
-  name: db-access
-spec:
-  allow:
-    db_labels:
-      '*': '*'
-    db_names:
-      - '*'
-    db_users:
-      - '*'
-  deny: {}
-"""
 DB = "kind: db\nversion: v3\nmetadata:\n  name: pg\nspec:\n  protocol: postgres\n  uri: localhost:5432\n"
 
 LOCK = "kind: lock\nversion: v2\nmetadata: {name: l}\nspec: {target: {user: x}}\n"

@@ -10,22 +10,8 @@ import yaml
 
 from tests.api.rig import Rig
 from tests.cli.conftest import PASSWORD, Person, sign_up, trust
+from tests.seed import SEED_ROLE
 
-ROLE = """\
-kind: role
-version: v7
-metadata:
-  name: db-access
-spec:
-  allow:
-    db_labels:
-      '*': '*'
-    db_names:
-      - '*'
-    db_users:
-      - '*'
-  deny: {}
-"""
 DB = """\
 kind: db
 version: v3
@@ -45,7 +31,7 @@ def _enrol(admin: Person, name: str) -> None:
 
 
 def test_a_day_goes_as_it_is_documented(rig: Rig, admin: Person, person: Person) -> None:
-    (admin.home / "role.yaml").write_text(ROLE)
+    (admin.home / "role.yaml").write_text(SEED_ROLE)
     assert admin.ok("create", "role.yaml") == 'role "db-access" has been created\n'
     _enrol(admin, "my-postgres")
     sign_up(rig, admin, person, "alice")
@@ -103,7 +89,9 @@ def test_values_come_as_json_and_yaml(rig: Rig, admin: Person, person: Person) -
 
 
 def test_a_file_with_a_mistake_is_told_by_its_name_and_line(admin: Person) -> None:
-    (admin.home / "role.yaml").write_text(ROLE.replace("db_labels", "db_label").replace("db-access", "wrong"))
+    (admin.home / "role.yaml").write_text(
+        SEED_ROLE.replace("db_labels", "db_label").replace("db-access", "wrong")
+    )
     done = admin.run("create", "role.yaml")
     assert done.code == 2
     assert done.err.startswith("error: role.yaml:7: spec.allow.db_label: unknown field")
