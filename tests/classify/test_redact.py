@@ -40,6 +40,9 @@ SECRET = "hunter2"
         f"{SECRET} {SECRET}",
         f"SELECT {{{{ '{SECRET}' }}}}",
         f"EXECUTE p('{SECRET}')",
+        f"INSERT INTO app.customers (id, password) VALUES (1, '{SECRET}'), (2, '{SECRET}')",
+        f"UPDATE app.customers SET (name, \"Api_Key\") = ('a', '{SECRET}')",
+        f"WITH a AS (INSERT INTO app.users (id, pwd) SELECT 1, '{SECRET}' RETURNING id) SELECT id FROM a",
     ],
 )
 def test_no_secret(text: str) -> None:
