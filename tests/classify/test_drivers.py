@@ -1,6 +1,6 @@
 """Statements that psql, pg_dump, drivers and GUIs send are understood.
 
-Recorded from a PostgreSQL 15's log: the clients ``psql``, ``pg_dump`` and ``driver`` (psycopg, asyncpg, pg8000,
+Recorded from a PostgreSQL 15 log: the clients ``psql``, ``pg_dump``, ``driver`` (psycopg, asyncpg, pg8000,
 SQLAlchemy). Written by hand after what those programs are known to send, never captured: all the others.
 """
 
