@@ -3,6 +3,7 @@
 import asyncio  # noqa: TID251
 import ssl
 from contextlib import suppress
+from typing import assert_never
 
 from gateway.ca.identity import from_certificate
 from gateway.clock import new_id, utc
@@ -134,6 +135,8 @@ class Connection:
                     await self._connect(startup, line, self._grant)
                 case Denied():
                     await self._turn_away(startup, line, decision)
+                case other:
+                    assert_never(other)
         finally:
             self._env.live.leave(identity.user, database.name)
 
@@ -171,6 +174,8 @@ class Connection:
                 grant.renew(decision)
                 full = self._over_limit(grant, decision)
                 return full if full is not None else await self._settings(startup, grant, decision)
+            case other:
+                assert_never(other)
 
     def _over_limit(self, grant: Grant, decision: Allowed) -> Denied | None:
         most = min(decision.limits.max_connections or self._env.user_connections, self._env.user_connections)
@@ -193,6 +198,8 @@ class Connection:
                 return decision
             case Denied():
                 return verdict
+            case other:
+                assert_never(other)
 
     async def _turn_away(self, startup: Startup | None, line: Line, denial: Denied) -> None:
         if self._grant is not None:

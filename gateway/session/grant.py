@@ -1,6 +1,7 @@
 """What the policy granted a session at connect, and how it is asked about each statement since."""
 
 from collections.abc import Mapping
+from typing import assert_never
 
 from gateway.clock import new_id
 from gateway.errors import BackendError
@@ -93,6 +94,8 @@ class Grant:
                 return await self._env.policy.query(self._session, facts)
             case Denied():
                 return again
+            case other:
+                assert_never(other)
 
     async def refresh_catalog(self, conversation: Conversation) -> None:
         """Read the catalogue where the conversation's is stale or 30 s old."""

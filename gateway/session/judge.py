@@ -6,6 +6,7 @@ What arrived together is one question and one group in the log, with a verdict a
 import asyncio  # noqa: TID251
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import assert_never
 
 from gateway.clock import new_id
 from gateway.errors import AuditError
@@ -139,6 +140,8 @@ class Judge:
                     self._running[request] = ([event.id for event in made], now)
                 case Denied():
                     self._refused = _subject(request)
+                case other:
+                    assert_never(other)
         if not events:
             return decisions
         try:
@@ -157,6 +160,8 @@ class Judge:
             case Denied():
                 again = request.phase in {Phase.BIND, Phase.EXECUTE}
                 return again and self._refused is not None and _subject(request) is self._refused
+            case other:
+                assert_never(other)
 
 
 def _subject(request: Request) -> Statement | None:

@@ -3,7 +3,7 @@
 import asyncio  # noqa: TID251
 from collections import Counter
 from collections.abc import Iterator
-from typing import Protocol
+from typing import Protocol, assert_never
 
 from gateway.model.decision import Allowed, Denied
 from gateway.policy.client import PolicyClient
@@ -118,6 +118,8 @@ class Live:
                         unanswered += 1
                     case Denied():
                         session.end(decision)
+                    case other:
+                        assert_never(other)
         return unanswered
 
     async def sweep_forever(self) -> None:

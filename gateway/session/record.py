@@ -9,7 +9,7 @@ import json
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, assert_never
 
 from gateway.audit.encode import encode_fields
 from gateway.clock import Clock, new_id
@@ -217,4 +217,6 @@ def verdict(decision: Decision) -> dict[str, Any]:
             if revisions is not None:
                 fields["policy_revision"] = revisions.policy
                 fields["data_revision"] = revisions.data
+        case other:
+            assert_never(other)
     return fields

@@ -6,6 +6,7 @@ arrive, so that a client that pipelines without reading cannot hold up its own a
 
 import asyncio  # noqa: TID251
 from collections.abc import Sequence
+from typing import assert_never
 
 from gateway.errors import ProtocolError
 from gateway.model.decision import Allowed, Denied
@@ -126,6 +127,8 @@ class Session:
                     out.append(self._conversation.admit(item.request, item.facts))
                 case Denied() as denial:
                     out.append(self._refuse(item.request, item.facts, denial))
+                case other:
+                    assert_never(other)
         data = b"".join(out)
         if data:
             self._backend.write(data)
