@@ -14,16 +14,13 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(REPOSITORY))
 
+from demo.story import REGATE, Story, StoryError, paint  # noqa: E402 - found once the path says where
 from tests.servers import postgres, process  # noqa: E402 - the rigs of the tests serve the demo too
-
-REGATE = Path(sys.executable).with_name("regate")
-COLOUR = sys.stdout.isatty() and "NO_COLOR" not in os.environ
 
 SCHEMA = """
 create schema app;
@@ -68,61 +65,6 @@ spec:
 """
 
 
-class StoryError(Exception):
-    """A step did not do what it should."""
-
-
-@dataclass(slots=True)
-class Story:
-    """Tells each step as it would be typed, runs it, and insists on what must come of it."""
-
-    folder: Path
-    environment: dict[str, str] = field(default_factory=dict)
-    steps: int = 0
-
-    def chapter(self, title: str) -> None:
-        """A heading."""
-        print(f"\n{_paint(title, '1;36')}")
-
-    def run(
-        self,
-        *arguments: str | Path,
-        who: Mapping[str, str] | None = None,
-        stdin: str = "",
-        expect: str = "",
-        exit_code: int = 0,
-        quiet: bool = False,
-    ) -> str:
-        """Run ``regate`` with *arguments*; StoryError unless it ends with *exit_code* and says *expect*."""
-        self.steps += 1
-        shown = shlex.join(["regate", *map(str, arguments)])
-        print(_paint(f"$ {shown}", "1"))
-        done = subprocess.run(
-            [str(REGATE), *map(str, arguments)],
-            env={**os.environ, **self.environment, **(who or {})},
-            cwd=self.folder,
-            input=stdin,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=120,
-        )
-        output = done.stdout + done.stderr
-        if not quiet:
-            print("".join(f"  {line}\n" for line in output.rstrip().splitlines()), end="")
-        if done.returncode != exit_code:
-            print(output)
-            raise StoryError(f"{shown}: exit code {done.returncode}, expected {exit_code}")
-        if expect not in output:
-            print(output)
-            raise StoryError(f"{shown}: expected {expect!r} in what it says")
-        return done.stdout
-
-
-def _paint(text: str, code: str) -> str:
-    return f"\x1b[{code}m{text}\x1b[0m" if COLOUR else text
-
-
 def main() -> int:
     """Tell the story; the exit code is 0 when every step did what it should."""
     once = os.environ.get("ONCE", "") not in {"", "0"}
@@ -134,10 +76,10 @@ def main() -> int:
         try:
             _tell(story, stack)
         except StoryError as error:
-            print(_paint(f"\nthe demo failed: {error}", "1;31"))
+            print(paint(f"\nthe demo failed: {error}", "1;31"))
             print(_tail(folder / "regate.log"))
             return 1
-        print(_paint(f"\nAll {story.steps} steps did what they should.", "1;32"))
+        print(paint(f"\nAll {story.steps} steps did what they should.", "1;32"))
         if not once:
             _stay(story)
     return 0
@@ -235,7 +177,7 @@ spec:
 def _gateway(story: Story, admin: Mapping[str, str]) -> Iterator[str]:
     """``regate start`` in the background; yields the CA pin that it prints."""
     config = story.folder / "regate.yaml"
-    print(_paint(f"$ regate start -c {config} &", "1"))
+    print(paint(f"$ regate start -c {config} &", "1"))
     with (
         (story.folder / "regate.log").open("w") as log,
         subprocess.Popen(
@@ -288,7 +230,7 @@ def _field(said: str, name: str) -> str:
 def _tunnel(story: Story, alice: Mapping[str, str], route: Sequence[str]) -> None:
     port = process.free_port()
     shown = shlex.join(["regate", "proxy", "db", *route[:2], "--tunnel", f"--port={port}", route[2]])
-    print(_paint(f"$ {shown} &", "1"))
+    print(paint(f"$ {shown} &", "1"))
     story.steps += 1
     with subprocess.Popen(
         [str(REGATE), "proxy", "db", *route[:2], "--tunnel", f"--port={port}", route[2]],
