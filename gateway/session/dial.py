@@ -60,24 +60,28 @@ class Dialler:
 
     async def connect(self, protocol: Protocol, db_user: str, database: Database) -> Line:
         """A connection up to the end of TLS, verified."""
-        sock: socket.socket | None = None
+        line = Line(None)
         try:
             async with asyncio.timeout(self.dial_seconds):
                 sock = await _reach(database.uri, protocol.default_port)
                 line = Line(sock, upgrade=self._upgrade(db_user, database))
                 await drive(protocol.dial(database), line)
                 return line
-        except TimeoutError as error:
-            _close(sock)
+        except BaseException as error:
+            line.close()  # it knows whether the socket is its own still, or a TLS transport's
+            self._explain(database, error)
+            raise
+
+    def _explain(self, database: Database, error: BaseException) -> None:
+        """Raise what failed in the operator's words; a cancellation, or a bug, is nobody's to explain."""
+        if isinstance(error, TimeoutError):
             raise BackendError(f"{database.uri} did not answer in {self.dial_seconds:g} s") from error
-        except ssl.SSLCertVerificationError as error:
-            _close(sock)
+        if isinstance(error, ssl.SSLCertVerificationError):
             raise BackendError(
                 f"the certificate of {database.uri} was refused: {error.verify_message}",
                 hint="sign one with `regate auth sign --format=db`, or name its CA in tls.ca_cert_file",
             ) from error
-        except (OSError, ProtocolError) as error:
-            _close(sock)
+        if isinstance(error, OSError | ProtocolError):
             raise BackendError(f"cannot reach {database.uri}: {_words(error)}") from error
 
     async def cancel(self, protocol: Protocol, db_user: str, database: Database, key: bytes) -> None:
@@ -137,11 +141,6 @@ async def _connect(sock: socket.socket, where: tuple[Any, ...] | str) -> socket.
         sock.close()
         raise
     return sock
-
-
-def _close(sock: socket.socket | None) -> None:
-    if sock is not None and sock.fileno() >= 0:
-        sock.close()
 
 
 def _words(error: Exception) -> str:
