@@ -20,6 +20,7 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(REPOSITORY))
 
 from demo.story import REGATE, Story, StoryError, paint  # noqa: E402 - found once the path says where
+from tests.seed import SEED_ROLE  # noqa: E402 - the same
 from tests.servers import postgres, process  # noqa: E402 - the rigs of the tests serve the demo too
 
 SCHEMA = """
@@ -30,22 +31,6 @@ insert into app.orders values (1, 'Acme', 120.50), (2, 'Globex', 75), (3, 'Inite
 insert into app.salaries values ('alice', 90000);
 grant usage on schema app to alice, reader;
 grant all on all tables in schema app to alice, reader;
-"""
-
-ACCESS_ROLE = """\
-kind: role
-version: v7
-metadata:
-  name: db-access
-spec:
-  allow:
-    db_labels:
-      '*': '*'
-    db_names:
-      - '*'
-    db_users:
-      - '*'
-  deny: {}
 """
 
 READER_ROLE = """\
@@ -112,7 +97,7 @@ def _tell(story: Story, stack: ExitStack) -> None:
     print(f"  PostgreSQL runs on {server.uri}; its pg_hba.conf has one line: {postgres.CERTIFICATE_ONLY[0]}")
 
     story.chapter("3. Roles and databases are files")
-    for name, text in (("role", ACCESS_ROLE), ("reader", READER_ROLE), ("db", _database(server.uri))):
+    for name, text in (("role", SEED_ROLE), ("reader", READER_ROLE), ("db", _database(server.uri))):
         (folder / f"{name}.yaml").write_text(text)
         story.run("create", f"{name}.yaml", who=admin)
 

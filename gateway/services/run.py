@@ -20,9 +20,9 @@ from gateway.auth.databases import to_resource
 from gateway.auth.desk import ConnectAttempt, Hooks
 from gateway.auth.store import Store
 from gateway.ca import keys
-from gateway.clock import Clock, SystemClock, new_id
+from gateway.clock import Clock, SystemClock
 from gateway.config import Config
-from gateway.model.decision import Decision, Denied, Reason
+from gateway.model.decision import Decision
 from gateway.model.event import Kind
 from gateway.observe import logs
 from gateway.observe.health import Health
@@ -35,6 +35,7 @@ from gateway.services.cluster import Cluster
 from gateway.services.databases import Databases
 from gateway.services.publisher import Publisher
 from gateway.session.catalog import Catalogs
+from gateway.session.denial import local_denial
 from gateway.session.dial import Dialler
 from gateway.session.environment import Environment
 from gateway.session.facts import Classifier
@@ -146,8 +147,7 @@ async def _background(running: Cluster) -> AsyncIterator[None]:
 async def _farewell(running: Cluster) -> AsyncIterator[None]:
     """When the block ends, every session is told why; the listener, which ends after this, cuts the rest."""
     yield
-    reason = Reason("service_stopping", "the gateway is being stopped")
-    stopping = Denied(new_id(running.clock.now_ns()), (reason,))
+    stopping = local_denial(running.clock, "service_stopping", "the gateway is being stopped")
     with suppress(TimeoutError):
         async with asyncio.timeout(STOP_SECONDS):
             await running.environment.live.end_all(stopping)

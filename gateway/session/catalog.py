@@ -40,10 +40,9 @@ class Catalogs:
     ) -> Catalog | None:
         """The catalogue, at most *seconds* old when this was called; None when it cannot be read."""
         key = (database.name, route.db_user, route.db_name)
-        oldest = self._clock.monotonic() - seconds
         entry = self._entries.setdefault(key, _Entry())
-        if entry.catalog is None:
-            oldest = self._clock.monotonic() - min(seconds, AGAIN_SECONDS)
+        allowed = seconds if entry.catalog is not None else min(seconds, AGAIN_SECONDS)
+        oldest = self._clock.monotonic() - allowed
         if entry.read_at > oldest:
             return entry.catalog
         async with self._turns.setdefault(key, asyncio.Lock()):
@@ -51,7 +50,7 @@ class Catalogs:
                 return entry.catalog
             started_at = self._clock.monotonic()
             found = await self._read(protocol, route, database)
-            if found is None or found != entry.catalog:
+            if found != entry.catalog:
                 entry.catalog = found
             entry.read_at = started_at
             return entry.catalog

@@ -8,12 +8,13 @@ from typing import assert_never
 from gateway.ca.identity import from_certificate
 from gateway.clock import new_id, utc
 from gateway.errors import AuditError, BackendError, CertificateError, ProtocolError
-from gateway.model.decision import Allowed, Decision, Denied, Reason
+from gateway.model.decision import Allowed, Decision, Denied
 from gateway.model.event import Event
 from gateway.model.identity import Identity, Route, Use
 from gateway.model.resource import Database
 from gateway.policy.document import ConnectQuestion
 from gateway.sansio.protocol import Conversation, Hello, Protocol, Startup
+from gateway.session.denial import local_denial
 from gateway.session.dial import Backend
 from gateway.session.environment import Environment
 from gateway.session.grant import Grant
@@ -270,4 +271,4 @@ class Connection:
         return grant.ended(over.code, "" if over.denial is None else over.denial.sentence, totals)
 
     def _denial(self, code: str, message: str) -> Denied:
-        return Denied(new_id(self._env.clock.now_ns()), (Reason(code, message),))
+        return local_denial(self._env.clock, code, message)

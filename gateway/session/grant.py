@@ -3,15 +3,15 @@
 from collections.abc import Mapping
 from typing import assert_never
 
-from gateway.clock import new_id
 from gateway.errors import BackendError
-from gateway.model.decision import Allowed, Decision, Denied, Reason
+from gateway.model.decision import Allowed, Decision, Denied
 from gateway.model.event import Event
 from gateway.model.identity import Identity, Route
 from gateway.model.resource import Database
 from gateway.policy.document import ConnectQuestion, SessionQuestion
 from gateway.sansio.protocol import Conversation, Facts, Outcome, Protocol, Request
 from gateway.session.catalog import AGAIN_SECONDS, FRESH_SECONDS
+from gateway.session.denial import local_denial
 from gateway.session.environment import Environment
 from gateway.session.record import Recorder, Who
 
@@ -83,7 +83,7 @@ class Grant:
             message = (
                 "what the database holds could not be read, so nobody knows what the statement would use"
             )
-            return Denied(new_id(self._env.clock.now_ns()), (Reason("catalog_unavailable", message),))
+            return local_denial(self._env.clock, "catalog_unavailable", message)
         decision = await self._env.policy.query(self._session, facts)
         if not (isinstance(decision, Denied) and decision.code == STALE):
             return decision

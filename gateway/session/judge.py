@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import assert_never
 
-from gateway.clock import new_id
 from gateway.errors import AuditError
-from gateway.model.decision import Allowed, Decision, Denied, Reason
+from gateway.model.decision import Allowed, Decision, Denied
 from gateway.model.event import Event
 from gateway.model.statement import Phase, Statement
 from gateway.sansio.protocol import Conversation, Facts, Outcome, Request
+from gateway.session.denial import local_denial
 from gateway.session.environment import Environment
 from gateway.session.grant import Grant
 
@@ -35,6 +35,8 @@ class Judge:
         self._env = env
         self._running: dict[Request, tuple[list[str], int]] = {}
         self._refused: Statement | None = None  # the subject of the last verdict, if that was a no
+        self._subject: Statement | None = None  # classified last: a Bind's statement is its Execute's
+        self._facts: Facts = ()
         self._is_judging = False
         self._withdrawn = False
         self._cancels = 0
@@ -46,10 +48,15 @@ class Judge:
         return bool(self._running)
 
     async def classify(self, request: Request) -> Facts:
-        """What *request* does."""
+        """What *request* does; a statement is a value with its names, so the last one is known again."""
+        subject = _subject(request)
+        if subject is not None and subject is self._subject and len(request.statements) == 1:
+            return self._facts
         facts = self._env.classifier.now(self._grant.protocol, request)
         if facts is None:
             facts = await self._env.classifier.later(self._grant.protocol, request)
+        if len(request.statements) == 1:
+            self._subject, self._facts = subject, facts
         return facts
 
     async def decide(self, requests: Sequence[Judged]) -> list[Decision]:
@@ -81,7 +88,7 @@ class Judge:
 
     def local(self, code: str, message: str) -> Denied:
         """A refusal that no policy had to be asked for."""
-        return Denied(new_id(self._env.clock.now_ns()), (Reason(code, message),))
+        return local_denial(self._env.clock, code, message)
 
     # -- cancelling
 

@@ -100,7 +100,7 @@ _END = Token(MARK, "", 0, 0)
 class Reduced:
     """The plain text and what was taken out of it."""
 
-    __slots__ = ("calls", "casts", "names", "operators", "strings", "text", "uses_cursor")
+    __slots__ = ("calls", "casts", "names", "operators", "strings", "text")
 
     def __init__(self) -> None:
         self.text = ""
@@ -109,7 +109,6 @@ class Reduced:
         self.casts: dict[Qualified, None] = {}
         self.calls: dict[Qualified, None] = {}
         self.names: set[str] = set()
-        self.uses_cursor = False
 
 
 class _Frame:
@@ -589,7 +588,6 @@ class _Reducer:
         """``WHERE CURRENT OF c``: which row, another statement said."""
         if self._peek_word() != "of":
             return False
-        self.done.uses_cursor = True
         self._emit("TRUE", operand=True)
         self.at += 3
         return True

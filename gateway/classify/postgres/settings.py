@@ -149,26 +149,13 @@ def _as_name(value: str) -> str:
 
 def read_reset(cursor: Cursor) -> Piece:
     """``RESET …``."""
-    if cursor.take("all"):
-        name = EVERYTHING
-    elif cursor.take("transaction", "isolation", "level"):
-        name = "transaction_isolation"
-    else:
-        name = _special_name(cursor) or ".".join(cursor.names())
-    cursor.end()
+    name = _named_alone(cursor)
     return _piece("reset", (setting(name, "session", None),))
 
 
 def read_show(cursor: Cursor) -> Piece:
     """``SHOW …``: reads a setting."""
-    if cursor.take("all"):
-        name = EVERYTHING
-    elif cursor.take("transaction", "isolation", "level"):
-        name = "transaction_isolation"
-    else:
-        name = _special_name(cursor) or ".".join(cursor.names())
-    cursor.end()
-    shown = setting(name, "session", None).name
+    shown = setting(_named_alone(cursor), "session", None).name
     return Piece("", "show", (Effect("show", Class.READ, ObjectRef("setting", shown)),))
 
 
@@ -205,3 +192,15 @@ def startup(given: Mapping[str, str]) -> Piece:
     except DoubtError as error:
         return replace(_piece("set", ()), reason=error.reason.value)
     return _piece("set", found)
+
+
+def _named_alone(cursor: Cursor) -> str:
+    """The setting that ends a RESET or SHOW."""
+    if cursor.take("all"):
+        name = EVERYTHING
+    elif cursor.take("transaction", "isolation", "level"):
+        name = "transaction_isolation"
+    else:
+        name = _special_name(cursor) or ".".join(cursor.names())
+    cursor.end()
+    return name
