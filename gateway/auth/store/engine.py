@@ -5,7 +5,11 @@ Writers begin with ``BEGIN IMMEDIATE``, so that a transaction that reads first c
 write. On PostgreSQL they take a lock on the revision's row, to the same effect.
 """
 
+import fcntl
 import os
+import sqlite3
+import stat
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +28,7 @@ WRITES = "regate_writes"
 """The execution option that marks a connection whose transactions write."""
 
 _DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg"}
+BUSY_TIMEOUT_S = 5.0
 _ADVISORY_LOCK = 0x52454741  # any constant that nobody else uses on that database
 
 
@@ -33,7 +38,7 @@ def open_engine(url: str) -> AsyncEngine:
     if parsed.get_backend_name() == "postgresql":
         return create_async_engine(parsed, pool_pre_ping=True)
     assert parsed.database
-    _create_private(Path(parsed.database))
+    _prepare_file(Path(parsed.database))
     engine = create_async_engine(parsed)
     event.listen(engine.sync_engine, "connect", _configure_sqlite)
     event.listen(engine.sync_engine, "begin", _begin_sqlite)
@@ -71,20 +76,44 @@ def _parse(url: str) -> URL:
     return parsed.set(drivername=_DRIVERS[name])
 
 
-def _create_private(path: Path) -> None:
-    # SQLite gives its -wal and -shm files the mode of the database itself.
+def _prepare_file(path: Path) -> None:
+    """A private file in WAL mode, made by one process at a time.
+
+    Two that switch a new file to WAL at once would both hold what the other waits for, and SQLite answers
+    that with an error at once, whatever its timeout. Its -wal and -shm files get the mode of the database.
+    """
     try:
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
+        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(folder, fcntl.LOCK_EX)
+            _create_private(path)
+            with closing(sqlite3.connect(path, timeout=BUSY_TIMEOUT_S)) as connection:
+                connection.execute("PRAGMA journal_mode=WAL")
+        finally:
+            os.close(folder)
     except OSError as error:
         raise ConfigError(f"{path} cannot be opened: {error.strerror}") from error
-    if path.stat().st_mode & 0o077:
+    except sqlite3.Error as error:
+        raise ConfigError(f"the stored state cannot be opened: {error}") from error
+
+
+def _create_private(path: Path) -> None:
+    # A file that is there is not opened: closing it again would drop the locks this process holds on it.
+    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+    with suppress(FileExistsError):
+        os.close(os.open(path, flags, 0o600))
+    found = path.lstat()
+    if stat.S_ISLNK(found.st_mode):
+        raise ConfigError(f"{path} cannot be opened: it is a symbolic link")
+    if found.st_mode & 0o077:
         raise ConfigError(f"{path} may be read by others", hint=f"chmod 600 {path}")
 
 
 def _configure_sqlite(connection: Any, _record: object) -> None:
     connection.isolation_level = None  # transactions begin where _begin_sqlite says
     cursor = connection.cursor()
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=5000", "foreign_keys=ON"):
+    busy = f"busy_timeout={int(BUSY_TIMEOUT_S * 1000)}"  # first: what follows may have to wait
+    for pragma in (busy, "synchronous=FULL", "foreign_keys=ON"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
 
