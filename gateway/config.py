@@ -18,6 +18,7 @@ from gateway.model.resource import BackendAuth, BackendTls, Database
 DEFAULT_PATH = Path("/etc/regate.yaml")
 DEFAULT_DATA_DIR = Path("/var/lib/regate")
 DEFAULT_LISTEN = "0.0.0.0:3080"
+DEFAULT_AUTH_LISTEN = "0.0.0.0:3025"
 MAX_SOCKET_PATH = 107  # bytes of sun_path on Linux, less the closing NUL
 _ROOM_FOR_SOCKETS = 32  # the longest socket name that is made below the data directory
 
@@ -33,9 +34,10 @@ class Log:
 
 @dataclass(frozen=True, slots=True)
 class AuthService:
-    """Accounts, roles, certificate authorities, the audit log."""
+    """Accounts, roles, certificate authorities, the audit log; *listen* is where a proxy elsewhere dials."""
 
     enabled: bool = True
+    listen: Address | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,24 @@ class DbService:
 
     enabled: bool = True
     databases: tuple[Database, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Join:
+    """How a service elsewhere finds its cluster.
+
+    *server* is the proxy for a database service, and the auth service for a proxy. *token* is the token
+    itself or, with a slash in it, the path of a file that holds it; nothing needs it once the service joined.
+    """
+
+    server: Address
+    token: str = field(default="", repr=False)
+    ca_pin: str = ""
+
+    @property
+    def token_file(self) -> Path | None:
+        """The file that holds the token, when *token* names one."""
+        return Path(self.token) if "/" in self.token else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +96,20 @@ class Config:
     db_service: DbService = field(default_factory=DbService)
     opa: Opa = field(default_factory=Opa)
     policy_dir: Path | None = None
+    join: Join | None = None
+    """Where the rest of the cluster is, for a service that runs by itself."""
     diagnostics: Address | None = None
     """Where probes and metrics are served in plain HTTP, for monitoring on this host."""
+
+    @property
+    def services(self) -> tuple[str, ...]:
+        """The services that this process runs."""
+        enabled = {
+            "auth": self.auth_service.enabled,
+            "proxy": self.proxy_service.enabled,
+            "db": self.db_service.enabled,
+        }
+        return tuple(name for name, on in enabled.items() if on)
 
     @property
     def admin_socket(self) -> Path:
@@ -131,15 +163,32 @@ def _config(value: Mapping[str, Any], path: Path) -> Config:
             output=log.get("output", "stderr"),
             format=log.get("format", {}).get("output", ""),
         ),
-        auth_service=AuthService(value.get("auth_service", {}).get("enabled", True)),
+        auth_service=_auth_service(value.get("auth_service", {})),
         db_service=DbService(
             enabled=value.get("db_service", {}).get("enabled", True),
             databases=tuple(_database(item, base) for item in databases),
         ),
         opa=Opa(base / opa["path"] if "path" in opa else None),
         policy_dir=base / policy_dir if policy_dir else None,
+        join=_join(overall, base),
         diagnostics=address.parse(overall["diag_addr"]) if "diag_addr" in overall else None,
     )
+
+
+def _auth_service(section: Mapping[str, Any]) -> AuthService:
+    listen = section.get("listen_addr")
+    return AuthService(section.get("enabled", True), address.parse(listen) if listen else None)
+
+
+def _join(overall: Mapping[str, Any], base: Path) -> Join | None:
+    server = overall.get("proxy_server") or overall.get("auth_server")
+    if server is None:
+        return None
+    token = overall.get("auth_token", "")
+    if "/" in token:
+        token = str(base / token)
+    default = 443 if "proxy_server" in overall else address.parse(DEFAULT_AUTH_LISTEN).port
+    return Join(address.parse(server, default_port=default), token, overall.get("ca_pin", ""))
 
 
 def _proxy_service(section: Mapping[str, Any]) -> ProxyService:
@@ -182,10 +231,7 @@ def _problems(read: Document, path: Path) -> Iterator[Problem]:
     value = read.value
     if "regate" in value and "teleport" in value:
         yield _problem(read, ("teleport",), "expected one of regate and teleport, got both")
-    for name in ("auth_service", "proxy_service", "db_service"):
-        if not value.get(name, {}).get("enabled", True):
-            sentence = "expected yes: the services run in one process in this version"
-            yield _problem(read, (name, "enabled"), sentence)
+    yield from _service_problems(read)
     if "address" in value.get("opa", {}):
         sentence = "expected nothing: an OPA that somebody else runs is not supported in this version"
         yield _problem(read, ("opa", "address"), sentence)
@@ -209,6 +255,31 @@ def _problems(read: Document, path: Path) -> Iterator[Problem]:
             )
         seen.add(item["name"])
         yield from _database_problems(read, at, item, path.absolute().parent)
+
+
+def _service_problems(read: Document) -> Iterator[Problem]:
+    """Which services may share a process, and what one that runs by itself must know."""
+    value, key = read.value, "teleport" if "teleport" in read.value else "regate"
+    overall = value.get(key) or {}
+    names = ("auth_service", "proxy_service", "db_service")
+    auth, proxy, db = (value.get(name, {}).get("enabled", True) for name in names)
+    for name in ("proxy_server", "auth_server"):
+        if _is_bad_address(overall.get(name, "localhost:1"), default_port=1):
+            yield _problem(read, (key, name), f"expected host:port, got {shown(overall[name])}")
+    listen = value.get("auth_service", {}).get("listen_addr")
+    if listen is not None and _is_bad_address(listen):
+        yield _problem(read, ("auth_service", "listen_addr"), f"expected host:port, got {shown(listen)}")
+    if not (auth or proxy or db):
+        yield _problem(read, ("db_service", "enabled"), "expected one service to be enabled, got none")
+    elif db and auth != proxy:
+        other = "proxy_service" if auth else "auth_service"
+        sentence = "expected yes: a database service runs with both others in its process, or with none"
+        yield _problem(read, (other, "enabled"), sentence)
+    elif not auth:
+        wanted, what = ("proxy_server", "the proxy") if db else ("auth_server", "the auth service")
+        if wanted not in overall:
+            sentence = f"expected the address of {what}, as in {wanted}: host:port"
+            yield _problem(read, (key, wanted) if key in value else (), sentence)
 
 
 def _proxy_problems(read: Document) -> Iterator[Problem]:

@@ -111,11 +111,36 @@ MISTAKES = [
     ),
     (
         "version: v3\nauth_service:\n  enabled: no",
-        "3: auth_service.enabled: expected yes: the services run in one process in this version",
+        (
+            "3: auth_service.enabled: expected yes: a database service runs with both others in its process, "
+            "or with none"
+        ),
     ),
     (
-        "version: v3\ndb_service:\n  enabled: no",
-        "3: db_service.enabled: expected yes: the services run in one process in this version",
+        "version: v3\nregate: {}\nauth_service:\n  enabled: no\nproxy_service:\n  enabled: no",
+        "2: regate.proxy_server: expected the address of the proxy, as in proxy_server: host:port",
+    ),
+    (
+        "version: v3\nregate: {}\nauth_service:\n  enabled: no\ndb_service:\n  enabled: no",
+        "2: regate.auth_server: expected the address of the auth service, as in auth_server: host:port",
+    ),
+    (
+        (
+            "version: v3\nauth_service:\n  enabled: no\nproxy_service:\n  enabled: no\n"
+            "db_service:\n  enabled: no"
+        ),
+        "7: db_service.enabled: expected one service to be enabled, got none",
+    ),
+    (
+        "version: v3\nregate:\n  ca_pin: sha256:12",
+        (
+            "3: regate.ca_pin: expected sha256: and 64 hexadecimal digits, as regate start prints it, "
+            "got 'sha256:12'"
+        ),
+    ),
+    (
+        "version: v3\nauth_service:\n  listen_addr: nowhere",
+        "3: auth_service.listen_addr: expected host:port, got 'nowhere'",
     ),
     (
         "version: v3\nopa:\n  address: unix:/run/opa.sock",

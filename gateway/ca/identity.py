@@ -119,7 +119,7 @@ def _identity(certificate: x509.Certificate, claims: Mapping[str, Any]) -> Ident
     use = Use(claims["use"])
     expires = certificate.not_valid_after_utc
     login_expires = expires
-    if use in {Use.USER, Use.DATABASE}:
+    if use in {Use.USER, Use.DATABASE, Use.SESSION}:
         login_expires = datetime.fromtimestamp(_whole(claims["login_expires"]), UTC)
     return Identity(
         user=_text(claims["names"][0] if use in {Use.HOST, Use.DB_SERVER} else claims["user"]),
@@ -130,8 +130,11 @@ def _identity(certificate: x509.Certificate, claims: Mapping[str, Any]) -> Ident
         expires=expires,
         login_expires=login_expires,
         serial=f"{certificate.serial_number:032x}",
-        route=_route(claims["route"]) if use is Use.DATABASE else None,
+        route=_route(claims["route"]) if use in {Use.DATABASE, Use.SESSION} else None,
         key_id=_issuer_key_id(certificate),
+        agent=_text(claims["agent"]) if use is Use.SESSION else "",
+        client_address=_text(claims["client_address"]) if use is Use.SESSION else "",
+        service=_text(claims.get("service", "")) if use is Use.HOST else "",
     )
 
 

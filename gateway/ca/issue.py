@@ -29,6 +29,7 @@ from gateway.ca.profile import (
     HOST_MAX,
     LOGIN_MAX,
     PROFILES,
+    SESSION_MAX,
     Kind,
     PublicKey,
     strong_key,
@@ -113,7 +114,45 @@ def issue_database(
     ttl = min(ttl, identity.login_expires - now)
     if ttl <= timedelta(0):
         raise CertificateError("the login has ended")
-    claims = {
+    leaf = Leaf(
+        Use.DATABASE,
+        identity.user,
+        (_uri(authority.cluster, "user", identity.user),),
+        _routed(identity, route),
+    )
+    return _issue(authority, leaf, public_key, ttl, now, bits)
+
+
+def issue_session(
+    authority: Authority,
+    *,
+    identity: Identity,
+    agent: str,
+    client_address: str,
+    public_key: PublicKey,
+    now: datetime,
+    bits: Bits = secrets.randbits,
+) -> Issued:
+    """One session of the route in *identity*, for one agent; it lasts minutes, and never past the route's."""
+    if identity.use is not Use.DATABASE or identity.route is None:
+        raise CertificateError(f"a {identity.use} certificate opens no session")
+    if identity.cluster != authority.cluster:
+        raise CertificateError(f"the route is of cluster {identity.cluster}, not of {authority.cluster}")
+    ttl = min(SESSION_MAX, identity.expires - now)
+    if ttl <= timedelta(0):
+        raise CertificateError("the certificate for this database has expired")
+    whom = {"agent": agent, "client_address": client_address}
+    leaf = Leaf(
+        Use.SESSION,
+        identity.user,
+        (_uri(authority.cluster, "user", identity.user),),
+        {**_routed(identity, identity.route), **whom},
+    )
+    return _issue(authority, leaf, public_key, ttl, now, bits)
+
+
+def _routed(identity: Identity, route: Route) -> dict[str, Any]:
+    return {
         "user": identity.user,
         "roles": list(identity.roles),
         "traits": {name: list(values) for name, values in identity.traits.items()},
@@ -125,8 +164,6 @@ def issue_database(
             "db_name": route.db_name,
         },
     }
-    leaf = Leaf(Use.DATABASE, identity.user, (_uri(authority.cluster, "user", identity.user),), claims)
-    return _issue(authority, leaf, public_key, ttl, now, bits)
 
 
 def issue_host(
@@ -136,11 +173,15 @@ def issue_host(
     public_key: PublicKey,
     ttl: timedelta,
     now: datetime,
+    service: str = "",
     bits: Bits = secrets.randbits,
 ) -> Issued:
-    """One of Regate's own services, reached under these host names and addresses."""
+    """One of Regate's own services, reached under these host names and addresses.
+
+    *service* is what it may act as: ``proxy`` or ``db``; the first name is then its identifier.
+    """
     _bound(ttl, HOST_MAX, "service certificate")
-    leaf = Leaf(Use.HOST, _first(names), _hosts(names), {"names": list(names)})
+    leaf = Leaf(Use.HOST, _first(names), _hosts(names), {"names": list(names), "service": service})
     return _issue(authority, leaf, public_key, ttl, now, bits)
 
 
@@ -177,13 +218,30 @@ def mint_db_client(
     now: datetime,
     bits: Bits = secrets.randbits,
 ) -> MintedCertificate:
-    """What the gateway shows a database for one session: the database user, in name and URI."""
+    """What the gateway shows a database for one session, with a new key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    issued = issue_db_client(
+        authority, cluster=cluster, db_user=db_user, public_key=key.public_key(), ttl=ttl, now=now, bits=bits
+    )
+    return _minted(issued, key)
+
+
+def issue_db_client(
+    authority: Authority,
+    *,
+    cluster: str,
+    db_user: str,
+    public_key: PublicKey,
+    ttl: timedelta,
+    now: datetime,
+    bits: Bits = secrets.randbits,
+) -> Issued:
+    """What a database sees: the database user, in name and URI; the key is whoever's asks."""
     _bound(ttl, DB_CLIENT_MAX, "database client certificate")
     if cluster != authority.cluster:
         raise CertificateError(f"the authority is of cluster {authority.cluster}, not of {cluster}")
-    key = ec.generate_private_key(ec.SECP256R1())
     leaf = Leaf(Use.DB_CLIENT, db_user, (_uri(cluster, "db-user", db_user),), {"user": db_user})
-    return _minted(_issue(authority, leaf, key.public_key(), ttl, now, bits), key)
+    return _issue(authority, leaf, public_key, ttl, now, bits)
 
 
 def make_authority(

@@ -28,6 +28,7 @@ CA_LIFETIME = timedelta(days=365)
 LOGIN_DEFAULT = timedelta(hours=8)
 LOGIN_MAX = timedelta(hours=12)
 DATABASE_MAX = timedelta(hours=1)
+SESSION_MAX = timedelta(minutes=5)
 DB_CLIENT_MAX = timedelta(hours=1)
 HOST_MAX = timedelta(hours=72)
 
@@ -60,6 +61,7 @@ _SERVER = ExtendedKeyUsageOID.SERVER_AUTH
 PROFILES: dict[Use, Profile] = {
     Use.USER: Profile(Kind.USER, (_CLIENT,)),
     Use.DATABASE: Profile(Kind.USER, (_CLIENT,)),
+    Use.SESSION: Profile(Kind.USER, (_CLIENT,)),
     Use.HOST: Profile(Kind.HOST, (_SERVER, _CLIENT)),
     Use.DB_SERVER: Profile(Kind.DB, (_SERVER,)),
     Use.DB_CLIENT: Profile(Kind.DB_CLIENT, (_CLIENT,)),

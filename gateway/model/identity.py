@@ -11,6 +11,7 @@ class Use(StrEnum):
 
     USER = "user"  # user CA: a login; opens the API, never a database
     DATABASE = "database"  # user CA: a login routed to one database; opens that database, never the API
+    SESSION = "session"  # user CA: one session of such a route, through one proxy to one agent, once
     HOST = "host"  # host CA: a Regate service
     DB_SERVER = "db-server"  # database CA: a database server
     DB_CLIENT = "db-client"  # database-client CA: the gateway towards a database server
@@ -32,7 +33,9 @@ class Identity:
 
     ``roles`` are the certificate's cap: effective roles are those of them that the user still has.
     ``expires`` is the certificate's own end, ``login_expires`` the end of the login behind it (they are
-    equal for a login certificate). Both are aware datetimes in UTC.
+    equal for a login certificate). Both are aware datetimes in UTC. A session certificate carries
+    ``agent``, the one service that may accept it, and ``client_address``, where the person connects from.
+    ``service`` is what a host certificate is for: ``proxy`` or ``db``, empty for the cluster's own port.
     """
 
     user: str
@@ -45,6 +48,9 @@ class Identity:
     serial: str
     route: Route | None = None
     key_id: str = field(default="")
+    agent: str = ""
+    client_address: str = ""
+    service: str = ""
 
 
 @dataclass(frozen=True, slots=True)

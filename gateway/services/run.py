@@ -22,6 +22,7 @@ from gateway.auth.store import Store
 from gateway.ca import keys
 from gateway.clock import Clock, SystemClock
 from gateway.config import Config
+from gateway.errors import ConfigError
 from gateway.model.decision import Decision
 from gateway.model.event import Kind
 from gateway.observe import logs
@@ -49,6 +50,8 @@ _GENERATIONS = (50_000, 20, 50)  # fewer collector pauses: what lives long is fr
 
 async def run(config: Config) -> None:
     """Serve until SIGINT or SIGTERM; prints the addresses and the CA pin when ready."""
+    if config.services != lifecycle.SERVICES:
+        raise ConfigError("a service by itself cannot be started yet", hint="enable all three in one file")
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):

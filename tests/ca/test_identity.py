@@ -34,9 +34,22 @@ def _database() -> x509.Certificate:
     return parsed(issued.pem)
 
 
+def _session() -> x509.Certificate:
+    issued = issue.issue_session(
+        authorities().user,
+        identity=identity.from_certificate(_database(), now=NOW),
+        agent="db-1",
+        client_address="192.0.2.7:4711",
+        public_key=new_key().public_key(),
+        now=NOW,
+    )
+    return parsed(issued.pem)
+
+
 CERTIFICATES: dict[Use, Callable[[], x509.Certificate]] = {
     Use.USER: login,
     Use.DATABASE: _database,
+    Use.SESSION: _session,
     Use.HOST: lambda: parsed(issue.mint_host(authorities().host, names=["localhost"], now=NOW).cert_pem),
     Use.DB_SERVER: lambda: parsed(
         issue.issue_db_server(authorities().db, hosts=["localhost"], ttl=HOUR, now=NOW).cert_pem
@@ -50,6 +63,7 @@ CERTIFICATES: dict[Use, Callable[[], x509.Certificate]] = {
 PLACES: dict[Use, Kind] = {
     Use.USER: Kind.USER,
     Use.DATABASE: Kind.USER,
+    Use.SESSION: Kind.USER,
     Use.HOST: Kind.HOST,
     Use.DB_SERVER: Kind.DB,
     Use.DB_CLIENT: Kind.DB_CLIENT,
