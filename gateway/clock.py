@@ -77,3 +77,13 @@ os.register_at_fork(after_in_child=_ids.forget)
 def new_id(now_ns: int) -> str:
     """A ULID: 48 bits of milliseconds and 80 more, 26 characters that sort by time."""
     return _ids.make(now_ns)
+
+
+def moment_of(identifier: str) -> int:
+    """The time in a ULID, in nanoseconds of a whole millisecond; ValueError when it is none."""
+    if len(identifier) != 26 or not set(identifier) <= set(_CROCKFORD):
+        raise ValueError(f"not an id: {identifier[:40]!r}")
+    moment = 0
+    for digit in identifier[:10]:
+        moment = moment << 5 | _CROCKFORD.index(digit)
+    return moment * 1_000_000

@@ -6,7 +6,7 @@ private folder, where the caller is the local administrator. Who may do what is 
 
 from aiohttp import web
 
-from gateway.api import accounts, audit, cluster, databases, probes, resources
+from gateway.api import accounts, audit, cluster, databases, evidence, probes, resources
 from gateway.api.audit import AuditReader
 from gateway.api.caller import AdminPolicy, Callers, SubjectFromRequest
 from gateway.api.databases import Visible
@@ -35,6 +35,7 @@ def application(
     made.add_routes(resources.routes(auth, callers))
     made.add_routes(databases.routes(auth, callers, visible))
     made.add_routes(audit.routes(audit_reader, callers))
+    made.add_routes(evidence.routes(audit_reader, callers))
     made.add_routes(probes.routes(health, metrics, callers))
     return made
 

@@ -20,6 +20,7 @@ from gateway.audit.read import Query
 from gateway.audit.verify import Report
 from gateway.errors import AuditError, ConfigError
 from gateway.model.event import Kind
+from gateway.policy.evidence import Evidence
 
 _PIECE = 200  # records read before the event loop gets its turn
 _FILTERS = frozenset(
@@ -42,6 +43,10 @@ class AuditReader(Protocol):
         """The newest signed checkpoint."""
         ...
 
+    def evidence(self) -> Evidence:
+        """What the decisions in it were made from, to be closed by whoever asks."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class LogFiles:
@@ -62,6 +67,10 @@ class LogFiles:
     def checkpoint(self) -> str:
         """The newest signed checkpoint."""
         return proof.newest(self.directory, self.public_key, self.origin)
+
+    def evidence(self) -> Evidence:
+        """What the decisions were made from."""
+        return Evidence(self.directory, read_only=True)
 
 
 def routes(reader: AuditReader, callers: Callers) -> list[web.RouteDef]:

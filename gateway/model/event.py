@@ -25,6 +25,7 @@ class Kind(StrEnum):
     USER_DELETE = "user.delete"
     USER_ACCEPT = "user.accept"
     POLICY_LOAD = "policy.load"
+    POLICY_DATA = "policy.data"
     SERVICE_START = "service.start"
     SERVICE_STOP = "service.stop"
     AUDIT_RESUMED = "audit.resumed"

@@ -60,6 +60,8 @@ class Verdict:
     roles: tuple[str, ...] = ()
     restricted: bool = True
     limits: Limits = _UNBOUND
+    time_ns: int = 0
+    """The time that the question carried, where its digest does not cover it; else 0."""
 
     def issue(self, decision_id: str, input_digest: str) -> Decision:
         """The decision for one question, under its own id."""
@@ -119,15 +121,15 @@ def answered(value: Any, ids: Mapping[str, Any]) -> dict[str, Any]:
     return value
 
 
-def query(value: Any) -> Verdict:
-    """The verdict about one request's statements."""
+def query(value: Any, time_ns: int = 0) -> Verdict:
+    """The verdict about one request's statements, asked with the time *time_ns*."""
     try:
         allow, reasons, revisions = _base(value, _QUERY, _QUERY)
         _no_obligations(value["obligations"])
     except PolicyError:
         return refused(INVALID)
     roles = tuple(reason.role for reason in reasons if reason.role) if allow else ()
-    return Verdict(allow, reasons, revisions, roles)
+    return Verdict(allow, reasons, revisions, roles, time_ns=time_ns)
 
 
 def connect(value: Any) -> Verdict:

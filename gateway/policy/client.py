@@ -23,6 +23,7 @@ from gateway.policy.batches import Item, Queue
 from gateway.policy.client_line import Lines
 from gateway.policy.document import ConnectQuestion, FactsCache, SessionQuestion
 from gateway.policy.http import Response
+from gateway.policy.keeper import Keeper
 
 # A built-in that fails would otherwise silently remove its rule.
 _STRICT = "?strict-builtin-errors=true"
@@ -61,6 +62,7 @@ class PolicyClient:
 
     ``available`` is set by whoever supervises OPA: while it is False every answer is a refusal at once.
     ``revisions`` are those of the policy and the data that are in force, as the supervisor knows them.
+    ``keeper``, where there is one, gets what is asked about connects and queries.
     """
 
     def __init__(
@@ -75,6 +77,7 @@ class PolicyClient:
     ) -> None:
         self.available = True
         self.revisions = Revisions("", -1)
+        self.keeper: Keeper | None = None
         self._token = token
         self._clock = clock
         self._slots = slots or default_slots()
@@ -122,6 +125,8 @@ class PolicyClient:
         started = self._clock.monotonic()
         encoded = self._facts.encode(facts)
         input_digest = session.digest(encoded)
+        if self.keeper is not None:
+            self.keeper.asked(input_digest, session.content, encoded)
         if not self.available or self._tasks is None:
             verdict = answer.refused(answer.UNAVAILABLE)
         elif len(encoded) + len(session.content) > document.MAX_ITEM:
@@ -224,15 +229,18 @@ class PolicyClient:
     ) -> Decision:
         started = self._clock.monotonic()
         content = document.encode(asked)
+        input_digest = document.digest(content)
         if len(content) > document.MAX_ITEM:
-            return self._issue(answer.refused(answer.TOO_LARGE), document.digest(content), started)
+            return self._issue(answer.refused(answer.TOO_LARGE), input_digest, started)
+        if self.keeper is not None and path is _CONNECT:
+            self.keeper.asked(input_digest, content)
         try:
             verdict = parse(await self._result(path, b'{"input":%b}' % content, seconds))
         except _NobodyAnswersError as error:
             verdict = answer.refused(error.reason)
         except PolicyError:
             verdict = answer.refused(answer.INVALID)
-        return self._issue(verdict, document.digest(content), started)
+        return self._issue(verdict, input_digest, started)
 
     async def _rejudge(self, questions: Sequence[ConnectQuestion]) -> list[Decision]:
         started = self._clock.monotonic()
@@ -291,13 +299,15 @@ class PolicyClient:
         if self._metrics is not None:
             self._metrics.decision_batch(len(batch))
         items = {self._new_id(): document.query_item(item.session, item.facts) for item in batch}
-        body = document.batch(items, self._clock.now_ns())
+        # Whole milliseconds: they stand in the id of each decision, so that it can be asked again as of then.
+        now = self._clock.now_ns() // 1_000_000 * 1_000_000
+        body = document.batch(items, now)
         left = min(item.deadline for item in batch) - self._clock.monotonic()
         if not self.available:
             raise _NobodyAnswersError(answer.UNAVAILABLE)
         response = await self._exchange(_QUERY_BATCH, body, left)
         found = answer.results(response.status, response.body, items)
-        return [answer.query(found[key]) for key in items]
+        return [answer.query(found[key], now) for key in items]
 
     def _new_id(self) -> str:
         # Never used twice, so that an answer to an old batch fits no new one.
@@ -305,7 +315,7 @@ class PolicyClient:
         return f"{self._next_id:x}"
 
     def _issue(self, verdict: Verdict, input_digest: str, started: float) -> Decision:
-        decision = verdict.issue(new_id(self._clock.now_ns()), input_digest)
+        decision = verdict.issue(new_id(verdict.time_ns or self._clock.now_ns()), input_digest)
         if self._metrics is not None:
             seconds = self._clock.monotonic() - started
             match decision:

@@ -106,6 +106,11 @@ class Sidecar:
         return self.client.available
 
     @property
+    def bundle(self) -> Bundle:
+        """The bundle that decides."""
+        return self._bundle
+
+    @property
     def pid(self) -> int | None:
         """OPA's process id, while it runs."""
         return None if self._child is None else self._child.process.pid

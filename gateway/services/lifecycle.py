@@ -1,5 +1,6 @@
 """What the services record about themselves: that they started, under which policy, and that they stopped."""
 
+import asyncio  # noqa: TID251
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from importlib import metadata
@@ -10,8 +11,9 @@ import structlog
 from gateway.audit.log import AuditLog
 from gateway.clock import Clock, new_id
 from gateway.errors import AuditError
-from gateway.model.decision import Revisions
 from gateway.model.event import Event, Kind
+from gateway.policy.sidecar import Sidecar
+from gateway.services.evidence import InForce
 
 SERVICES = ("auth", "proxy", "db")
 
@@ -35,9 +37,15 @@ async def recorded(audit: AuditLog, clock: Clock, cluster: str) -> AsyncIterator
             _say.warning("the stop could not be recorded", error=str(error))
 
 
-async def policy_in_force(audit: AuditLog, clock: Clock, revisions: Revisions) -> None:
-    """Record the policy that decides from now on, and the data it began with."""
-    fields = {"policy_revision": revisions.policy, "data_revision": revisions.data}
+async def policy_in_force(audit: AuditLog, clock: Clock, sidecar: Sidecar, in_force: InForce) -> None:
+    """Keep and record the policy that decides from now on, and the data it began with."""
+    revisions = sidecar.client.revisions
+    content = await asyncio.to_thread(sidecar.bundle.path.read_bytes)
+    fields = {
+        "policy_revision": revisions.policy,
+        "policy_digest": await in_force.policy(revisions.policy, content),
+        "data_revision": revisions.data,
+    }
     await record(audit, clock, Kind.POLICY_LOAD, fields)
 
 

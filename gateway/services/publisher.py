@@ -1,6 +1,8 @@
 """Carries every change of state to the policy, and from there to the sessions that are open."""
 
 import asyncio  # noqa: TID251
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, TypeAlias
 
 from structlog.typing import FilteringBoundLogger
 
@@ -15,17 +17,29 @@ RETRY_SECONDS = 0.5
 REJUDGE_SECONDS = 30.0  # time windows and locks end by the clock, without a change of state
 
 
+Keep: TypeAlias = Callable[[Mapping[str, Any], int], Awaitable[None]]
+"""Gets the documents and the revision of each push that succeeded."""
+
+
 class Publisher:
     """Pushes snapshots to OPA, and judges the live sessions again under each."""
 
     def __init__(
-        self, store: Store, sidecar: Sidecar, databases: Databases, live: Live, log: FilteringBoundLogger
+        self,
+        store: Store,
+        sidecar: Sidecar,
+        databases: Databases,
+        live: Live,
+        log: FilteringBoundLogger,
+        *,
+        keep: Keep | None = None,
     ) -> None:
         self._store = store
         self._sidecar = sidecar
         self._databases = databases
         self._live = live
         self._log = log
+        self._keep = keep
         self._changed = asyncio.Event()
 
     async def publish(self) -> None:
@@ -36,6 +50,8 @@ class Publisher:
             snapshot.roles, snapshot.users, snapshot.locks, snapshot.databases, snapshot.revision
         )
         await self._sidecar.push(data, snapshot.revision)
+        if self._keep is not None:
+            await self._keep(data, snapshot.revision)
 
     async def run(self) -> None:
         """Publish each change as it comes, and ask about the live sessions after each, for ever."""

@@ -29,11 +29,13 @@ from gateway.observe import logs
 from gateway.observe.health import Health
 from gateway.observe.metrics import Metrics
 from gateway.policy.document import ConnectQuestion
+from gateway.policy.keeper import Keeper
 from gateway.policy.sidecar import Sidecar
 from gateway.protocols import REGISTRY
 from gateway.services import diagnostics, lifecycle, policy, proxy
 from gateway.services.cluster import Cluster
 from gateway.services.databases import Databases
+from gateway.services.evidence import InForce
 from gateway.services.publisher import Publisher
 from gateway.session.catalog import Catalogs
 from gateway.session.denial import local_denial
@@ -91,12 +93,16 @@ async def cluster(config: Config) -> AsyncIterator[Cluster]:
         )
         await store.declare([to_resource(database) for database in config.db_service.databases])
         sidecar = await stack.enter_async_context(await policy.prepare(config, authorities, clock, metrics))
+        keeper = Keeper(config.audit_dir, clock)
+        stack.push_async_callback(asyncio.to_thread, keeper.close)
+        sidecar.client.keeper = keeper
+        in_force = InForce(keeper, audit, clock)
         databases, live = Databases(), Live()
-        publisher = Publisher(store, sidecar, databases, live, log)
+        publisher = Publisher(store, sidecar, databases, live, log, keep=in_force.data)
         auth = await Auth.open(store, authorities, clock, _hooks(sidecar, audit, databases, clock))
         stack.push_async_callback(auth.close)
         await publisher.publish()
-        await lifecycle.policy_in_force(audit, clock, sidecar.client.revisions)
+        await lifecycle.policy_in_force(audit, clock, sidecar, in_force)
         classifier = Classifier()
         await classifier.start()
         stack.push_async_callback(classifier.close)

@@ -85,6 +85,9 @@ PRIVATE = [
     ("GET", "/v1/audit/verify"),
     ("POST", "/v1/audit/verify"),
     ("GET", "/v1/audit/checkpoint"),
+    ("POST", "/v1/evidence/inputs"),
+    ("GET", "/v1/evidence/data/x"),
+    ("GET", "/v1/evidence/policy/x"),
     ("GET", "/metrics"),
 ]
 PUBLIC = {"/v1/ping", "/v1/login", "/v1/users/accept", "/healthz", "/readyz"}
@@ -105,7 +108,7 @@ def test_each_address_of_the_api_is_in_one_of_the_two_tables(rig: Rig) -> None:
     known = {path.partition("?")[0] for _, path in PRIVATE} | PUBLIC
     for method, address in sorted(served):
         path = address.replace("role/{name}", "role/access").replace("{kind}/{name}", "role/access")
-        path = path.replace("{name}", "x").replace("{kind}", "role")
+        path = path.replace("{name}", "x").replace("{revision}", "x").replace("{kind}", "role")
         assert path in known, (method, address)
     assert len(served) == len(PRIVATE) + len(PUBLIC)
 

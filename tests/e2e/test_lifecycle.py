@@ -33,12 +33,12 @@ def test_a_run_is_recorded_from_its_start_to_its_stop_and_monitoring_can_watch_i
             assert not clusters.listens(port)
         kept = [item.event for item in records(folder / "data" / "audit", Query(oldest_first=True))]
     kinds = [event.kind for event in kept]
-    assert kinds[:2] == [Kind.SERVICE_START, Kind.POLICY_LOAD]
+    assert kinds[:3] == [Kind.SERVICE_START, Kind.POLICY_DATA, Kind.POLICY_LOAD]
     assert kinds[-2:] == [Kind.SESSION_END, Kind.SERVICE_STOP]
     assert kept[0].fields["services"] == ["auth", "proxy", "db"]
     assert kept[-2].fields["reason"] == "service_stopping"
     decided = next(event for event in kept if event.kind is Kind.SESSION_START)
-    assert kept[1].fields["policy_revision"] == decided.fields["policy_revision"] != ""
+    assert kept[2].fields["policy_revision"] == decided.fields["policy_revision"] != ""
 
 
 def _get(port: int, page: str) -> str:
