@@ -19,6 +19,7 @@ from gateway.session.dial import Backend
 from gateway.session.environment import Environment
 from gateway.session.grant import Grant
 from gateway.session.line import Line, drive
+from gateway.session.live import Count
 from gateway.session.session import Session, SessionOver
 
 
@@ -128,9 +129,10 @@ class Connection:
         database = self._env.databases(route.database) or Database(route.database, route.protocol, uri="")
         self.user = identity.user
         self._grant = Grant(self.session_id, self._protocol, identity, route, database, line.peer, self._env)
-        self._grant.connections = self._env.live.enter(identity.user, database.name) - 1
+        count = await self._env.live.enter(identity.user, database.name)
+        self._grant.connections = count.of_user - 1
         try:
-            decision = await self._decide(startup)
+            decision = await self._decide(startup, count)
             match decision:
                 case Allowed():
                     await self._connect(startup, line, self._grant)
@@ -163,7 +165,7 @@ class Connection:
             return self._denial("route_mismatch", conflict)
         return identity, identity.route
 
-    async def _decide(self, startup: Startup) -> Decision:
+    async def _decide(self, startup: Startup, count: Count) -> Decision:
         """May connect: asked for a database that does not exist too, so that both take the same time."""
         grant = self._grant
         assert grant is not None
@@ -173,17 +175,17 @@ class Connection:
                 return decision
             case Allowed():
                 grant.renew(decision)
-                full = self._over_limit(grant, decision)
+                full = self._over_limit(grant, decision, count)
                 return full if full is not None else await self._settings(startup, grant, decision)
             case other:
                 assert_never(other)
 
-    def _over_limit(self, grant: Grant, decision: Allowed) -> Denied | None:
+    def _over_limit(self, grant: Grant, decision: Allowed, count: Count) -> Denied | None:
         most = min(decision.limits.max_connections or self._env.user_connections, self._env.user_connections)
-        if self._env.live.of_user(self.user) > most:
+        if count.of_user > most:
             return self._denial("too_many_connections", f"{self.user} may have {most} connections at a time")
         cap = grant.database.max_connections
-        if cap and self._env.live.on_database(grant.database.name) > cap:
+        if cap and count.on_database > cap:
             return self._denial("database_full", f"{grant.database.name} takes {cap} connections at a time")
         return None
 

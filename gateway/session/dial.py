@@ -64,7 +64,7 @@ class Dialler:
         try:
             async with asyncio.timeout(self.dial_seconds):
                 sock = await _reach(database.uri, protocol.default_port)
-                line = Line(sock, upgrade=self._upgrade(db_user, database))
+                line = Line(sock, upgrade=await self._upgrade(db_user, database))
                 await drive(protocol.dial(database), line)
                 return line
         except BaseException as error:
@@ -95,12 +95,12 @@ class Dialler:
         finally:
             line.close()
 
-    def _upgrade(self, db_user: str, database: Database) -> Upgrade:
+    async def _upgrade(self, db_user: str, database: Database) -> Upgrade:
         """TLS with a certificate of the database user's, made for this connection alone."""
         name = database.tls.server_name
         if not name and not database.uri.startswith(UNIX):
             name = address.parse(database.uri, default_port=0).host
-        return client_upgrade(self.minted.take(database, db_user), name)
+        return client_upgrade(await self.minted.take(database, db_user), name)
 
 
 def keep_alive(sock: socket.socket) -> None:

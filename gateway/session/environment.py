@@ -1,12 +1,13 @@
 """What a session needs from the service around it, in one value."""
 
-from collections.abc import Callable
+import typing
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
 from structlog.typing import FilteringBoundLogger
 
-from gateway.audit.log import AuditLog
 from gateway.clock import Clock
+from gateway.model.event import Event
 from gateway.model.resource import Database
 from gateway.observe.metrics import Metrics
 from gateway.policy.client import PolicyClient
@@ -14,6 +15,18 @@ from gateway.session.catalog import Catalogs
 from gateway.session.dial import Dialler
 from gateway.session.facts import Classifier
 from gateway.session.live import Live
+
+
+class Record(typing.Protocol):
+    """Where a session's events go: ``gateway.audit.log.AuditLog``, or the way to one in another process."""
+
+    def append(self, events: Sequence[Event]) -> Awaitable[None]:
+        """Record *events*; ends when they are durable, or with AuditError: then nothing may be done."""
+        ...
+
+    def post(self, event: Event) -> None:
+        """Record *event* with the next group; nobody waits."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +45,7 @@ class Environment:
     cluster: str
     clock: Clock
     policy: PolicyClient
-    audit: AuditLog
+    audit: Record
     dialler: Dialler
     databases: Callable[[str], Database | None]
     live: Live

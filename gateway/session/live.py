@@ -3,6 +3,7 @@
 import asyncio  # noqa: TID251
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Protocol, assert_never
 
 from gateway.model.decision import Allowed, Denied
@@ -41,6 +42,14 @@ class LiveSession(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Count:
+    """How many connections go through the gateway: of one user, and to one database."""
+
+    of_user: int
+    on_database: int
+
+
 class Live:
     """The registry; a connection counts from before its question is asked, so limits cannot be raced."""
 
@@ -58,11 +67,15 @@ class Live:
     def __iter__(self) -> Iterator[LiveSession]:
         return iter(list(self._sessions.values()))
 
-    def enter(self, user: str, database: str) -> int:
+    async def enter(self, user: str, database: str) -> Count:
         """Count a connection that is about to be judged; the answer includes it."""
+        return self.count(user, database)
+
+    def count(self, user: str, database: str) -> Count:
+        """Count it here and now."""
         self._users[user] += 1
         self._databases[database] += 1
-        return self._users[user]
+        return Count(self._users[user], self._databases[database])
 
     def leave(self, user: str, database: str) -> None:
         """Take it back."""
@@ -70,14 +83,6 @@ class Live:
             counter[name] -= 1
             if counter[name] <= 0:
                 del counter[name]
-
-    def of_user(self, user: str) -> int:
-        """How many connections this user has through the gateway."""
-        return self._users[user]
-
-    def on_database(self, database: str) -> int:
-        """How many connections this database has through the gateway."""
-        return self._databases[database]
 
     def add(self, session: LiveSession) -> None:
         """A session began."""

@@ -6,7 +6,7 @@ user is made in a thread while this one logs in. Each is used once, and thrown a
 
 import asyncio  # noqa: TID251
 import ssl
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -23,7 +23,8 @@ MINTED_FOR = timedelta(hours=1)
 SPARE_SECONDS = 60.0
 MOST_SPARES = 64
 
-Make: TypeAlias = Callable[[Database, str], ssl.SSLContext]
+Make: TypeAlias = Callable[[Database, str], Awaitable[ssl.SSLContext]]
+"""Makes settings for a database and its user; where the keys are elsewhere it has to ask."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,15 +41,16 @@ class Minted:
         self._make = make
         self._clock = clock
         self._spares: dict[tuple[str, str], _Spare] = {}
+        self._making: set[asyncio.Future[ssl.SSLContext]] = set()
 
-    def take(self, database: Database, db_user: str) -> ssl.SSLContext:
+    async def take(self, database: Database, db_user: str) -> ssl.SSLContext:
         """Settings that nobody else has used."""
         key = (database.name, db_user)
         spare = self._spares.pop(key, None)
         self._prepare(key, database)
         if spare is not None and spare.database is database and not self._is_old(spare):
             return spare.context
-        return self._make(database, db_user)
+        return await self._make(database, db_user)
 
     def _is_old(self, spare: _Spare) -> bool:
         return self._clock.monotonic() - spare.made_at > SPARE_SECONDS
@@ -57,11 +59,12 @@ class Minted:
         if len(self._spares) >= MOST_SPARES:
             self._spares = {name: spare for name, spare in self._spares.items() if not self._is_old(spare)}
             return
-        loop = asyncio.get_running_loop()
-        making = loop.run_in_executor(None, self._make, database, key[1])
+        making = asyncio.ensure_future(self._make(database, key[1]))
+        self._making.add(making)
         making.add_done_callback(partial(self._keep, key, database))
 
     def _keep(self, key: tuple[str, str], database: Database, made: "asyncio.Future[ssl.SSLContext]") -> None:
+        self._making.discard(made)
         if not made.cancelled() and made.exception() is None:  # else the next session finds out for itself
             self._spares[key] = _Spare(database, self._clock.monotonic(), made.result())
 
@@ -69,12 +72,15 @@ class Minted:
 def maker(cluster: str, authorities: Authorities, steady: SteadyClock) -> Make:
     """Makes settings: the database's own authority or the cluster's as anchor, a new key and certificate."""
 
-    def make(database: Database, db_user: str) -> ssl.SSLContext:
+    def at_once(database: Database, db_user: str) -> ssl.SSLContext:
         minted = None
         if database.auth is BackendAuth.CERTIFICATE:
             minted = mint_db_client(
                 authorities.db_client, cluster=cluster, db_user=db_user, ttl=MINTED_FOR, now=steady.now()
             )
         return backend_context(database.tls.ca or authorities.db.pem, minted)
+
+    async def make(database: Database, db_user: str) -> ssl.SSLContext:
+        return await asyncio.to_thread(at_once, database, db_user)
 
     return make

@@ -15,7 +15,7 @@ class Maker:
     def __init__(self) -> None:
         self.made: list[tuple[Database, str]] = []
 
-    def __call__(self, database: Database, db_user: str) -> ssl.SSLContext:
+    async def __call__(self, database: Database, db_user: str) -> ssl.SSLContext:
         self.made.append((database, db_user))
         return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
@@ -35,7 +35,7 @@ async def test_no_two_sessions_share_a_certificate() -> None:
     minted = Minted(Maker(), SystemClock())
     taken = []
     for _ in range(5):
-        taken.append(minted.take(PLACE, "alice"))
+        taken.append(await minted.take(PLACE, "alice"))
         await settle()
     assert len({id(context) for context in taken}) == 5
 
@@ -43,10 +43,10 @@ async def test_no_two_sessions_share_a_certificate() -> None:
 async def test_the_next_one_is_ready_and_only_for_the_same_user() -> None:
     maker = Maker()
     minted = Minted(maker, SystemClock())
-    minted.take(PLACE, "alice")
+    await minted.take(PLACE, "alice")
     await settle()
     assert maker.made == [(PLACE, "alice")] * 2
-    minted.take(PLACE, "bob")
+    await minted.take(PLACE, "bob")
     assert maker.made[2] == (PLACE, "bob")
     await settle()
 
@@ -54,10 +54,10 @@ async def test_the_next_one_is_ready_and_only_for_the_same_user() -> None:
 async def test_a_spare_does_not_outlive_its_minute() -> None:
     maker, clock = Maker(), LaterClock()
     minted = Minted(maker, clock)
-    minted.take(PLACE, "alice")
+    await minted.take(PLACE, "alice")
     await settle()
     clock.seconds = SPARE_SECONDS + 1
-    minted.take(PLACE, "alice")
+    await minted.take(PLACE, "alice")
     assert len(maker.made) >= 3
     await settle()
 
@@ -65,22 +65,22 @@ async def test_a_spare_does_not_outlive_its_minute() -> None:
 async def test_a_database_that_moved_gets_a_new_one() -> None:
     maker = Maker()
     minted = Minted(maker, SystemClock())
-    minted.take(PLACE, "alice")
+    await minted.take(PLACE, "alice")
     await settle()
     moved = replace(PLACE, uri="elsewhere:1")
-    minted.take(moved, "alice")
+    await minted.take(moved, "alice")
     assert (moved, "alice") in maker.made
     await settle()
 
 
 async def test_a_failure_in_advance_is_found_by_the_session_that_needs_it() -> None:
-    minted = Minted(lambda _database, _user: ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), SystemClock())
-    minted.take(PLACE, "alice")
+    minted = Minted(Maker(), SystemClock())
+    await minted.take(PLACE, "alice")
     await settle()
 
-    def fail(_database: Database, _user: str) -> ssl.SSLContext:
+    async def fail(_database: Database, _user: str) -> ssl.SSLContext:
         raise ValueError("no")
 
     minted._make = fail
-    minted.take(PLACE, "alice")
+    await minted.take(PLACE, "alice")
     await settle()
