@@ -6,13 +6,10 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from gateway.audit import checkpoint, note
+from gateway.audit import checkpoint, note, notes
 from gateway.audit.layout import CHECKPOINTS
 from gateway.audit.verify import Finding, Report, verify
 from gateway.errors import AuditError
-
-_SIGNATURE = "\n\n\u2014 ".encode()
-_SIGNED_LINES = 3  # origin, size, root
 
 
 def prove(directory: Path, key: Ed25519PublicKey, *, origin: str = "", kept: bytes = b"") -> Report:
@@ -34,19 +31,7 @@ def prove(directory: Path, key: Ed25519PublicKey, *, origin: str = "", kept: byt
 
 def newest(directory: Path, key: Ed25519PublicKey, origin: str) -> str:
     """The newest signed checkpoint of the log in *directory*, as it can be kept elsewhere."""
-    path = directory / CHECKPOINTS
-    try:
-        with path.open("rb") as stream:
-            stream.seek(max(0, path.stat().st_size - note.MAX_NOTE_BYTES))
-            tail = stream.read(note.MAX_NOTE_BYTES)
-    except OSError as error:
-        raise AuditError(f"cannot read {path}: {error.strerror}") from error
-    whole = tail[: tail.rfind(b"\n") + 1]  # the last line may be on its way to the disk
-    text, mark, signature = whole.rpartition(_SIGNATURE)
-    if not mark:
-        raise AuditError(f"{path} holds no checkpoint")
-    signed = text.split(b"\n")[-_SIGNED_LINES:]
-    found = b"\n".join(signed) + mark + signature.split(b"\n", 1)[0] + b"\n"
+    found = notes.newest(directory / CHECKPOINTS)
     checkpoint.verify(found, note.verifier(origin, key))
     return found.decode()
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from gateway.audit import checkpoint
 from gateway.audit.checkpoint import Checkpoint
 from gateway.audit.encode import MAX_RECORD_BYTES, decode
-from gateway.audit.files import private_directory
+from gateway.audit.files import Files, private_directory
 from gateway.audit.intents import Intents
 from gateway.audit.layout import CHECKPOINTS, QUARANTINE, Segment, read_state, segments, state_text
 from gateway.audit.ledger import Place, Position, create_segment, write_new
@@ -53,12 +53,12 @@ def take_up(place: Place) -> Found:
         _begin(place)  # new, or a first start that was interrupted
         found = segments(place.directory)
     if not found:
-        raise _broken(f"{notes} tells of records, and there are none")
-    note, notes_length = _last_note(place, notes)
+        raise broken(f"{notes} tells of records, and there are none")
+    note, notes_length = last_note(place.files, notes)
     head = checkpoint.verify(note.encode(), verifier(place.origin, place.key.public_key()))
-    walk = _replay(found, head)
+    walk = replay(found, head)
     torn = _set_aside(place, walk) if walk.length < walk.segment.log.stat().st_size else None
-    _mend_leaves(place, walk)
+    mend_leaves(place.files, walk)
     leaves = walk.leaves[head.size - walk.base :]
     position = Position(
         segment=walk.segment,
@@ -74,7 +74,7 @@ def take_up(place: Place) -> Found:
 
 
 @dataclass(slots=True)
-class _Walk:
+class Walk:
     """A replay on its way; ``base`` is the index of the first of ``leaves``, ``segment`` the last segment."""
 
     segment: Segment
@@ -99,41 +99,41 @@ def _begin(place: Place) -> None:
         place.files.sync_directory(place.directory.parent)
 
 
-def _last_note(place: Place, path: Path) -> tuple[str, int]:
+def last_note(files: Files, path: Path) -> tuple[str, int]:
     """The last whole checkpoint; a torn one behind it is dropped, since it will be signed again."""
     try:
-        fd = place.files.open(path)
+        fd = files.open(path)
     except FileNotFoundError:
-        raise _broken(f"{path} is missing") from None
+        raise broken(f"{path} is missing") from None
     try:
-        size = place.files.size(fd)
+        size = files.size(fd)
         start = max(0, size - _NOTE_BYTES)
-        data = place.files.read(fd, size - start, start)
+        data = files.read(fd, size - start, start)
         # A note of ours is five lines, and only its fourth is empty.
         lines = data.split(b"\n")
         ends = [at + 2 for at in range(3, len(lines) - 2) if not lines[at]]
         if not ends:
-            raise _broken(f"{path} holds no checkpoint")
+            raise broken(f"{path} holds no checkpoint")
         note = b"\n".join(lines[ends[-1] - 5 : ends[-1]]) + b"\n"
         length = start + len(b"\n".join(lines[: ends[-1]])) + 1
         if length < size:
-            place.files.truncate(fd, length)
-            place.files.sync(fd)
+            files.truncate(fd, length)
+            files.sync(fd)
     finally:
-        place.files.close(fd)
+        files.close(fd)
     return note.decode("utf-8", "replace"), length
 
 
-def _replay(found: list[Segment], head: Checkpoint) -> _Walk:
+def replay(found: list[Segment], head: Checkpoint) -> Walk:
     """Read from the segment that the checkpoint ends in, through the last."""
     at = max((at for at, segment in enumerate(found) if segment.first <= head.size), default=-1)
     if at < 0:
-        raise _broken(f"records before {found[0].first} are missing")
+        raise broken(f"records before {found[0].first} are missing")
     frontier, intents = read_state(found[at])
-    walk = _Walk(found[at], frontier, frontier.copy(), intents, frontier.size, [])
+    walk = Walk(found[at], frontier, frontier.copy(), intents, frontier.size, [])
     for segment in found[at:]:
         if walk.frontier.size != segment.first:
-            raise _broken(f"record {walk.frontier.size} is missing")
+            raise broken(f"record {walk.frontier.size} is missing")
         walk.segment, walk.base, walk.length, walk.mark = segment, segment.first, 0, 0
         walk.leaves = []
         _compare(walk, head)
@@ -151,19 +151,19 @@ def _replay(found: list[Segment], head: Checkpoint) -> _Walk:
             walk.length += len(line) + 1
             _compare(walk, head)
     if walk.frontier.size < head.size:
-        raise _broken(
+        raise broken(
             f"record {walk.frontier.size} is missing or damaged, and the checkpoint covers {head.size}"
         )
     if head.size < walk.base:
-        raise _broken(f"the checkpoint covers {head.size} records, and a segment begins at {walk.base}")
+        raise broken(f"the checkpoint covers {head.size} records, and a segment begins at {walk.base}")
     return walk
 
 
-def _compare(walk: _Walk, head: Checkpoint) -> None:
+def _compare(walk: Walk, head: Checkpoint) -> None:
     """Where the checkpoint ends, the tree must be the one it signed."""
     if walk.frontier.size == head.size:
         if walk.frontier.root() != head.root:
-            raise _broken(f"the first {head.size} records are not those that the checkpoint signs")
+            raise broken(f"the first {head.size} records are not those that the checkpoint signs")
         walk.covered, walk.mark = walk.frontier.copy(), walk.length
 
 
@@ -174,7 +174,7 @@ def _whole_lines(path: Path) -> Iterator[bytes]:
             yield line[:-1]
 
 
-def _set_aside(place: Place, walk: _Walk) -> Torn:
+def _set_aside(place: Place, walk: Walk) -> Torn:
     """Copy what is not a record to the quarantine, durably, then cut it off."""
     files, directory = place.files, place.directory / QUARANTINE
     private_directory(directory)
@@ -202,26 +202,27 @@ def _set_aside(place: Place, walk: _Walk) -> Torn:
     return Torn(walk.frontier.size, size, digest.hexdigest())
 
 
-def _mend_leaves(place: Place, walk: _Walk) -> None:
+def mend_leaves(files: Files, walk: Walk) -> None:
     """Make the leaf file say what the records say; it is written without waiting for the disk."""
     right = b"".join(walk.leaves[: walk.covered.size - walk.base])
     try:
-        fd = place.files.open(walk.segment.leaves)
+        fd = files.open(walk.segment.leaves)
     except FileNotFoundError:
-        fd = place.files.open(walk.segment.leaves, create=True)
+        fd = files.open(walk.segment.leaves, create=True)
     try:
-        size = place.files.size(fd)
+        size = files.size(fd)
         if size > len(right):
-            place.files.truncate(fd, len(right))
-        if place.files.read(fd, min(size, len(right)), 0) != right:
-            place.files.write(fd, right, 0)
-            place.files.sync(fd)
+            files.truncate(fd, len(right))
+        if files.read(fd, min(size, len(right)), 0) != right:
+            files.write(fd, right, 0)
+            files.sync(fd)
     finally:
-        place.files.close(fd)
+        files.close(fd)
     assert len(right) % HASH_SIZE == 0
 
 
-def _broken(why: str) -> AuditError:
+def broken(why: str) -> AuditError:
+    """The error of a log that must be looked at before anybody writes to it."""
     return AuditError(
         f"audit log cannot be taken up: {why}",
         hint="run `regate audit verify`, and keep the directory as evidence",

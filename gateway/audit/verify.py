@@ -21,11 +21,10 @@ from gateway.audit.checkpoint import Checkpoint
 from gateway.audit.encode import decode
 from gateway.audit.intents import Intents
 from gateway.audit.layout import CHECKPOINTS, Segment, read_state, segments
+from gateway.audit.notes import notes
 from gateway.audit.read import Line, lines
 from gateway.audit.tree import HASH_SIZE, Frontier, leaf_hash
 from gateway.errors import AuditError
-
-_NOTE_LINES = 5  # origin, size, root, blank, signature: what this log writes
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +126,7 @@ class _Walk:
     def _last(self, path: Path, size: int) -> Checkpoint:
         """The newest whole checkpoint: the one whose signature everything rests on."""
         last = b""
-        for text in _notes(path, size):
+        for text in notes(path, size):
             last = text
         if not last:
             raise AuditError(f"{path} holds no checkpoint")
@@ -143,7 +142,7 @@ class _Walk:
     def _signed(self, path: Path, size: int) -> Iterator[tuple[Checkpoint, bytes]]:
         """All checkpoints in order, with the notes they came in."""
         before = 0
-        for text in _notes(path, size):
+        for text in notes(path, size):
             try:
                 head = checkpoint.parse(text.decode().partition("\n\n")[0] + "\n")
             except (AuditError, UnicodeDecodeError):
@@ -273,16 +272,6 @@ class _Walk:
                 return
         if self._trusted is not None and self._trusted.size == 0:
             self._as_trusted()
-
-
-def _notes(path: Path, size: int) -> Iterator[bytes]:
-    """The checkpoints in the first *size* bytes of a file, one by one; a torn last one is left out."""
-    with path.open("rb") as stream:
-        while stream.tell() < size:
-            text = b"".join(stream.readline(note.MAX_NOTE_BYTES) for _ in range(_NOTE_LINES))
-            if not text.endswith(b"\n") or stream.tell() > size:
-                return
-            yield text
 
 
 def _leaves(segment: Segment) -> Iterator[bytes]:
