@@ -4,18 +4,21 @@ Every method that changes something does so in one transaction with its audit re
 cannot be written, nothing has changed.
 """
 
+import json
+import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Self
 
-from gateway.auth import catalog, certificates, login, presets, users
+from gateway.auth import catalog, certificates, login, presets, tokens, users
 from gateway.auth.catalog import Applied
 from gateway.auth.certificates import SignedServer
 from gateway.auth.desk import ISSUED_AT, Desk, Hooks
 from gateway.auth.login import Login, LoginRequest
 from gateway.auth.store import Resource, Store
 from gateway.auth.store.workers import Workers
+from gateway.auth.tokens import TokenView, Wish
 from gateway.auth.users import Accepted, Invitation, UserView
 from gateway.ca.issue import Issued
 from gateway.ca.keys import Authorities, host_ca_pin
@@ -135,6 +138,23 @@ class Auth:
     async def list_users(self, subject: Subject) -> Sequence[UserView]:
         """All users."""
         return await users.list_all(self._desk, subject)
+
+    # Join tokens
+
+    async def add_token(self, subject: Subject, wish: Wish) -> tuple[TokenView, str]:
+        """A new join token, and its secret, which is told this once."""
+        tokens.check_types(wish.types)
+        name = wish.name or f"token-{secrets.token_hex(4)}"
+        document = tokens.document_of(wish, name, datetime.fromtimestamp(self._desk.seconds(), UTC))
+        (made,) = await catalog.create(
+            self._desk, subject, json.dumps(document), f"token {name}", force=False
+        )
+        end = datetime.fromisoformat(document["metadata"]["expires"])
+        return TokenView(name, tokens.grant_of(document), end, wish.uses), made.secret
+
+    async def list_tokens(self, subject: Subject) -> Sequence[TokenView]:
+        """The join tokens that can still be used."""
+        return await tokens.list_all(self._desk, subject)
 
     # Certificates
 

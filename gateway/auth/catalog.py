@@ -6,10 +6,9 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from typing import Any, Literal
+from typing import Literal
 
-from gateway.auth import resources, users
+from gateway.auth import resources, tokens, users
 from gateway.auth.desk import Desk
 from gateway.auth.resources import Loaded
 from gateway.auth.store import KINDS, Change, Resource
@@ -18,9 +17,6 @@ from gateway.errors import ConfigError
 from gateway.mistakes import suggestion
 from gateway.model.event import Kind
 from gateway.model.identity import Subject
-
-JOIN = "join"
-_TOKEN_LIFETIME = timedelta(minutes=30)
 
 _CREATED = {"user": Kind.USER_CREATE}
 _UPDATED = {"user": Kind.USER_UPDATE}
@@ -62,6 +58,8 @@ async def update(desk: Desk, subject: Subject, text: str, filename: str, *, expe
     if len(loaded) != 1:
         raise ConfigError(f"{filename}:1: expected one resource, got {len(loaded)}")
     item = loaded[0]
+    if item.resource.kind == "token":
+        raise ConfigError("a token is not changed once it is made", hint="remove it and make a new one")
     await desk.authorise(subject, "update", item.resource.kind, item.resource.name)
     warnings = await _validate(desk, loaded, filename)
     async with desk.store.change() as change:
@@ -99,7 +97,7 @@ async def delete(desk: Desk, subject: Subject, kind: str, name: str) -> None:
             raise users.conflict_in_use(name, holders)
         await change.delete(kind, name)
         if kind == "token":
-            await change.drop_token(JOIN, name)
+            await change.drop_token(tokens.JOIN, name)
         await desk.record(Kind.RESOURCE_DELETE, subject, kind=kind, name=name)
 
 
@@ -147,29 +145,12 @@ async def _apply(desk: Desk, change: Change, resource: Resource, *, force: bool)
     existing = await change.get(resource.kind, resource.name)
     secret = ""
     if resource.kind == "token":
-        resource, secret = await _make_token(desk, change, resource)
+        resource, secret = await tokens.mint(desk, change, resource)
     if resource.kind == "user" and existing is None:
         await change.forget(resource.name)
     stored = await change.create(resource, replace=force)
     action: Literal["created", "updated"] = "created" if existing is None else "updated"
     return Applied(stored.kind, stored.name, action, stored.revision, secret=secret)
-
-
-async def _make_token(desk: Desk, change: Change, resource: Resource) -> tuple[Resource, str]:
-    """Give a token its secret and its end, which is half an hour away at most."""
-    now = datetime.fromtimestamp(desk.seconds(), UTC)
-    metadata: Mapping[str, Any] = resource.document["metadata"]
-    latest = now + _TOKEN_LIFETIME
-    end = datetime.fromisoformat(metadata["expires"]) if "expires" in metadata else latest
-    if not now < end <= latest:
-        raise ConfigError(f"token {resource.name!r}: expires must lie within the next 30 minutes")
-    secret = users.new_token()
-    await change.add_token(
-        users.digest_of(secret), purpose=JOIN, owner=resource.name, expires_at=int(end.timestamp())
-    )
-    stamped = {**metadata, "expires": end.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")}
-    document = {**resource.document, "metadata": stamped}
-    return Resource("token", resource.name, resource.version, document), secret
 
 
 async def _check_references(change: Change, loaded: Sequence[Loaded]) -> None:

@@ -15,6 +15,7 @@ from gateway.errors import AccessError
 from gateway.model.decision import Allowed, Decision, Denied
 from gateway.model.event import Kind
 from gateway.model.identity import Identity, Subject, Use
+from gateway.model.joining import Admission, Grant, Joining
 from gateway.model.resource import Database
 
 ISSUED_AT = "issued_at_ns"
@@ -53,6 +54,10 @@ class Policy(AdminPolicy, Protocol):
 
     async def login(self, user: str) -> Decision:
         """May this user log in; ``limits.max_session_seconds`` bounds the login."""
+        ...
+
+    async def join(self, grant: Grant, joining: Joining) -> Admission:
+        """May this service join, and which of its databases may it serve."""
         ...
 
     async def validate_patterns(self, resource: Mapping[str, Any]) -> Sequence[PatternProblem]:

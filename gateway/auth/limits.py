@@ -26,6 +26,7 @@ LOGIN_SOURCE = Limit("login-source", 30, 60)
 LOGIN_FAILURES = Limit("login-failures", 20, 900)
 """Wrong passwords and wrong codes together, on whichever way they came."""
 SIGNUP_SOURCE = Limit("signup-source", 30, 60)
+JOIN_SOURCE = Limit("join-source", 60, 60)
 CERTIFICATES = Limit("certificates", 20, 60)
 
 _LONGEST_MS = 900_000

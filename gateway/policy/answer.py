@@ -24,6 +24,7 @@ _BASE = frozenset({"contract", "allow", "reasons", "policy_revision", "data_revi
 _QUERY = _BASE | {"obligations"}
 _CONNECT_ALLOWED = _BASE | {"roles", "restricted", "limits"}
 _LOGIN_ALLOWED = _BASE | {"limits"}
+_JOIN = _BASE | {"databases"}
 _VISIBLE = frozenset({"contract", "databases", "policy_revision", "data_revision"})
 _REASON = frozenset({"code", "message", "role", "guard"})
 _LIMITS = frozenset({"idle_seconds", "max_session_seconds", "max_connections"})
@@ -160,6 +161,15 @@ def login(value: Any) -> Verdict:
         return Verdict(allow, reasons, revisions, limits=limits)
     except PolicyError:
         return refused(INVALID)
+
+
+def join(value: Any) -> tuple[Verdict, tuple[str, ...]]:
+    """The verdict about a service that joins, and the names of the databases that it may serve."""
+    try:
+        verdict = Verdict(*_base(value, _JOIN, _JOIN))
+        return verdict, _texts(value["databases"])
+    except PolicyError:
+        return refused(INVALID), ()
 
 
 def visible(value: Any) -> list[Visible]:

@@ -16,6 +16,7 @@ from gateway.errors import PolicyError
 from gateway.model.classification import Classification
 from gateway.model.decision import Allowed, Decision, Denied, Reason, Revisions
 from gateway.model.identity import Identity, Subject
+from gateway.model.joining import Admission, Grant, Joining
 from gateway.model.resource import Database
 from gateway.policy import answer, document
 from gateway.policy.answer import Problem, Verdict, Visible
@@ -32,6 +33,7 @@ _CONNECT_BATCH = "/v1/data/gateway/connect_batch/answers" + _STRICT
 _QUERY_BATCH = "/v1/data/gateway/query_batch/answers" + _STRICT
 _VISIBLE = "/v1/data/gateway/visible/decision" + _STRICT
 _ADMIN = "/v1/data/gateway/admin/decision" + _STRICT
+_JOIN = "/v1/data/gateway/join/decision" + _STRICT
 _LOGIN = "/v1/data/gateway/login/decision" + _STRICT
 # Documents that nobody has checked yet: there one bad built-in call must cost one document, not all.
 _INDEX = "/v1/data/gateway/prepare/index"
@@ -173,6 +175,19 @@ class PolicyClient:
         """May this user log in; ``limits.max_session_seconds`` bounds the login."""
         asked = document.login(user, self._clock.now_ns())
         return await self._decide(_LOGIN, asked, answer.login, self._deadline * _SLOW_FACTOR)
+
+    async def join(self, grant: Grant, joining: Joining) -> Admission:
+        """May this service join, and which of its databases may it serve."""
+        granted: list[str] = []
+
+        def parse(value: Any) -> Verdict:
+            verdict, names = answer.join(value)
+            granted.extend(names)
+            return verdict
+
+        asked = document.join(grant, joining, self._clock.now_ns())
+        decision = await self._decide(_JOIN, asked, parse, self._deadline * _SLOW_FACTOR)
+        return Admission(decision, tuple(granted))
 
     async def validate_patterns(self, resource: Mapping[str, Any]) -> list[Problem]:
         """What is wrong with a role or lock document, before it is stored.

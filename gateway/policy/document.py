@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gateway.model.identity import Identity, Subject
+from gateway.model.joining import Grant, Joining
 from gateway.model.resource import Database
 from gateway.sansio.protocol import Facts
 
@@ -173,6 +174,21 @@ def admin(subject: Subject, verb: str, kind: str, name: str, time_ns: int) -> di
 def login(user: str, time_ns: int) -> dict[str, Any]:
     """The input of ``gateway.login``."""
     return {"contract": CONTRACT, "time": time_ns, "user": user}
+
+
+def join(grant: Grant, joining: Joining, time_ns: int) -> dict[str, Any]:
+    """The input of ``gateway.join``; a bound that the grant does not have leaves its key out."""
+    bounds: dict[str, Any] = {"types": list(grant.types)}
+    if grant.labels is not None:
+        bounds["labels"] = {name: list(values) for name, values in grant.labels.items()}
+    if grant.databases is not None:
+        bounds["databases"] = list(grant.databases)
+    return {
+        "contract": CONTRACT,
+        "time": time_ns,
+        "grant": bounds,
+        "joining": {"type": joining.type, "databases": [_database(item) for item in joining.databases]},
+    }
 
 
 def host_of(address: str) -> str:

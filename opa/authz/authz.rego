@@ -43,6 +43,7 @@ _decisions := {
 	["v1", "data", "gateway", "admin", "decision"],
 	["v1", "data", "gateway", "connect", "decision"],
 	["v1", "data", "gateway", "connect_batch", "answers"],
+	["v1", "data", "gateway", "join", "decision"],
 	["v1", "data", "gateway", "login", "decision"],
 	["v1", "data", "gateway", "visible", "decision"],
 }

@@ -14,6 +14,7 @@ from gateway.errors import AuditError
 from gateway.model.decision import Allowed, Decision, Denied, Limits, Reason, Revisions
 from gateway.model.event import Event, Kind
 from gateway.model.identity import Subject
+from gateway.model.joining import Admission, Grant, Joining
 from tests.audit.shape import problems
 from tests.ca.material import FakeClock, authorities, request_for
 
@@ -44,6 +45,8 @@ class FakePolicy:
     admin_answer: Decision = field(default_factory=allowed)
     login_answer: Decision = field(default_factory=allowed)
     connect_answer: Decision = field(default_factory=allowed)
+    join_answer: Decision = field(default_factory=allowed)
+    joins: list[tuple[Grant, Joining]] = field(default_factory=list)
     problems: Sequence[FoundProblem] = ()
     asked: list[tuple[str, ...]] = field(default_factory=list)
     attempts: list[ConnectAttempt] = field(default_factory=list)
@@ -55,6 +58,10 @@ class FakePolicy:
     async def login(self, user: str) -> Decision:
         self.asked.append((user, "login"))
         return self.login_answer
+
+    async def join(self, grant: Grant, joining: Joining) -> Admission:
+        self.joins.append((grant, joining))
+        return Admission(self.join_answer, tuple(database.name for database in joining.databases))
 
     async def validate_patterns(self, resource: Mapping[str, Any]) -> Sequence[FoundProblem]:
         self.asked.append(("", "validate", str(resource["kind"]), str(resource["metadata"]["name"])))

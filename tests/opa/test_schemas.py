@@ -20,6 +20,7 @@ ANNOTATED = {
     "connect_batch": "input.itmes",
     "guards/schema/planted": "input.request.statments",
     "lib/guards": "input.session.databse",
+    "join": "input.joinning.type",
     "login": "input.usr",
     "prepare": "input.rolse",
     "query": "input.request.statments",

@@ -24,6 +24,7 @@ BASE: dict[str, Any] = {
 QUERY = {**BASE, "obligations": {}}
 CONNECT = {**BASE, "roles": ["reader"], "restricted": False, "limits": {"idle_seconds": 60}}
 LOGIN = {**BASE, "limits": {"max_session_seconds": 3600}}
+JOIN = {**BASE, "databases": ["a"]}
 REFUSAL = {**BASE, "allow": False, "reasons": [{"code": "no", "message": "never"}]}
 
 Parse = Callable[[Any], Verdict]
@@ -36,6 +37,8 @@ KINDS: list[tuple[str, Parse, dict[str, Any]]] = [
     ("decision.admin", answer.admin, REFUSAL),
     ("decision.login", answer.login, LOGIN),
     ("decision.login", answer.login, REFUSAL),
+    ("decision.join", lambda value: answer.join(value)[0], JOIN),
+    ("decision.join", lambda value: answer.join(value)[0], {**REFUSAL, "databases": []}),
 ]
 
 JUNK: list[Any] = [None, True, False, 0, 1, -1, 7.5, "", "x", "true", [], [1], {}, {"a": 1}, [{}], [None]]
@@ -132,6 +135,15 @@ def test_a_batch_must_answer_exactly_what_was_asked(found: Any) -> None:
     body = json.dumps({"result": found}).encode()
     with pytest.raises(PolicyError):
         answer.results(200, body, {"a": 0, "b": 0})
+
+
+def test_a_service_that_joins_is_told_which_databases_it_may_serve() -> None:
+    verdict, databases = answer.join(JOIN)
+    assert (verdict.allow, databases) == (True, ("a",))
+    assert answer.join({**REFUSAL, "databases": ["b"]})[1] == ("b",)
+    for bad in [*JUNK, BASE, {**JOIN, "databases": "a"}, {**JOIN, "databases": [1]}, {**JOIN, "x": 1}]:
+        verdict, databases = answer.join(bad)
+        assert (verdict.allow, databases) == (False, ())
 
 
 def test_a_list_of_databases_is_read_strictly() -> None:

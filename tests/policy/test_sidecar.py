@@ -19,6 +19,7 @@ from gateway.clock import SystemClock
 from gateway.errors import PolicyError
 from gateway.model.decision import Allowed, Decision, Denied
 from gateway.model.identity import Subject
+from gateway.model.joining import Grant, Joining
 from gateway.policy import canary, document, publish
 from gateway.policy.client import PolicyClient
 from gateway.policy.client_line import Lines
@@ -129,6 +130,20 @@ async def test_a_lock_makes_sessions_stale_and_their_connect_refused(sidecar: Si
     assert refused.sentence == "a lock is in force: audit"
     assert refused.revisions == sidecar.client.revisions
     assert sidecar.client.revisions.data == 8
+
+
+async def test_a_token_bounds_what_joins_with_it(sidecar: Sidecar) -> None:
+    client, joining = sidecar.client, Joining("db", [documents.DATABASE])
+    admitted = await client.join(Grant(("db",), databases=("orders-*",)), joining)
+    assert (_code(admitted.decision), admitted.databases) == ("allowed", ("orders-db",))
+    for grant, code in (
+        (Grant(("proxy",)), "type_not_granted"),
+        (Grant(("db",), databases=("other",)), "database_not_granted"),
+        (Grant(("db",), labels={"env": ("nowhere",)}), "database_not_granted"),
+        (Grant(("db",), labels={}), "database_not_granted"),
+    ):
+        admitted = await client.join(grant, joining)
+        assert (_code(admitted.decision), admitted.databases) == (code, ())
 
 
 async def test_lists_and_administration_and_logins(sidecar: Sidecar) -> None:
@@ -436,7 +451,7 @@ async def test_noise_is_never_a_yes(sidecar: Sidecar) -> None:
     child = sidecar._child
     assert child is not None
     lines = Lines(str(child.socket), "")
-    entries = ["connect/decision", "admin/decision", "login/decision", "visible/decision"]
+    entries = ["connect/decision", "admin/decision", "login/decision", "visible/decision", "join/decision"]
     batches = ["query_batch/answers", "connect_batch/answers"]
     asked: list[Any] = [{}, None, [], "x", 0, {"contract": 1}, {"items": {"a": {}}}]
     asked += [_noise(draw) for _ in range(150)]
@@ -473,6 +488,9 @@ async def test_what_is_asked_fits_the_schemas(sidecar: Sidecar) -> None:
         "input.visible": document.visible(connect.identity, [documents.DATABASE], 1),
         "input.admin": document.admin(Subject("user", "eve", ("editor",)), "read", "role", "x", 1),
         "input.login": document.login("bob", 1),
+        "input.join": document.join(
+            Grant(("db",), {"env": ("dev",)}, ("a*",)), Joining("db", [documents.DATABASE]), 1
+        ),
         "input.query_batch": json.loads(_batch())["input"],
         "input.connect_batch": json.loads(document.batch({"a": document.connect_item(connect)}, 1))["input"],
     }

@@ -9,10 +9,10 @@ from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 
-from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy import delete, func, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from gateway.auth.store.records import Resource
+from gateway.auth.store.records import OpenToken, Resource
 from gateway.auth.store.tables import attempts, certificates, counters, credentials, resources, tokens
 from gateway.errors import ConflictError, NotFoundError
 
@@ -152,11 +152,18 @@ class Change:
 
     # Tokens
 
-    async def add_token(self, digest: str, *, purpose: str, owner: str, expires_at: int) -> None:
-        """Keep a token's digest; an earlier one of that purpose and owner is gone."""
+    async def add_token(
+        self, digest: str, *, purpose: str, owner: str, expires_at: int, uses: int | None = 1
+    ) -> None:
+        """Keep a token's digest; an earlier one of that purpose and owner is gone.
+
+        *uses* None is any number of them until it expires.
+        """
         await self.drop_token(purpose, owner)
         await self._connection.execute(
-            insert(tokens).values(digest=digest, purpose=purpose, owner=owner, expires_at=expires_at)
+            insert(tokens).values(
+                digest=digest, purpose=purpose, owner=owner, expires_at=expires_at, uses_left=uses
+            )
         )
 
     async def drop_token(self, purpose: str, owner: str) -> None:
@@ -174,15 +181,34 @@ class Change:
         return None if found is None else str(found)
 
     async def redeem_token(self, digest: str, *, purpose: str, now: int) -> str | None:
-        """Use up a token and return its owner; None when it is unknown, used or expired."""
-        row = (
-            await self._connection.execute(
-                delete(tokens)
-                .where(tokens.c.digest == digest, tokens.c.purpose == purpose, tokens.c.expires_at > now)
-                .returning(tokens.c.owner)
-            )
-        ).first()
+        """Use a token once and return its owner; None when it is unknown, used up or expired.
+
+        Its last use removes it.
+        """
+        usable = (tokens.c.digest == digest, tokens.c.purpose == purpose, tokens.c.expires_at > now)
+        last = delete(tokens).where(*usable, tokens.c.uses_left == 1).returning(tokens.c.owner)
+        row = (await self._connection.execute(last)).first()
+        if row is None:
+            more = or_(tokens.c.uses_left.is_(None), tokens.c.uses_left > 1)
+            once = update(tokens).where(*usable, more).values(uses_left=tokens.c.uses_left - 1)
+            row = (await self._connection.execute(once.returning(tokens.c.owner))).first()
         return None if row is None else str(row.owner)
+
+    async def token_end(self, digest: str, *, purpose: str) -> int | None:
+        """When a token ends or ended, in seconds; None when it is unknown or used up."""
+        statement = select(tokens.c.expires_at).where(tokens.c.digest == digest, tokens.c.purpose == purpose)
+        found = (await self._connection.execute(statement)).scalar()
+        return None if found is None else int(found)
+
+    async def is_token_open(self, purpose: str, owner: str) -> bool:
+        """True while the token of that purpose and owner has uses left."""
+        statement = select(tokens.c.digest).where(tokens.c.purpose == purpose, tokens.c.owner == owner)
+        return (await self._connection.execute(statement)).first() is not None
+
+    async def forget_tokens(self, purpose: str, *, before: int) -> Sequence[str]:
+        """Remove the tokens of a purpose that ended before a moment; their owners."""
+        ended = delete(tokens).where(tokens.c.purpose == purpose, tokens.c.expires_at < before)
+        return [str(row.owner) for row in await self._connection.execute(ended.returning(tokens.c.owner))]
 
     # Attempts
 
@@ -255,6 +281,13 @@ async def read_all_credentials(connection: AsyncConnection) -> dict[str, Credent
     """What each user logs in with."""
     rows = await connection.execute(select(credentials))
     return {row.user_name: Credentials(row.password_hash, row.totp_secret) for row in rows}
+
+
+async def read_tokens(connection: AsyncConnection, purpose: str) -> list[OpenToken]:
+    """The tokens of a purpose that are not used up."""
+    statement = select(tokens.c.owner, tokens.c.expires_at, tokens.c.uses_left)
+    rows = await connection.execute(statement.where(tokens.c.purpose == purpose).order_by(tokens.c.owner))
+    return [OpenToken(row.owner, row.expires_at, row.uses_left) for row in rows]
 
 
 async def read_counter(connection: AsyncConnection, name: str) -> int:

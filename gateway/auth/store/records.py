@@ -23,6 +23,15 @@ class Resource:
 
 
 @dataclass(frozen=True, slots=True)
+class OpenToken:
+    """A token that is not used up: whose it is, when it ends (seconds), its uses left (None: any)."""
+
+    owner: str
+    expires_at: int
+    uses_left: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
     """Everything the policy may know, as of one revision; no hash and no secret is in it."""
 

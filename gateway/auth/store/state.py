@@ -17,9 +17,10 @@ from gateway.auth.store.change import (
     read_counter,
     read_credentials,
     read_resources,
+    read_tokens,
 )
 from gateway.auth.store.engine import WRITES, migrate, open_engine
-from gateway.auth.store.records import Resource, Snapshot
+from gateway.auth.store.records import OpenToken, Resource, Snapshot
 from gateway.auth.store.tables import certificates
 from gateway.errors import NotFoundError
 
@@ -129,6 +130,11 @@ class Store:
         """The same for every user who has chosen a password."""
         async with self._engine.connect() as connection:
             return await read_all_credentials(connection)
+
+    async def open_tokens(self, purpose: str) -> Sequence[OpenToken]:
+        """The tokens of a purpose that are not used up, by owner; expired ones may be among them."""
+        async with self._engine.connect() as connection:
+            return await read_tokens(connection, purpose)
 
     async def counter(self, name: str) -> int:
         """A number that was kept; 0 when there is none."""

@@ -42,6 +42,7 @@ tokens = Table(
     Column("purpose", String(16), nullable=False),
     Column("owner", String(256), nullable=False),
     Column("expires_at", BigInteger, nullable=False),  # seconds
+    Column("uses_left", BigInteger, nullable=True, server_default="1"),  # null: until it expires
     Index(None, "owner"),
 )
 
