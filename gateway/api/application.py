@@ -6,7 +6,7 @@ private folder, where the caller is the local administrator. Who may do what is 
 
 from aiohttp import web
 
-from gateway.api import accounts, audit, cluster, databases, evidence, probes, resources
+from gateway.api import accounts, audit, cluster, databases, evidence, probes, resources, tokens
 from gateway.api.audit import AuditReader
 from gateway.api.caller import AdminPolicy, Callers, SubjectFromRequest
 from gateway.api.databases import Visible
@@ -33,6 +33,7 @@ def application(
     made.add_routes(cluster.routes(auth, callers, public_addr))
     made.add_routes(accounts.routes(auth, callers, metrics, public_addr))
     made.add_routes(resources.routes(auth, callers))
+    made.add_routes(tokens.routes(auth, callers, public_addr))
     made.add_routes(databases.routes(auth, callers, visible))
     made.add_routes(audit.routes(audit_reader, callers))
     made.add_routes(evidence.routes(audit_reader, callers))

@@ -1,9 +1,9 @@
 """Join tokens: a secret that lets a service belong to the cluster, a bounded number of times, for minutes.
 
 A token is a resource with a name; its secret is told once and kept as a digest. Whoever shows the secret is
-admitted in two steps, so that nothing is used up by somebody who may not join: 1. ``admit`` finds the token and
-asks the policy whether it allows this kind of service with these databases; 2. ``redeem`` uses it, in the
-transaction that makes the service known.
+admitted in two steps, so that nothing is used up by somebody who may not join: 1. ``admit`` finds the token
+and asks the policy whether it allows this kind of service with these databases; 2. ``redeem`` uses it, in
+the transaction that makes the service known.
 """
 
 import json
@@ -146,7 +146,7 @@ async def admit(desk: Desk, secret: str, joining: Joining, *, source: str) -> Ti
         found = None if name is None else await change.get("token", name)
     if name is None or found is None:
         error = _unusable(joining, end)
-        await _record(desk, "", joining, source, success=False, reason=error.code)
+        await _refused(desk, "", joining, source, reason=error.code)
         raise error
     grant = grant_of(found.document)
     admission = await desk.hooks.policy.join(grant, joining)
@@ -154,30 +154,24 @@ async def admit(desk: Desk, secret: str, joining: Joining, *, source: str) -> Ti
         case Allowed() as yes:
             return Ticket(name, grant, joining, admission.databases, yes.decision_id, source, digest)
         case Denied() as denial:
-            fields = {"reason": denial.code, "decision_id": denial.decision_id}
-            await _record(desk, name, joining, source, success=False, **fields)
+            why = {"reason": denial.code, "decision_id": denial.decision_id}
+            await _refused(desk, name, joining, source, **why)
             hint = f"change what joins, or {_MAKE.format(type=joining.type)}"
             raise AccessError(denial.sentence, code=denial.code, hint=hint)
         case other:
             assert_never(other)
 
 
-async def redeem(desk: Desk, change: Change, ticket: Ticket, *, name: str) -> None:
-    """Use the token once for the service called *name*; an AccessError when somebody else was faster."""
+async def redeem(desk: Desk, change: Change, ticket: Ticket) -> None:
+    """Use the token once, in the transaction that keeps the service; an AccessError when others were faster.
+
+    Whoever joins records that it did: ``agent.join``, with the name of the ticket's token.
+    """
     owner = await change.redeem_token(ticket.digest, purpose=JOIN, now=desk.seconds())
     if owner is None:
         raise _unusable(ticket.joining, None)
     if not await change.is_token_open(JOIN, owner):
         await change.delete("token", owner)
-    await _record(
-        desk,
-        owner,
-        ticket.joining,
-        ticket.source,
-        success=True,
-        name=name,
-        decision_id=ticket.decision_id,
-    )
 
 
 def check_types(types: Sequence[str]) -> None:
@@ -212,18 +206,9 @@ async def _tidy(desk: Desk, change: Change) -> None:
             await change.delete("token", owner)
 
 
-async def _record(
-    desk: Desk, token: str, joining: Joining, source: str, *, success: bool, **more: Any
-) -> None:
-    fields = {
-        "method": "token",
-        "token": token,
-        "kind": joining.type,
-        "databases": [database.name for database in joining.databases],
-        "client_address": source,
-        "success": success,
-    }
-    await desk.hooks.record(Kind.INSTANCE_JOIN, fields | more)
+async def _refused(desk: Desk, token: str, joining: Joining, source: str, **more: Any) -> None:
+    about = {"service": joining.type, "token": token, "client_address": source, "success": False}
+    await desk.hooks.record(Kind.AGENT_JOIN, about | more)
 
 
 def _unusable(joining: Joining, end: int | None) -> AccessError:

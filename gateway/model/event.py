@@ -24,7 +24,7 @@ class Kind(StrEnum):
     USER_UPDATE = "user.update"
     USER_DELETE = "user.delete"
     USER_ACCEPT = "user.accept"
-    INSTANCE_JOIN = "instance.join"
+    AGENT_JOIN = "agent.join"
     POLICY_LOAD = "policy.load"
     POLICY_DATA = "policy.data"
     SERVICE_START = "service.start"

@@ -32,6 +32,7 @@ from gateway.clock import SystemClock, new_id
 from gateway.model.decision import Allowed, Decision, Denied, Limits, Reason, Revisions
 from gateway.model.event import Event, Kind
 from gateway.model.identity import Identity, Subject
+from gateway.model.joining import Admission, Grant, Joining
 from gateway.observe.health import Health
 from gateway.observe.metrics import Metrics
 
@@ -60,6 +61,9 @@ class PlayedPolicy:
     async def login(self, user: str) -> Decision:
         limits = Limits(max_session_seconds=self.login_seconds)
         return Allowed("01D", Revisions("p", 1), limits=limits)
+
+    async def join(self, grant: Grant, joining: Joining) -> Admission:
+        return Admission(ALLOWED, tuple(database.name for database in joining.databases))
 
     async def validate_patterns(
         self,
