@@ -57,10 +57,14 @@ class Attribute:
 
 @dataclass(frozen=True, slots=True)
 class Loose:
-    """A bare column in a query of several relations: it belongs to the first group where one has it."""
+    """A bare column in a query of several relations: it belongs to the first group where one has it.
+
+    ``elsewhere`` means that it may be no column of theirs at all: a subquery's, an output's name, a row.
+    """
 
     name: str
     groups: tuple[tuple[int, ...], ...]
+    elsewhere: bool = False
 
 
 @dataclass(frozen=True, slots=True)

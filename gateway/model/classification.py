@@ -44,8 +44,10 @@ class ObjectRef:
 class Effect:
     """One thing a statement does to one object.
 
-    ``operation`` is a word of ``classify.operations``; ``columns`` are the columns read or written,
-    ``("*",)`` where all; ``limit`` is a literal row limit.
+    ``operation`` is a word of ``classify.operations``. ``columns`` are the columns read or written, wherever
+    they stand: in a condition, an order, a join or an expression as well. ``*`` is among them where all are
+    or may be, together with the relation's own where the catalogue has it; a lone ``*`` is not resolved.
+    ``has_where`` says that a condition which looks at a column chooses the rows; ``limit`` is a literal one.
     """
 
     operation: str

@@ -8,6 +8,8 @@ from gateway.model.classification import Class
 from gateway.model.statement import NameContext
 from tests.classify.judge import NAMES, facts_of
 
+ALL = ("*", "amount", "customer_id", "id", "note")
+
 
 def effects(text: str, names: NameContext = NAMES) -> set[tuple[str, str, tuple[str, ...]]]:
     return {
@@ -21,8 +23,8 @@ def effects(text: str, names: NameContext = NAMES) -> set[tuple[str, str, tuple[
     ("text", "expected"),
     [
         ("SELECT id FROM app.orders WHERE note = 'x'", {("select", "app.orders", ("id", "note"))}),
-        ("SELECT * FROM app.orders", {("select", "app.orders", ("*",))}),
-        ("SELECT o FROM app.orders o", {("select", "app.orders", ("*",))}),
+        ("SELECT * FROM app.orders", {("select", "app.orders", ALL)}),
+        ("SELECT o FROM app.orders o", {("select", "app.orders", ALL)}),
         ("SELECT count(*) FROM app.orders", {("select", "app.orders", ())}),
         (
             "SELECT name, amount FROM app.orders o JOIN app.customers c ON c.id = o.customer_id",
@@ -77,11 +79,11 @@ def effects(text: str, names: NameContext = NAMES) -> set[tuple[str, str, tuple[
             "SELECT id INTO app.x FROM app.orders",
             {("create", "app.x", ()), ("select", "app.orders", ("id",))},
         ),
-        ("EXPLAIN TABLE app.orders", {("explain", "", ()), ("select", "app.orders", ("*",))}),
+        ("EXPLAIN TABLE app.orders", {("explain", "", ()), ("select", "app.orders", ALL)}),
         ("COPY app.orders (id) TO STDOUT", {("copy_out", "app.orders", ("id",))}),
         (
             "COPY app.orders TO PROGRAM 'x'",
-            {("copy_out", "app.orders", ("*",)), ("copy_out", ".", ())},
+            {("copy_out", "app.orders", ALL), ("copy_out", ".", ())},
         ),
         ("LOCK app.orders, app.customers", {("lock", "app.orders", ()), ("lock", "app.customers", ())}),
         ("BEGIN", {("begin", "", ())}),

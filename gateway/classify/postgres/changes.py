@@ -7,7 +7,7 @@ from sqlglot import exp
 from gateway.classify.doubt import Doubt, DoubtError
 from gateway.classify.postgres.collector import Node
 from gateway.classify.postgres.scope import Environment, Output, Relation, Scope, Source
-from gateway.classify.postgres.walk import Queries
+from gateway.classify.postgres.walk import Queries, chooses
 
 
 class Walk(Queries):
@@ -73,9 +73,10 @@ def _conflict(walker: Queries, node: Any, relation: Relation, scope: Scope) -> N
     inner = Scope(scope.environment, scope.outer, [*scope.sources])
     if action == "DO UPDATE":
         number = scope.sources[-1].relation
-        inner.sources.append(Source("excluded", "", ((number, 0),), -1))
+        # The server asks for the right to read what is read of the rejected row, too.
+        inner.sources.append(Source("excluded", "", ((number, 0),), number))
         doing = relation.does("update")
-        doing.has_where = node.args.get("where") is not None
+        doing.has_where = True  # the conflict chooses the row
         _assign(walker, node.expressions, relation, inner)
     elif action != "DO NOTHING":
         raise DoubtError(Doubt.NODE)
@@ -109,7 +110,7 @@ def _assigned(walker: Queries, target: Any, relation: Relation, scope: Scope) ->
 
 
 def _bound(relation: Relation, node: Node) -> None:
-    has_where = node.args.get("where") is not None
+    has_where = chooses(node.args.get("where"))
     for doing in relation.doing.values():
         doing.has_where = has_where
 
@@ -152,6 +153,8 @@ def _merge(walker: Queries, node: Any, scope: Scope) -> None:
             relation.does("delete")
         elif not (isinstance(then, exp.Var) and str(then.this).upper() == "DO NOTHING"):
             raise DoubtError(Doubt.NODE)
+    for doing in relation.doing.values():
+        doing.has_where = chooses(node.args.get("on"))
 
 
 def _merge_insert(walker: Queries, then: exp.Insert, relation: Relation, scope: Scope) -> None:

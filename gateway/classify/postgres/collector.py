@@ -16,8 +16,8 @@ Node: TypeAlias = exp.Expr
 class Collector:
     """The facts of one statement so far; ``names`` holds every name met, to find what a parser lost.
 
-    The walk is three classes, one upon the other, because expressions hold queries, queries hold changes,
-    and both hold expressions: ``Expressions``, ``Queries``, ``Walk``.
+    The walk is four classes, one upon the other, because expressions hold queries, queries hold changes,
+    and both hold expressions: ``Expressions``, ``Sources``, ``Queries``, ``Walk``.
     """
 
     def __init__(self) -> None:

@@ -9,7 +9,7 @@ from gateway.classify.facts import Attribute, Loose
 from gateway.classify.postgres.collector import Collector, Node
 from gateway.classify.postgres.grammar import ALLOWED, IMPLIED_OPERATORS
 from gateway.classify.postgres.reduce import CALL
-from gateway.classify.postgres.scope import Environment, Output, Scope, Source, columns_of
+from gateway.classify.postgres.scope import Environment, Output, Pending, Scope, Source, columns_of
 
 _NOT_CALLS = frozenset(("row",))
 
@@ -17,7 +17,14 @@ _NOT_CALLS = frozenset(("row",))
 class Expressions(Collector):
     """Walks expressions with a stack of its own: a chain of a thousand operators is deep, not recursive."""
 
-    def query(self, node: Node, environment: Environment, outer: Scope | None) -> Output:
+    def query(
+        self,
+        node: Node,
+        environment: Environment,
+        outer: Scope | None,
+        pending: Pending | None = None,
+        around: tuple[Node, ...] = (),
+    ) -> Output:
         """A query inside; what ``Queries`` does."""
         raise NotImplementedError
 
@@ -121,16 +128,17 @@ class Expressions(Collector):
             and isinstance(node.this, exp.Identifier)
         ):
             found = scope.find(self.name(node.this))
-            if found is not None:
-                return found.output
+            if len(found) == 1:
+                return found[0].output
         return ()
 
     def on_star(self, _node: Node, scope: Scope, _stack: list[Any]) -> None:
         """All columns of all sources."""
         for source in scope.sources:
-            self._reads_all(source)
+            self.reads_all(source)
 
-    def _reads_all(self, source: Source) -> None:
+    def reads_all(self, source: Source) -> None:
+        """Every column of *source* is read."""
         for item in source.output:
             if not isinstance(item, str):
                 self.relations[item[0]].does("select").columns["*"] = None
@@ -145,47 +153,61 @@ class Expressions(Collector):
             self._bare(self.name(column), scope)
             return
         self.optional_name(args.get("catalog"))
-        source = scope.find(self.name(table), self.optional_name(args.get("db")))
-        if isinstance(column, exp.Star):
-            if source is not None:
-                self._reads_all(source)
-            return
-        name = self.name(column)
-        if source is None:
-            self.attributes.append(Attribute(name, columns_of(())))
-            return
+        sources = scope.find(self.name(table), self.optional_name(args.get("db")))
+        if not sources:
+            raise DoubtError(Doubt.NODE)  # something this server knows and this walk does not
+        for source in sources:
+            if isinstance(column, exp.Star):
+                self.reads_all(source)
+            else:
+                self._reads(source, self.name(column))
+
+    def _reads(self, source: Source, name: str) -> None:
         if source.relation >= 0:
             self.relations[source.relation].does("select").columns[name] = None
         if name not in source.output:
             self.attributes.append(Attribute(name, columns_of(source.output)))
 
     def _bare(self, name: str, scope: Scope) -> None:
+        """A column of some relation in sight, of a subquery, an output's name, or a whole row."""
         groups: list[tuple[int, ...]] = []
+        elsewhere, is_sure = name in scope.also, True
         at: Scope | None = scope
         while at is not None:
-            numbers: list[int] = []
-            for source in at.sources:
-                if source.alias == name:
-                    self._reads_all(source)  # the whole row, unless there is such a column
-                if source.relation >= 0:
-                    numbers.append(source.relation)
-                elif name in source.output and at is scope:
-                    return
+            numbers, is_row, is_derived = self._at(at, name)
+            elsewhere = elsewhere or is_row or is_derived
+            if numbers and not is_sure:  # what was found further in may be out of sight: any of them, then
+                numbers = tuple(dict.fromkeys((*(groups.pop() if groups else ()), *numbers)))
             if numbers:
-                groups.append(tuple(numbers))
+                groups.append(numbers)
+            if is_derived and not at.is_wide:
+                break
+            is_sure = not at.is_wide
             at = at.outer
-        if len(groups) == 1 and len(groups[0]) == 1:
+        if len(groups) == 1 and len(groups[0]) == 1 and not elsewhere:
             self.relations[groups[0][0]].does("select").columns[name] = None
         elif groups:
-            self.loose.append(Loose(name, tuple(groups)))
+            self.loose.append(Loose(name, tuple(groups), elsewhere))
+
+    def _at(self, scope: Scope, name: str) -> tuple[tuple[int, ...], bool, bool]:
+        """The relations of *scope*, and whether *name* is a row there, and whether a subquery's column."""
+        is_row = is_derived = False
+        for source in scope.sources:
+            if source.alias == name:
+                is_row = True
+                self.reads_all(source)  # the whole row, unless there is such a column
+            elif source.relation < 0 and name in source.output:
+                is_derived = True
+        numbers = dict.fromkeys(source.relation for source in scope.sources if source.relation >= 0)
+        return tuple(numbers), is_row, is_derived
 
     def output(self, item: Any, scope: Scope) -> Output:
         """The name the server gives to a column of a select list."""
         if isinstance(item, exp.Star):
             return tuple(part for source in scope.sources for part in source.output)
         if isinstance(item, exp.Column) and isinstance(item.this, exp.Star):
-            source = scope.find(self.name(item.args["table"]), self.optional_name(item.args.get("db")))
-            return source.output if source is not None else ()
+            found = scope.find(self.name(item.args["table"]), self.optional_name(item.args.get("db")))
+            return found[0].output if len(found) == 1 else ()
         while isinstance(
             item, (exp.Paren, exp.Filter, exp.Window, exp.WithinGroup, exp.Bracket, exp.Subquery)
         ):
@@ -208,7 +230,7 @@ class Expressions(Collector):
         return (_OTHER_OUTPUT.get(type(item), "?column?"),)
 
 
-_OTHER_OUTPUT: dict[type[Any], str] = {exp.Array: "array", exp.Case: "case", exp.Exists: "exists"}
+_OTHER_OUTPUT: dict[type[Any], str] = {exp.Array: "array", exp.Exists: "exists"}
 
 _HANDLERS: dict[type[Any], Any] = {
     exp.Anonymous: Expressions.on_anonymous,

@@ -138,9 +138,14 @@ class _Resolver:
                 if extra and action.operation == "select":
                     columns = tuple(dict.fromkeys((*columns, *extra)))
                 if "*" in columns:
-                    columns = ("*",)
+                    columns = self._all_columns(schema, use.name)
                 effect = Effect(action.operation, action.cls, target, columns, action.has_where, action.limit)
                 effects[effect] = None
+
+    def _all_columns(self, schema: str, name: str) -> tuple[str, ...]:
+        """The star, and what it stands for where the catalogue knows."""
+        known = self.catalog.relations.get((schema, name))
+        return ("*", *known.columns) if known is not None else ("*",)
 
     def _target(self, use: Use, schema: str) -> ObjectRef:
         key = (use.catalog, schema, use.name, use.kind if not use.is_new else "+" + use.kind)
@@ -166,6 +171,7 @@ class _Resolver:
         extra: dict[int, tuple[str, ...]] = {}
         for item in piece.loose:
             owners: list[int] = []
+            is_somewhere = item.elsewhere
             for group in item.groups:
                 unknown = [
                     number for number in group if not self._are_known(piece.uses[number], places[number])
@@ -176,8 +182,11 @@ class _Resolver:
                     if number not in unknown and self._relation_has(piece, places, (number, 0), item.name)
                 ]
                 owners += unknown + having
+                is_somewhere = is_somewhere or bool(having)
                 if having and not unknown:
                     break
+            if not is_somewhere:  # a column that somebody may just have added
+                owners = [number for group in item.groups for number in group]
             for number in owners:
                 extra[number] = (*extra.get(number, ()), item.name)
         return extra

@@ -61,21 +61,45 @@ class Source:
 
 @dataclass(slots=True)
 class Scope:
-    """The sources of one query, those of the queries around it, and the common table expressions."""
+    """The sources of one query, those of the queries around it, and the common table expressions.
+
+    ``is_wide`` means that the server may not see all of these sources from here: what is found here may be
+    hidden, and then the name means something further out. ``also`` are names of outputs that may be meant.
+    """
 
     environment: Environment
     outer: "Scope | None" = None
     sources: list[Source] = field(default_factory=list)
+    is_wide: bool = False
+    also: frozenset[str] = frozenset()
 
-    def find(self, alias: str, schema: str = "") -> Source | None:
-        """The source that a qualifier names: the innermost wins."""
+    def find(self, alias: str, schema: str = "") -> list[Source]:
+        """The sources that a qualifier may name: the innermost wins where it is surely in sight.
+
+        A relation that was written without its schema may be meant by one that has it.
+        """
+        found: list[Source] = []
         scope: Scope | None = self
         while scope is not None:
-            for source in scope.sources:
-                if source.alias == alias and (not schema or source.schema == schema):
-                    return source
+            named = [source for source in scope.sources if source.alias == alias]
+            sure = [source for source in named if not schema or source.schema == schema]
+            found += sure
+            if sure and not scope.is_wide:
+                return found
+            found += [source for source in named if schema and not source.schema and source.relation >= 0]
             scope = scope.outer
-        return None
+        return found
+
+
+class Pending:
+    """A recursive CTE whose columns its first arm tells."""
+
+    __slots__ = ("columns", "environment", "name")
+
+    def __init__(self, environment: Environment, name: str, columns: list[str]) -> None:
+        self.environment = environment
+        self.name = name
+        self.columns = columns
 
 
 def columns_of(output: Output) -> Columns:

@@ -5,19 +5,20 @@ about what a statement does. Common table expressions are resolved as the server
 of a CTE that is not recursive means the outer thing inside its own body, and a qualified name is never one.
 """
 
+from typing import Any
+
 from sqlglot import exp
 
 from gateway.classify.doubt import Doubt, DoubtError
 from gateway.classify.postgres.collector import Node
-from gateway.classify.postgres.expressions import Expressions
-from gateway.classify.postgres.inventory import OUTPUTS
-from gateway.classify.postgres.scope import Environment, Output, Scope, Source, rename
+from gateway.classify.postgres.scope import Environment, Output, Pending, Scope, rename
+from gateway.classify.postgres.sources import Sources, joins_tables
 
 _CHANGES = (exp.Insert, exp.Update, exp.Delete, exp.Merge)
 
 
-class Queries(Expressions):
-    """Walks SELECT, VALUES, set operations, and what stands in FROM."""
+class Queries(Sources):
+    """Walks SELECT, VALUES, set operations and common table expressions."""
 
     def change(self, node: Node, environment: Environment, outer: Scope | None) -> Output:
         """A change, alone or in a CTE; what ``Walk`` does."""
@@ -28,25 +29,36 @@ class Queries(Expressions):
         return self.query(node, {}, None)
 
     def query(
-        self, node: Node, environment: Environment, outer: Scope | None, pending: "_Pending | None" = None
+        self,
+        node: Node,
+        environment: Environment,
+        outer: Scope | None,
+        pending: Pending | None = None,
+        around: tuple[Node, ...] = (),
     ) -> Output:
-        """Walk anything that yields rows, and say which columns they have."""
+        """Walk anything that yields rows, and say which columns they have.
+
+        *around* are the brackets around it: what stands behind them is about the query inside.
+        """
         self.check(node)
         if isinstance(node, exp.Select):
-            output = self._select(node, self._with(node, environment, outer), outer)
-        elif isinstance(node, exp.SetOperation):
+            return self._select(node, self.with_clause(node, environment, outer), outer, around)
+        if isinstance(node, exp.Subquery):
+            return self._brackets(node, environment, outer, pending, around)
+        for brackets in around:
+            self._behind(brackets, Scope(environment, outer), frozenset())
+        if isinstance(node, exp.SetOperation):
             output = self._set_operation(node, environment, outer, pending)
-        elif isinstance(node, exp.Subquery):
-            output = self._brackets(node, environment, outer, pending)
         elif isinstance(node, exp.Values):
-            output = self._values(node, environment, outer)
+            output = self.values(node, environment, outer)
         elif isinstance(node, _CHANGES):
-            output = self.change(node, self._with(node, environment, outer), outer)
+            output = self.change(node, self.with_clause(node, environment, outer), outer)
         else:
             raise DoubtError(Doubt.NODE)
         return output
 
-    def _with(self, node: Node, environment: Environment, outer: Scope | None) -> Environment:
+    def with_clause(self, node: Node, environment: Environment, outer: Scope | None) -> Environment:
+        """The common table expressions in sight inside *node*, all of them walked."""
         clause = node.args.get("with_")
         if clause is None:
             return environment
@@ -64,54 +76,87 @@ class Queries(Expressions):
                 self.name(alias.this),
                 [self.name(column) for column in alias.args.get("columns") or ()],
             )
-            pending = _Pending(environment, name, columns) if is_recursive else None
+            pending = Pending(environment, name, columns) if is_recursive else None
             inside = environment if is_recursive else dict(environment)
             environment[name] = rename(self.query(cte.this, inside, outer, pending), columns)
         return environment
 
-    def _select(self, node: exp.Select, environment: Environment, outer: Scope | None) -> Output:
+    def _select(
+        self, node: exp.Select, environment: Environment, outer: Scope | None, around: tuple[Node, ...]
+    ) -> Output:
         scope, args = Scope(environment, outer), node.args
         first = len(self.relations)
-        for part in (args.get("from_"), *(args.get("joins") or ())):
-            if part is not None:
-                self.source(part, scope)
+        self._from(args, scope)
         mine = range(first, len(self.relations))
         if args.get("where") is not None or isinstance(args.get("limit"), exp.Limit):
-            self._bound(node, mine)
-        locks = args.get("locks")
-        if locks:
-            self._lock(locks, scope, mine)
+            self._bound(node, scope)
         self._into(args.get("into"))
-        for key in (
-            "expressions",
-            "where",
-            "group",
-            "having",
-            "windows",
-            "order",
-            "limit",
-            "offset",
-            "distinct",
-        ):
+        for key in ("expressions", "where", "having", "windows"):
             self.part(args.get(key), scope)
         output: list[str | tuple[int, int]] = []
         for item in node.expressions:
             output.extend(self.output(item, scope))
+        named = _output_names(node)
+        if args.get("group") is not None:
+            scope.also = named  # a name means an output only if no relation has such a column
+            self.part(args["group"], scope)
+            scope.also = frozenset()
+        self._ordered(args.get("distinct"), scope, named)
+        for part in (node, *around):
+            self._behind(part, scope, named)
+            if part.args.get("locks"):
+                self._lock(part.args["locks"], scope, mine)
         return tuple(output)
 
-    def _bound(self, node: exp.Select, mine: range) -> None:
+    def _from(self, args: dict[str, Any], scope: Scope) -> None:
+        if args.get("from_") is not None:
+            self.source(args["from_"], scope)
+        start = 0
+        for join in args.get("joins") or ():
+            if not any(join.args.get(key) for key in ("side", "kind", "method", "on", "using")):
+                start = len(scope.sources)  # a comma: conditions behind it do not see what stands before
+            self.source(join, scope, start)
+
+    def _behind(self, node: Node, scope: Scope, named: frozenset[str]) -> None:
+        """ORDER BY, LIMIT and OFFSET of *node*, about the rows of *scope*."""
+        self._ordered(node.args.get("order"), scope, named)
+        for key in ("limit", "offset"):
+            self.part(node.args.get(key), scope)
+
+    def _ordered(self, clause: Node | None, scope: Scope, named: frozenset[str]) -> None:
+        """ORDER BY and DISTINCT ON: an output's name, alone, means the output, which was read already."""
+        if clause is None:
+            return
+        self.check(clause)
+        on = clause.args.get("on")
+        for item in on.expressions if isinstance(on, exp.Tuple) else clause.expressions:
+            self.check(item)
+            lone = item.this if isinstance(item, exp.Ordered) else item
+            while isinstance(lone, exp.Paren):
+                lone = lone.this
+            if not (isinstance(lone, exp.Column) and _lone_name(lone) in named):
+                self.part(item, scope)
+            else:
+                self.part(lone.this, scope)
+        if on is not None and not isinstance(on, exp.Tuple):
+            self.part(on, scope)
+
+    def _bound(self, node: exp.Select, scope: Scope) -> None:
+        """WHERE and LIMIT bound what stands in this FROM; what a subquery in it collects, they do not."""
         limit = node.args.get("limit")
         count = limit.args.get("expression") if isinstance(limit, exp.Limit) else None
-        for number in mine:
-            doing = self.relations[number].doing.get("select")
-            if doing is not None:
-                doing.has_where = doing.has_where or node.args.get("where") is not None
-                if (
-                    isinstance(count, exp.Literal)
-                    and not count.args.get("is_string")
-                    and str(count.this).isdigit()
-                ):
-                    doing.limit = int(count.this)
+        has_where = chooses(node.args.get("where"))
+        for source in scope.sources:
+            if source.relation < 0:
+                continue
+            doing = self.relations[source.relation].does("select")
+            doing.has_where = doing.has_where or has_where
+            if (
+                isinstance(count, exp.Literal)
+                and not count.args.get("is_string")
+                and str(count.this).isdigit()
+            ):
+                doing.limit = int(count.this)
 
     def _lock(self, locks: list[Node], scope: Scope, mine: range) -> None:
         for lock in locks:
@@ -136,14 +181,14 @@ class Queries(Expressions):
         node: exp.SetOperation,
         environment: Environment,
         outer: Scope | None,
-        pending: "_Pending | None",
+        pending: Pending | None,
     ) -> Output:
         arms: list[Node] = []
         left: Node = node
         scope = Scope(environment, outer)
         while isinstance(left, exp.SetOperation):
             self.check(left)
-            environment = self._with(left, environment, outer)
+            environment = self.with_clause(left, environment, outer)
             arms.append(left.expression)
             for key in ("order", "limit", "offset"):
                 self.part(left.args.get(key), scope)
@@ -156,176 +201,49 @@ class Queries(Expressions):
         return output
 
     def _brackets(
-        self, node: exp.Subquery, environment: Environment, outer: Scope | None, pending: "_Pending | None"
+        self,
+        node: exp.Subquery,
+        environment: Environment,
+        outer: Scope | None,
+        pending: Pending | None,
+        around: tuple[Node, ...],
     ) -> Output:
-        environment = self._with(node, environment, outer)
-        if node.args.get("joins") or node.args.get("alias"):
-            scope = Scope(environment, outer)
-            self.source(node, scope)
-            return tuple(item for source in scope.sources for item in source.output)
-        output = self.query(node.this, environment, outer, pending)
-        scope = Scope(environment, outer)
-        for key in ("order", "limit", "offset"):
-            self.part(node.args.get(key), scope)
-        return output
+        if joins_tables(node) or node.args.get("sample"):
+            raise DoubtError(Doubt.NODE)  # tables in brackets stand in FROM only
+        environment = self.with_clause(node, environment, outer)
+        return self.query(node.this, environment, outer, pending, (node, *around))
 
-    def _values(self, node: exp.Values, environment: Environment, outer: Scope | None) -> Output:
-        scope = Scope(self._with(node, environment, outer), outer)
+    def values(self, node: exp.Values, environment: Environment, outer: Scope | None) -> Output:
+        """Rows that are written out."""
+        scope = Scope(self.with_clause(node, environment, outer), outer)
         for key in ("expressions", "order", "limit", "offset"):
             self.part(node.args.get(key), scope)
         first = node.expressions[0] if node.expressions else None
         width = len(first.expressions) if isinstance(first, exp.Tuple) else 1
         return tuple(f"column{number + 1}" for number in range(width))
 
-    # -- what stands in FROM
 
-    def source(self, node: Node, scope: Scope) -> None:
-        """Add what *node* brings into sight, and walk all that stands in it."""
-        self.check(node)
-        if isinstance(node, exp.From):
-            self.source(node.this, scope)
-        elif isinstance(node, exp.Join):
-            self._join(node, scope)
-        elif isinstance(node, exp.Table):
-            self._table(node, scope)
-        elif isinstance(node, exp.Lateral):
-            self._lateral(node, scope)
-        elif isinstance(node, exp.Subquery):
-            self._derived(node, scope)
-        elif isinstance(node, exp.Values):
-            self._add(scope, node.args.get("alias"), self._values(node, scope.environment, scope.outer))
-        else:
-            raise DoubtError(Doubt.NODE)
-        for join in node.args.get("joins") or ():
-            if not isinstance(node, exp.Subquery):
-                self.source(join, scope)
-
-    def _join(self, node: exp.Join, scope: Scope) -> None:
-        self.source(node.this, scope)
-        self.part(node.args.get("on"), scope)
-        shared = [self.name(column) for column in node.args.get("using") or ()]
-        if str(node.args.get("method") or "").upper() == "NATURAL":
-            shared = ["*"]
-        if shared:
-            self.operators["", "="] = None
-        for source in scope.sources:
-            if source.relation >= 0:
-                for column in shared:
-                    self.relations[source.relation].does("select").columns[column] = None
-
-    def _table(self, node: exp.Table, scope: Scope) -> None:
-        args = node.args
-        self.part(args.get("sample"), scope)
-        rows_from = args.get("rows_from")
-        if rows_from:
-            output: list[str | tuple[int, int]] = []
-            for item in rows_from:
-                inner = Scope(scope.environment, scope)
-                self.source(item, inner)
-                output.extend(inner.sources[0].output)
-            self._add(scope, args.get("alias"), tuple(output))
-            return
-        if not isinstance(node.this, exp.Identifier):
-            self._function(node, scope)
-            return
-        name, has_schema = self.name(node.this), args.get("db") is not None
-        if not has_schema and name in scope.environment:
-            self._add(scope, args.get("alias"), scope.environment[name], default=name)
-            return
-        relation = self.relation(node, "select")
-        number = len(self.relations) - 1
-        self._add(
-            scope, args.get("alias"), ((number, 0),), default=name, schema=relation.schema, relation=number
-        )
-
-    def _function(self, node: exp.Table, scope: Scope) -> None:
-        call, args = node.this, node.args
-        if isinstance(call, exp.Anonymous) and args.get("db") is not None:
-            schema, name = self.name(args["db"]), self._called(call)
-            self.check(call)
-            self.calls[schema, name] = None
-            for argument in call.expressions:
-                self.part(argument, scope)
-        else:
-            self.part(call, scope)
-            name = self._called(call)
-        output: Output = OUTPUTS.get(name, ())
-        if args.get("ordinality"):
-            output = (*output, "ordinality")
-        alias = args.get("alias")
-        given = self.optional_name(alias.this) if alias is not None else name
-        self._add(scope, alias, (given or name, *output), default=name, keep_first=bool(output))
-
-    def _called(self, call: Node) -> str:
-        if isinstance(call, exp.Dot):
-            call = call.expression
-        if not isinstance(call, exp.Anonymous):
-            raise DoubtError(Doubt.NODE)
-        return self.name(call.this)
-
-    def _lateral(self, node: exp.Lateral, scope: Scope) -> None:
-        inner = node.this
-        if isinstance(inner, exp.Subquery):
-            output = self.query(inner, scope.environment, scope)
-            self._add(scope, node.args.get("alias"), output)
-            return
-        table = exp.Table(this=inner, alias=node.args.get("alias"), ordinality=node.args.get("ordinality"))
-        self._function(table, scope)
-
-    def _derived(self, node: exp.Subquery, scope: Scope) -> None:
-        """A subquery, which does not see its neighbours, or joined tables in brackets."""
-        self.part(node.args.get("sample"), scope)
-        inner, alias = node.this, node.args.get("alias")
-        environment = self._with(node, scope.environment, scope.outer)
-        if isinstance(inner, exp.Table):
-            joined = Scope(environment, scope.outer)
-            self.source(inner, joined)
-            for join in node.args.get("joins") or ():
-                self.source(join, joined)
-            if alias is None:
-                scope.sources.extend(joined.sources)
-                return
-            output: Output = tuple(item for source in joined.sources for item in source.output)
-        else:
-            output = self.query(inner, environment, scope.outer)
-            bare = Scope(environment, scope.outer)
-            for key in ("order", "limit", "offset"):
-                self.part(node.args.get(key), bare)
-            if node.args.get("joins"):
-                joined = Scope(environment, scope.outer)
-                joined.sources.append(Source("", "", output))
-                for join in node.args["joins"]:
-                    self.source(join, joined)
-        self._add(scope, alias, output)
-
-    def _add(
-        self,
-        scope: Scope,
-        alias: Node | None,
-        output: Output,
-        *,
-        default: str = "",
-        schema: str = "",
-        relation: int = -1,
-        keep_first: bool = False,
-    ) -> None:
-        given, columns = default, []
-        if alias is not None:
-            self.check(alias)
-            given = self.optional_name(alias.this) or default
-            columns = [self.name(column) for column in alias.args.get("columns") or ()]
-            schema = ""
-        if keep_first and columns:
-            output = output[1:]
-        scope.sources.append(Source(given, schema, rename(output, columns), relation))
+def chooses(where: Node | None) -> bool:
+    """True for a condition that looks at a column; ``WHERE true`` chooses nothing."""
+    return where is not None and where.find(exp.Column) is not None
 
 
-class _Pending:
-    """A recursive CTE whose columns its first arm tells."""
+def _output_names(node: exp.Select) -> frozenset[str]:
+    """The names of outputs that nobody can doubt: given with AS, or a column's own."""
+    found = set()
+    for item in node.expressions:
+        name = item.args.get("alias") if isinstance(item, exp.Alias) else item
+        if isinstance(name, exp.Identifier):
+            found.add(_folded(name))
+        elif isinstance(name, exp.Column) and isinstance(name.this, exp.Identifier):
+            found.add(_folded(name.this))
+    return frozenset(found)
 
-    __slots__ = ("columns", "environment", "name")
 
-    def __init__(self, environment: Environment, name: str, columns: list[str]) -> None:
-        self.environment = environment
-        self.name = name
-        self.columns = columns
+def _lone_name(column: exp.Column) -> str | None:
+    is_lone = column.args.get("table") is None and isinstance(column.this, exp.Identifier)
+    return _folded(column.this) if is_lone else None
+
+
+def _folded(name: exp.Identifier) -> str:
+    return str(name.this) if name.args.get("quoted") else str(name.this).lower()
