@@ -7,13 +7,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from gateway import address, document, schema
+from gateway import address, document, schema, storage
 from gateway.address import Address
 from gateway.document import Document, Problem
 from gateway.errors import ConfigError
 from gateway.mistakes import Path as Where
 from gateway.mistakes import dotted, shown, suggestion
 from gateway.model.resource import BackendAuth, BackendTls, Database
+from gateway.storage import Storage
 
 DEFAULT_PATH = Path("/etc/regate.yaml")
 DEFAULT_DATA_DIR = Path("/var/lib/regate")
@@ -91,6 +92,7 @@ class Config:
     data_dir: Path
     proxy_service: ProxyService
     audit_dir: Path
+    storage: Storage
     log: Log = field(default_factory=Log)
     auth_service: AuthService = field(default_factory=AuthService)
     db_service: DbService = field(default_factory=DbService)
@@ -158,6 +160,7 @@ def _config(value: Mapping[str, Any], path: Path) -> Config:
         data_dir=data_dir,
         proxy_service=_proxy_service(value.get("proxy_service", {})),
         audit_dir=base / audit_dir if audit_dir else data_dir / "audit",
+        storage=storage.read(value.get("auth_service", {}).get("storage", {}), base, data_dir),
         log=Log(
             severity=log.get("severity", "INFO"),
             output=log.get("output", "stderr"),
@@ -246,6 +249,8 @@ def _problems(read: Document, path: Path) -> Iterator[Problem]:
         sentence = f"expected host:port, got {shown(overall['diag_addr'])}"
         yield _problem(read, (key, "diag_addr"), sentence)
     yield from _proxy_problems(read)
+    for where, sentence in storage.problems(value.get("auth_service", {}).get("storage", {})):
+        yield _problem(read, ("auth_service", "storage", *where), sentence)
     seen: set[str] = set()
     for index, item in enumerate(value.get("db_service", {}).get("databases") or ()):
         at = ("db_service", "databases", index)

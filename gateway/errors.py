@@ -36,6 +36,10 @@ class AuditError(RegateError):
     """The audit log cannot be written; becomes a denial."""
 
 
+class StateError(RegateError):
+    """The stored state did not answer: what needs it is refused until it does."""
+
+
 class CertificateError(RegateError):
     """A certificate is not what its place needs."""
 

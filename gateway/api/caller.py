@@ -7,6 +7,8 @@ from typing import Protocol, TypeAlias, assert_never
 from aiohttp import web
 
 from gateway.ca import identity as certificates
+from gateway.ca.keys import Authorities
+from gateway.ca.profile import Kind
 from gateway.clock import Clock, utc
 from gateway.errors import AccessError, CertificateError
 from gateway.model.decision import Allowed, Decision, Denied
@@ -82,10 +84,12 @@ def local(_request: web.Request) -> Caller:
     return ADMINISTRATOR
 
 
-def by_certificate(cluster: str, clock: Clock) -> SubjectFromRequest:
-    """For the public port: the login certificate, whose chain TLS has verified already.
+def by_certificate(authorities: Authorities, clock: Clock) -> SubjectFromRequest:
+    """For the public port: the login certificate.
 
-    A certificate for a database opens that database and never the API.
+    TLS has verified its chain when the connection began; it is verified again here, so that an authority
+    that was replaced since opens nothing on a connection that is kept open. A certificate for a database
+    opens that database and never the API.
     """
 
     def from_request(request: web.Request) -> Caller | None:
@@ -94,9 +98,8 @@ def by_certificate(cluster: str, clock: Clock) -> SubjectFromRequest:
         if not der:
             return None
         try:
-            found = certificates.from_certificate(der, now=utc(clock))
-            certificates.verify_use(found, Use.USER)
-            certificates.verify_trust(found, cluster)
+            issuers = authorities.trusted(Kind.USER)
+            found = certificates.from_chain(der, *issuers, uses=(Use.USER,), now=utc(clock))
         except CertificateError as error:
             raise AccessError(str(error), code="login_needed", hint="run: regate login") from error
         subject = Subject(kind="user", name=found.user, roles=found.roles, traits=found.traits)

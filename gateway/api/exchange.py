@@ -18,6 +18,7 @@ from gateway.errors import (
     NotFoundError,
     PolicyError,
     RegateError,
+    StateError,
 )
 
 Handler: TypeAlias = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -154,7 +155,7 @@ def _status(error: RegateError) -> int:
             return 404
         case ConflictError():
             return 409
-        case PolicyError() | AuditError():
+        case PolicyError() | AuditError() | StateError():
             return 503
     return 500
 
@@ -169,6 +170,7 @@ def _code(error: RegateError) -> str:
         ConflictError: "conflict",
         PolicyError: "policy_unavailable",
         AuditError: "audit_unavailable",
+        StateError: "state_unavailable",
     }
     return next((name for kind, name in names.items() if isinstance(error, kind)), "failed")
 

@@ -15,13 +15,14 @@ from gateway.auth import catalog, certificates, login, presets, tokens, users
 from gateway.auth.catalog import Applied
 from gateway.auth.certificates import SignedServer
 from gateway.auth.desk import ISSUED_AT, Desk, Hooks
+from gateway.auth.keyring import Keyring
 from gateway.auth.login import Login, LoginRequest
 from gateway.auth.store import Resource, Store
 from gateway.auth.store.workers import Workers
 from gateway.auth.tokens import TokenView, Wish
 from gateway.auth.users import Accepted, Invitation, UserView
 from gateway.ca.issue import Issued
-from gateway.ca.keys import Authorities, host_ca_pin
+from gateway.ca.keys import host_ca_pin
 from gateway.ca.profile import Kind as Ca
 from gateway.ca.steady import SteadyClock
 from gateway.clock import Clock
@@ -50,11 +51,11 @@ class Auth:
         """The clock to issue certificates by; sessions that mint use it too."""
 
     @classmethod
-    async def open(cls, store: Store, authorities: Authorities, clock: Clock, hooks: Hooks) -> Self:
+    async def open(cls, store: Store, keyring: Keyring, clock: Clock, hooks: Hooks) -> Self:
         """The service over *store*; at the first start it makes the preset roles."""
         steady = SteadyClock(clock, await store.counter(ISSUED_AT))
         await presets.create(store)
-        return cls(Desk(store, authorities, clock, steady, hooks, Workers(_HASHING_THREADS)))
+        return cls(Desk(store, keyring, clock, steady, hooks, Workers(_HASHING_THREADS)))
 
     async def close(self) -> None:
         """End the hashing threads; the store is closed by whoever opened it."""
@@ -192,7 +193,7 @@ class Auth:
 
     def ca_pem(self, kind: Ca) -> str:
         """The same without asking: for ping, where clients check it against their pin."""
-        return self._desk.authorities.by_kind(kind).pem
+        return self._desk.authorities.trusted_pem(kind)
 
     async def status(self, subject: Subject) -> Status:
         """The cluster's name, pin, authorities and counts."""

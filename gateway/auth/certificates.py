@@ -150,20 +150,20 @@ async def for_db_server(
     return SignedServer(
         certificate_pem=minted.cert_pem,
         key_pem=minted.key_pem,
-        client_ca_pem=desk.authorities.db_client.pem,
-        server_ca_pem=desk.authorities.db.pem,
+        client_ca_pem=desk.authorities.trusted_pem(Ca.DB_CLIENT),
+        server_ca_pem=desk.authorities.trusted_pem(Ca.DB),
         serial=minted.serial,
     )
 
 
 async def export(desk: Desk, subject: Subject, kind: Ca | str) -> str:
-    """An authority's certificate, or the public key that the audit log is signed with."""
+    """An authority's certificate (two during a rotation), or the audit log's public key."""
     await desk.authorise(subject, "read", "cert_authority", str(kind))
     if kind == AUDIT:
         public = desk.authorities.audit_key.public_key()
         return public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode("ascii")
     try:
-        return desk.authorities.by_kind(Ca(kind)).pem
+        return desk.authorities.trusted_pem(Ca(kind))
     except ValueError:
         names = ", ".join([*Ca, AUDIT])
         raise ConfigError(f"there is no {kind!r} authority, expected one of {names}") from None

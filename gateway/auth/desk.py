@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeAlias, assert_never
 
 from gateway.auth.databases import to_database
+from gateway.auth.keyring import Keyring
 from gateway.auth.store import Change, Store
 from gateway.auth.store.workers import Workers
 from gateway.ca.issue import Issued, MintedCertificate
@@ -101,11 +102,16 @@ class Desk:
     """The auth service's tools, in one value."""
 
     store: Store
-    authorities: Authorities
+    keyring: Keyring
     clock: Clock
     steady: SteadyClock
     hooks: Hooks
     workers: Workers = field(repr=False)
+
+    @property
+    def authorities(self) -> Authorities:
+        """The cluster's keys as of now."""
+        return self.keyring.authorities
 
     def seconds(self) -> int:
         """Now, in seconds since the epoch."""

@@ -18,6 +18,7 @@ from gateway.auth.desk import Desk
 from gateway.auth.store import Change, Credentials
 from gateway.ca import issue
 from gateway.ca.profile import LOGIN_DEFAULT, LOGIN_MAX, PublicKey, public_key_from_csr
+from gateway.ca.profile import Kind as Ca
 from gateway.errors import AccessError
 from gateway.model.decision import Allowed, Denied
 from gateway.model.event import Kind
@@ -139,7 +140,7 @@ async def _issue(desk: Desk, request: LoginRequest, verified: _Verified, key: Pu
         await _record_success(desk, request, roles, certificate)
     return Login(
         certificate_pem=certificate.pem,
-        host_ca_pem=desk.authorities.host.pem,
+        host_ca_pem=desk.authorities.trusted_pem(Ca.HOST),
         cluster=desk.authorities.cluster,
         user=request.user,
         roles=roles,

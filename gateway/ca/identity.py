@@ -1,10 +1,11 @@
 """Who a certificate names, and whether it may stand where it stands.
 
 ``from_certificate`` reads what a certificate says and checks its dates; it trusts whoever verified the
-chain. ``from_chain`` verifies everything itself, against one authority, and needs no TLS library: 1. the
-issuer is one of the cluster's four authorities, and valid now; 2. it signed this certificate directly;
-3. the certificate is no authority; 4. its use belongs to that authority and is one of those wanted here;
-5. its TLS purposes are exactly those of that use; 6. the cluster it claims is the issuer's.
+chain. ``from_chain`` verifies everything itself, against one authority (or the two of a rotation), and
+needs no TLS library: 1. the issuer is one of the cluster's four authorities, and valid now; 2. it signed
+this certificate directly; 3. the certificate is no authority; 4. its use belongs to that authority and is
+one of those wanted here; 5. its TLS purposes are exactly those of that use; 6. the cluster it claims is
+the issuer's.
 """
 
 import json
@@ -15,7 +16,7 @@ from typing import Any
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 
-from gateway.ca.authority import Authority, describe
+from gateway.ca.authority import Authority, describe, key_id_of
 from gateway.ca.profile import EXTENSION, PROFILES
 from gateway.errors import CertificateError
 from gateway.model.identity import Identity, Route, Use
@@ -45,14 +46,18 @@ def from_certificate(certificate: x509.Certificate | bytes, *, now: datetime) ->
 
 def from_chain(
     certificate: x509.Certificate | bytes,
-    issuer: Authority | x509.Certificate,
-    *,
+    *issuers: Authority | x509.Certificate,
     uses: tuple[Use, ...],
     now: datetime,
 ) -> Identity:
-    """The identity in a certificate that *issuer* signed for one of *uses*; anything else is refused."""
+    """The identity in a certificate that one of *issuers* signed for one of *uses*; anything else is refused.
+
+    Several issuers are the authorities of one kind during a rotation; which of them counts, the
+    certificate's own reference says, and the signature proves.
+    """
     parsed = _parse(certificate)
-    anchor = issuer.certificate if isinstance(issuer, Authority) else issuer
+    anchors = [issuer.certificate if isinstance(issuer, Authority) else issuer for issuer in issuers]
+    anchor = _issuer_of(parsed, anchors)
     kind, cluster = describe(anchor)
     _within_dates(anchor, now, "issuer")
     try:
@@ -90,6 +95,16 @@ def _parse(certificate: x509.Certificate | bytes) -> x509.Certificate:
         return x509.load_der_x509_certificate(certificate)
     except _UNREADABLE as error:
         raise CertificateError("certificate cannot be read") from error
+
+
+def _issuer_of(certificate: x509.Certificate, anchors: list[x509.Certificate]) -> x509.Certificate:
+    """The anchor that the certificate names as its issuer; the first one where it names none of them."""
+    if not anchors:
+        raise CertificateError("no authority is trusted here")
+    if len(anchors) == 1:
+        return anchors[0]
+    named = _issuer_key_id(certificate)
+    return next((anchor for anchor in anchors if named and key_id_of(anchor) == named), anchors[0])
 
 
 def _within_dates(certificate: x509.Certificate, now: datetime, what: str) -> None:

@@ -1,18 +1,12 @@
-"""The cluster's own keys on disk: four authorities, the audit log's key and the policy bundle's key.
+"""The cluster's own keys: four authorities, the audit log's key and the policy bundle's key.
 
-Each authority is one file with its key and its certificate, so that neither exists without the other.
-Files are made whole: written under another name with mode 0600, synced, then linked into place, which
-fails instead of overwriting when another process was first.
+All of them live in the state, sealed (``gateway.ca.seal``), so that every node has the same; ``auth.keyring``
+reads and writes them there.
 """
 
 import hashlib
-import os
 import re
-import secrets
-import stat
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
@@ -21,56 +15,127 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from gateway.ca import issue
 from gateway.ca.authority import Authority, key_id_of
 from gateway.ca.profile import Kind
+from gateway.ca.ring import Ring
+from gateway.ca.rotation import Series
 from gateway.clock import Clock, utc
 from gateway.errors import ConfigError
 
 _CLUSTER = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,62})\Z")
-_MAX_FILE = 64 * 1024
 
 
-@dataclass(frozen=True, slots=True)
 class Authorities:
-    """Everything of the cluster that is kept secret."""
+    """Everything of the cluster that is kept secret, as of now: a rotation changes what stands here.
 
-    cluster: str
-    user: Authority
-    host: Authority
-    db: Authority
-    db_client: Authority
-    audit_key: ed25519.Ed25519PrivateKey = field(repr=False)
-    bundle_key: ec.EllipticCurvePrivateKey = field(repr=False)
+    So whoever needs a key asks for it when it is needed. ``on_change`` is for what is made of keys
+    and kept, such as TLS settings.
+    """
+
+    def __init__(self, cluster: str, ring: Ring) -> None:
+        self.cluster = cluster
+        self._ring = ring
+        self._listeners: list[Callable[[], None]] = []
+
+    def __repr__(self) -> str:
+        return f"Authorities({self.cluster!r}, revision={self._ring.revision})"
+
+    @property
+    def revision(self) -> int:
+        """Rises whenever a key changes."""
+        return self._ring.revision
+
+    @property
+    def user(self) -> Authority:
+        """Signs logins and certificates for databases."""
+        return self.by_kind(Kind.USER)
+
+    @property
+    def host(self) -> Authority:
+        """Signs services that connect to others."""
+        return self.by_kind(Kind.HOST)
+
+    @property
+    def host_serving(self) -> Authority:
+        """Signs services that others connect to; it differs from ``host`` in the middle of a rotation."""
+        return self._ring.series[Kind.HOST].signer(serving=True)
+
+    @property
+    def db(self) -> Authority:
+        """Signs database servers."""
+        return self.by_kind(Kind.DB)
+
+    @property
+    def db_client(self) -> Authority:
+        """Signs what the gateway shows to databases."""
+        return self.by_kind(Kind.DB_CLIENT)
+
+    @property
+    def audit_key(self) -> ed25519.Ed25519PrivateKey:
+        """Signs the audit log's checkpoints."""
+        return self._ring.audit_key
+
+    @property
+    def bundle_key(self) -> ec.EllipticCurvePrivateKey:
+        """Signs policy bundles."""
+        return self._ring.bundle_key
 
     def by_kind(self, kind: Kind) -> Authority:
-        """The authority of that kind."""
-        return {
-            Kind.USER: self.user,
-            Kind.HOST: self.host,
-            Kind.DB: self.db,
-            Kind.DB_CLIENT: self.db_client,
-        }[kind]
+        """The authority of that kind that signs now."""
+        return self._ring.series[kind].signer(serving=kind is Kind.DB)
+
+    def series(self, kind: Kind) -> Series:
+        """The same with what a rotation has put beside it."""
+        return self._ring.series[kind]
+
+    def trusted(self, kind: Kind) -> tuple[Authority, ...]:
+        """Every authority of that kind whose certificates count: two during a rotation."""
+        return self._ring.series[kind].trusted
+
+    def trusted_pem(self, kind: Kind) -> str:
+        """Their certificates in PEM; of the host authorities, first the one that signed the proxy."""
+        found = list(self.trusted(kind))
+        if kind is Kind.HOST and found[0] is not self.host_serving:
+            found.reverse()
+        return "".join(authority.pem for authority in found)
+
+    def on_change(self, listener: Callable[[], None]) -> None:
+        """Call *listener* after each change."""
+        self._listeners.append(listener)
+
+    def take(self, ring: Ring) -> None:
+        """Put newer keys in the place of those before; older ones are left alone."""
+        if ring.revision <= self._ring.revision:
+            return
+        self._ring = ring
+        for listener in self._listeners:
+            listener()
 
 
-def load_or_create(directory: Path, cluster: str, clock: Clock) -> Authorities:
-    """The keys in *directory*; what is missing is made. Anything readable by others is refused."""
-    if not _CLUSTER.match(cluster):
-        raise ConfigError(f"cluster name {cluster!r}: expected letters, digits, dots, dashes, at most 63")
-    _private_directory(directory)
-    authorities = {kind: _authority(directory, kind, cluster, clock) for kind in Kind}
-    audit = _private_key(directory / "audit.key", ed25519.Ed25519PrivateKey.generate)
-    bundle = _private_key(directory / "bundle.key", lambda: ec.generate_private_key(ec.SECP256R1()))
-    if not isinstance(audit, ed25519.Ed25519PrivateKey):
-        raise ConfigError(f"{directory / 'audit.key'}: expected an Ed25519 key")
-    if not isinstance(bundle, ec.EllipticCurvePrivateKey):
-        raise ConfigError(f"{directory / 'bundle.key'}: expected a P-256 key")
-    return Authorities(
-        cluster=cluster,
-        user=authorities[Kind.USER],
-        host=authorities[Kind.HOST],
-        db=authorities[Kind.DB],
-        db_client=authorities[Kind.DB_CLIENT],
-        audit_key=audit,
-        bundle_key=bundle,
+def check_cluster(name: str) -> str:
+    """*name* when it can be a cluster's."""
+    if not _CLUSTER.match(name):
+        raise ConfigError(f"cluster name {name!r}: expected letters, digits, dots, dashes, at most 63")
+    return name
+
+
+def make_ring(cluster: str, clock: Clock) -> Ring:
+    """New keys for a new cluster."""
+    check_cluster(cluster)
+    return Ring(
+        series={kind: Series(kind, make_authority(kind, cluster, clock)) for kind in Kind},
+        audit_key=ed25519.Ed25519PrivateKey.generate(),
+        bundle_key=ec.generate_private_key(ec.SECP256R1()),
     )
+
+
+def make(cluster: str, clock: Clock) -> Authorities:
+    """New keys that are kept nowhere."""
+    return Authorities(cluster, make_ring(cluster, clock))
+
+
+def make_authority(kind: Kind, cluster: str, clock: Clock) -> Authority:
+    """A new authority."""
+    key, certificate = issue.make_authority(kind, cluster, now=utc(clock))
+    return Authority(certificate=certificate, key=key, key_id=key_id_of(certificate))
 
 
 def ca_pin(certificate: x509.Certificate) -> str:
@@ -82,123 +147,5 @@ def ca_pin(certificate: x509.Certificate) -> str:
 
 
 def host_ca_pin(authorities: Authorities) -> str:
-    """The pin by which clients and agents recognise this cluster."""
-    return ca_pin(authorities.host.certificate)
-
-
-def key_pem(key: ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey) -> bytes:
-    """A private key in PEM (PKCS #8), not encrypted."""
-    return key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-
-
-def write_private(path: Path, data: bytes) -> bool:
-    """Create *path* with mode 0600, whole or not at all; False when it was there already."""
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-    descriptor = os.open(
-        temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600
-    )
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        try:
-            os.link(temporary, path, follow_symlinks=False)
-        except FileExistsError:
-            return False
-    finally:
-        temporary.unlink()
-    _sync_directory(path.parent)
-    return True
-
-
-def read_private(path: Path) -> bytes:
-    """The bytes of a file that nobody else may read; a symlink or a looser mode is refused."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
-    except FileNotFoundError:
-        raise
-    except OSError as error:
-        raise ConfigError(f"{path} cannot be opened: {error.strerror}") from error
-    with os.fdopen(descriptor, "rb") as file:
-        about = os.fstat(file.fileno())
-        if not stat.S_ISREG(about.st_mode):
-            raise ConfigError(f"{path} is not a regular file")
-        if about.st_mode & 0o077:
-            raise ConfigError(
-                f"{path} has mode {stat.S_IMODE(about.st_mode):04o}, so others may read it",
-                hint=f"chmod 600 {path}, and make new keys if anybody might have read them",
-            )
-        if about.st_uid != os.geteuid():
-            raise ConfigError(f"{path} belongs to user {about.st_uid}, expected {os.geteuid()}")
-        return file.read(_MAX_FILE)
-
-
-def _private_directory(directory: Path) -> None:
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    about = directory.lstat()
-    if not stat.S_ISDIR(about.st_mode):
-        raise ConfigError(f"{directory} is not a directory")
-    if about.st_mode & 0o077:
-        raise ConfigError(
-            f"{directory} has mode {stat.S_IMODE(about.st_mode):04o}, expected 0700",
-            hint=f"chmod 700 {directory}",
-        )
-
-
-def _sync_directory(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _load_or_make(path: Path, make: Callable[[], bytes]) -> bytes:
-    try:
-        return read_private(path)
-    except FileNotFoundError:
-        write_private(path, make())
-        # Read back what is there: another process may have been first.
-        return read_private(path)
-
-
-def _private_key(
-    path: Path, make: Callable[[], ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey]
-) -> object:
-    data = _load_or_make(path, lambda: key_pem(make()))
-    return _parse_key(path, data)
-
-
-def _parse_key(path: Path, data: bytes) -> object:
-    try:
-        return serialization.load_pem_private_key(data, password=None)
-    except (ValueError, TypeError) as error:
-        raise ConfigError(f"{path} does not hold a private key in PEM") from error
-
-
-def _authority(directory: Path, kind: Kind, cluster: str, clock: Clock) -> Authority:
-    path = directory / f"{kind.value}.pem"
-
-    def make() -> bytes:
-        key, certificate = issue.make_authority(kind, cluster, now=utc(clock))
-        return key_pem(key) + certificate.public_bytes(serialization.Encoding.PEM)
-
-    data = _load_or_make(path, make)
-    key = _parse_key(path, data)
-    try:
-        certificate = x509.load_pem_x509_certificate(data)
-    except ValueError as error:
-        raise ConfigError(f"{path} does not hold a certificate in PEM") from error
-    if not isinstance(key, ec.EllipticCurvePrivateKey) or key.public_key() != certificate.public_key():
-        raise ConfigError(f"{path}: the key and the certificate do not belong together")
-    authority = Authority(certificate=certificate, key=key, key_id=key_id_of(certificate))
-    if authority.kind is not kind or authority.cluster != cluster:
-        raise ConfigError(
-            f"{path} is the {authority.kind} authority of cluster {authority.cluster}, "
-            f"expected the {kind} authority of cluster {cluster}",
-            hint="set cluster_name back, or start with an empty data directory",
-        )
-    return authority
+    """The pin by which clients and agents recognise this cluster: of the authority that signed the proxy."""
+    return ca_pin(authorities.host_serving.certificate)

@@ -6,6 +6,8 @@ from structlog.typing import FilteringBoundLogger
 
 from gateway.audit.log import AuditLog
 from gateway.auth.authority import Auth
+from gateway.auth.keyring import Keyring
+from gateway.auth.store import Store
 from gateway.ca.keys import Authorities
 from gateway.clock import Clock
 from gateway.config import Config
@@ -23,6 +25,8 @@ class Cluster:
     config: Config
     clock: Clock
     authorities: Authorities
+    store: Store
+    keyring: Keyring
     audit: AuditLog
     auth: Auth
     sidecar: Sidecar

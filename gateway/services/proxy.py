@@ -16,7 +16,7 @@ from gateway.api.audit import LogFiles
 from gateway.api.caller import SubjectFromRequest
 from gateway.api.databases import Visible, VisibleDatabase
 from gateway.ca.issue import mint_host
-from gateway.ca.profile import HOST_MAX
+from gateway.ca.profile import HOST_MAX, Kind
 from gateway.ca.tls import server_context
 from gateway.model.identity import Identity
 from gateway.protocols import REGISTRY
@@ -43,12 +43,16 @@ class HostCertificate:
         """Make a new certificate whenever half the life of the last one is over."""
         while True:
             await asyncio.sleep(RENEW_AFTER / timedelta(seconds=1))
-            self._context = self._make()
+            self.renew()
+
+    def renew(self) -> None:
+        """Make a new certificate now, and trust whom the authorities of now have signed."""
+        self._context = self._make()
 
     def _make(self) -> ssl.SSLContext:
         authorities = self._running.authorities
-        minted = mint_host(authorities.host, names=self._names, now=self._running.auth.steady.now())
-        users = authorities.user.pem
+        minted = mint_host(authorities.host_serving, names=self._names, now=self._running.auth.steady.now())
+        users = authorities.trusted_pem(Kind.USER)
         alpn = [name for protocol in REGISTRY.values() for name in protocol.alpn]
         return server_context(minted, users, alpn=[*alpn, HTTP])
 
@@ -59,7 +63,8 @@ async def listening(running: Cluster) -> AsyncIterator[str]:
     config = running.config.proxy_service
     names = [address.host for address in config.public]
     certificate = HostCertificate(running, [*names, *LOCAL_NAMES])
-    by_certificate = caller.by_certificate(running.authorities.cluster, running.clock)
+    running.authorities.on_change(certificate.renew)
+    by_certificate = caller.by_certificate(running.authorities, running.clock)
     async with AsyncExitStack() as stack:
         public = await stack.enter_async_context(_runner(running, by_certificate))
         local = await stack.enter_async_context(_runner(running, caller.local))

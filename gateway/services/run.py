@@ -18,6 +18,7 @@ from gateway.audit.log import AuditLog
 from gateway.auth.authority import Auth
 from gateway.auth.databases import to_resource
 from gateway.auth.desk import ConnectAttempt, Hooks
+from gateway.auth.keyring import Keyring
 from gateway.auth.store import Store
 from gateway.ca import keys
 from gateway.clock import Clock, SystemClock
@@ -81,16 +82,21 @@ async def cluster(config: Config) -> AsyncIterator[Cluster]:
     log = structlog.get_logger("regate")
     origin = f"{config.cluster_name}/audit"
     config.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    authorities = keys.load_or_create(config.data_dir / "keys", config.cluster_name, clock)
     async with AsyncExitStack() as stack:
+        store = await stack.enter_async_context(await Store.open(config.storage))
+        keyring = await Keyring.open(
+            store,
+            sealing_key=config.storage.sealing_key,
+            folder=config.data_dir / "keys",
+            cluster=config.cluster_name,
+            clock=clock,
+        )
+        authorities = keyring.authorities
         audit = await AuditLog.open(
             config.audit_dir, key=authorities.audit_key, origin=origin, clock=clock, metrics=metrics
         )
         stack.push_async_callback(audit.close)
         await stack.enter_async_context(lifecycle.recorded(audit, clock, config.cluster_name))
-        store = await stack.enter_async_context(
-            await Store.open(f"sqlite:///{config.data_dir / 'regate.db'}")
-        )
         await store.declare([to_resource(database) for database in config.db_service.databases])
         sidecar = await stack.enter_async_context(await policy.prepare(config, authorities, clock, metrics))
         keeper = Keeper(config.audit_dir, clock)
@@ -99,14 +105,14 @@ async def cluster(config: Config) -> AsyncIterator[Cluster]:
         in_force = InForce(keeper, audit, clock)
         databases, live = Databases(), Live()
         publisher = Publisher(store, sidecar, databases, live, log, keep=in_force.data)
-        auth = await Auth.open(store, authorities, clock, _hooks(sidecar, audit, databases, clock))
+        auth = await Auth.open(store, keyring, clock, _hooks(sidecar, audit, databases, clock))
         stack.push_async_callback(auth.close)
         await publisher.publish()
         await lifecycle.policy_in_force(audit, clock, sidecar, in_force)
         classifier = Classifier()
         await classifier.start()
         stack.push_async_callback(classifier.close)
-        dialler = Dialler(Minted(maker(config.cluster_name, authorities, auth.steady), clock))
+        dialler = Dialler(Minted(maker(authorities, auth.steady), clock))
         environment = Environment(
             cluster=config.cluster_name,
             clock=clock,
@@ -124,6 +130,8 @@ async def cluster(config: Config) -> AsyncIterator[Cluster]:
             config=config,
             clock=clock,
             authorities=authorities,
+            store=store,
+            keyring=keyring,
             audit=audit,
             auth=auth,
             sidecar=sidecar,

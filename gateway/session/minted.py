@@ -14,6 +14,7 @@ from typing import TypeAlias
 
 from gateway.ca.issue import mint_db_client
 from gateway.ca.keys import Authorities
+from gateway.ca.profile import Kind
 from gateway.ca.steady import SteadyClock
 from gateway.ca.tls import backend_context
 from gateway.clock import Clock
@@ -42,6 +43,7 @@ class Minted:
         self._clock = clock
         self._spares: dict[tuple[str, str], _Spare] = {}
         self._making: set[asyncio.Future[ssl.SSLContext]] = set()
+        self._era = 0  # what was begun before ``forget`` is not kept when it is done
 
     async def take(self, database: Database, db_user: str) -> ssl.SSLContext:
         """Settings that nobody else has used."""
@@ -52,6 +54,11 @@ class Minted:
             return spare.context
         return await self._make(database, db_user)
 
+    def forget(self) -> None:
+        """Throw the reserve away: the authorities are others now."""
+        self._era += 1
+        self._spares.clear()
+
     def _is_old(self, spare: _Spare) -> bool:
         return self._clock.monotonic() - spare.made_at > SPARE_SECONDS
 
@@ -61,24 +68,32 @@ class Minted:
             return
         making = asyncio.ensure_future(self._make(database, key[1]))
         self._making.add(making)
-        making.add_done_callback(partial(self._keep, key, database))
+        making.add_done_callback(partial(self._keep, key, database, self._era))
 
-    def _keep(self, key: tuple[str, str], database: Database, made: "asyncio.Future[ssl.SSLContext]") -> None:
+    def _keep(
+        self, key: tuple[str, str], database: Database, era: int, made: "asyncio.Future[ssl.SSLContext]"
+    ) -> None:
         self._making.discard(made)
-        if not made.cancelled() and made.exception() is None:  # else the next session finds out for itself
+        if made.cancelled() or made.exception() is not None:
+            return  # the next session finds out for itself
+        if era == self._era:
             self._spares[key] = _Spare(database, self._clock.monotonic(), made.result())
 
 
-def maker(cluster: str, authorities: Authorities, steady: SteadyClock) -> Make:
+def maker(authorities: Authorities, steady: SteadyClock) -> Make:
     """Makes settings: the database's own authority or the cluster's as anchor, a new key and certificate."""
 
     def at_once(database: Database, db_user: str) -> ssl.SSLContext:
         minted = None
         if database.auth is BackendAuth.CERTIFICATE:
             minted = mint_db_client(
-                authorities.db_client, cluster=cluster, db_user=db_user, ttl=MINTED_FOR, now=steady.now()
+                authorities.db_client,
+                cluster=authorities.cluster,
+                db_user=db_user,
+                ttl=MINTED_FOR,
+                now=steady.now(),
             )
-        return backend_context(database.tls.ca or authorities.db.pem, minted)
+        return backend_context(database.tls.ca or authorities.trusted_pem(Kind.DB), minted)
 
     async def make(database: Database, db_user: str) -> ssl.SSLContext:
         return await asyncio.to_thread(at_once, database, db_user)

@@ -24,6 +24,7 @@ from gateway.audit.log import AuditLog
 from gateway.auth.authority import Auth
 from gateway.auth.databases import to_database
 from gateway.auth.desk import ConnectAttempt, Hooks, PatternProblem
+from gateway.auth.keyring import Keyring
 from gateway.auth.store import Store
 from gateway.ca import keys
 from gateway.ca.issue import mint_host
@@ -35,6 +36,7 @@ from gateway.model.identity import Identity, Subject
 from gateway.model.joining import Admission, Grant, Joining
 from gateway.observe.health import Health
 from gateway.observe.metrics import Metrics
+from gateway.storage import SEALING_KEY
 
 CLUSTER = "test"
 ALLOWED = Allowed("01D", Revisions("p", 1), roles=("access",))
@@ -144,9 +146,13 @@ async def _serving(folder: Path) -> AsyncIterator[Rig]:
     (folder / "regate.yaml").write_text(
         f"version: v3\nregate: {{data_dir: {data}, cluster_name: {CLUSTER}}}\n"
     )
-    authorities = keys.load_or_create(data / "keys", CLUSTER, clock)
     policy, health, metrics = PlayedPolicy(), Health(("policy",)), Metrics()
     async with contextlib.AsyncExitStack() as stack:
+        store = await stack.enter_async_context(await Store.open(f"sqlite:///{data / 'regate.db'}"))
+        keyring = await Keyring.open(
+            store, sealing_key=data / SEALING_KEY, folder=data / "keys", cluster=CLUSTER, clock=clock
+        )
+        authorities = keyring.authorities
         log = await AuditLog.open(
             data / "audit",
             key=authorities.audit_key,
@@ -155,12 +161,11 @@ async def _serving(folder: Path) -> AsyncIterator[Rig]:
             reserve_bytes=4096,
         )
         stack.push_async_callback(log.close)
-        store = await stack.enter_async_context(await Store.open(f"sqlite:///{data / 'regate.db'}"))
 
         async def record(kind: Kind, fields: Mapping[str, Any]) -> None:
             await log.append([Event(kind, new_id(clock.now_ns()), clock.now_ns(), fields)])
 
-        auth = await Auth.open(store, authorities, clock, Hooks(policy, record, policy.connect))
+        auth = await Auth.open(store, keyring, clock, Hooks(policy, record, policy.connect))
         stack.push_async_callback(auth.close)
 
         async def visible(identity: Identity) -> list[VisibleDatabase]:
@@ -177,7 +182,7 @@ async def _serving(folder: Path) -> AsyncIterator[Rig]:
             authorities.host, names=["localhost", "127.0.0.1"], ttl=timedelta(hours=1), now=auth.steady.now()
         )
         context = server_context(host, authorities.user.pem, alpn=["http/1.1"])
-        for who in (caller.by_certificate(CLUSTER, clock), caller.local):
+        for who in (caller.by_certificate(authorities, clock), caller.local):
             app = application(
                 auth,
                 subject_from_request=who,

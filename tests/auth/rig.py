@@ -8,8 +8,10 @@ from typing import Any
 
 from gateway.auth.authority import Auth
 from gateway.auth.desk import ConnectAttempt, Hooks
+from gateway.auth.keyring import Keyring
 from gateway.auth.login import Login, LoginRequest
 from gateway.auth.store import Store
+from gateway.ca.seal import SealingKey
 from gateway.errors import AuditError
 from gateway.model.decision import Allowed, Decision, Denied, Limits, Reason, Revisions
 from gateway.model.event import Event, Kind
@@ -112,13 +114,18 @@ class Rig:
 CSR = request_for()
 
 
+def keyring_of(store: Store) -> Keyring:
+    """The keys that all tests share, not from this store."""
+    return Keyring(store, SealingKey(bytes(32)), authorities())
+
+
 @asynccontextmanager
 async def running(folder: Path, clock: FakeClock | None = None) -> AsyncIterator[Rig]:
     """The service over the store in *folder*."""
     clock, policy, log = clock or FakeClock(), FakePolicy(), FakeLog()
     async with await Store.open(f"sqlite:///{folder / 'state.db'}") as store:
         hooks = Hooks(policy=policy, record=log.record, may_connect=policy.connect)
-        auth = await Auth.open(store, authorities(), clock, hooks)
+        auth = await Auth.open(store, keyring_of(store), clock, hooks)
         try:
             yield Rig(auth, store, policy, log, clock)
         finally:

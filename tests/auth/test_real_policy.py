@@ -13,7 +13,6 @@ from gateway.auth.desk import ConnectAttempt, Hooks
 from gateway.auth.login import LoginRequest
 from gateway.auth.store import Store
 from gateway.ca import identity
-from gateway.ca.keys import load_or_create
 from gateway.clock import SystemClock, utc
 from gateway.errors import AccessError, ConfigError
 from gateway.model.decision import Decision
@@ -24,7 +23,7 @@ from gateway.policy.document import ConnectQuestion
 from gateway.policy.publish import build_data
 from gateway.policy.sidecar import Sidecar
 from gateway.schema import data_dir
-from tests.auth.rig import ADMIN, CSR, PASSWORD, FakeLog, running
+from tests.auth.rig import ADMIN, CSR, PASSWORD, FakeLog, keyring_of, running
 from tests.auth.test_catalog import LOCK, USER
 from tests.auth.test_resources import DB
 from tests.ca.material import authorities, parsed
@@ -80,9 +79,8 @@ async def real(tmp_path: Path, cheap_hashes: None) -> AsyncIterator[Real]:
             )
             return await sidecar.client.connect(question)
 
-        keys = load_or_create(tmp_path / "keys", "example", clock)
         hooks = Hooks(policy=sidecar.client, record=FakeLog().record, may_connect=may_connect)
-        auth = await Auth.open(store, keys, clock, hooks)
+        auth = await Auth.open(store, keyring_of(store), clock, hooks)
         found = Real(auth, store, sidecar)
         await found.push()
         await found.apply(f"{SEED_ROLE}---\n{USER}---\n{DB}")

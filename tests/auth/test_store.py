@@ -16,7 +16,8 @@ from gateway.auth.store import Resource, Store
 from gateway.auth.store.engine import open_engine
 from gateway.auth.store.tables import metadata
 from gateway.errors import ConfigError, ConflictError, NotFoundError
-from tests.servers.postgres import Postgres
+from gateway.storage import Storage
+from tests.auth.states import url as url  # noqa: PLC0414 # a fixture
 
 DIGEST = "0" * 64
 
@@ -24,16 +25,6 @@ DIGEST = "0" * 64
 def role(name: str, label: str = "*") -> Resource:
     document = {"kind": "role", "metadata": {"name": name}, "spec": {"allow": {"db_labels": {label: label}}}}
     return Resource("role", name, "v7", document)
-
-
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.db)])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path / 'state.db'}"
-    server: Postgres = request.getfixturevalue("bare_postgres")
-    name = f"state_{os.urandom(4).hex()}"
-    server.create(name)
-    return f"postgresql://postgres@/{name}?host={server.socket}&port={server.port}"
 
 
 @pytest.fixture
@@ -289,7 +280,7 @@ async def test_the_tables_are_what_the_migrations_make(url: str) -> None:
         return list(compare_metadata(MigrationContext.configure(connection), metadata))
 
     async with await Store.open(url):
-        engine = open_engine(url)
+        engine = open_engine(Storage(url))
         async with engine.connect() as connection:
             assert await connection.run_sync(differences) == []
         await engine.dispose()
@@ -298,7 +289,7 @@ async def test_the_tables_are_what_the_migrations_make(url: str) -> None:
 async def test_a_store_of_a_newer_version_is_refused(url: str) -> None:
     async with await Store.open(url):
         pass
-    engine = open_engine(url)
+    engine = open_engine(Storage(url))
     async with engine.begin() as connection:
         await connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
     await engine.dispose()

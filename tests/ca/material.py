@@ -1,12 +1,8 @@
 """Clocks, keys and requests for the tests of certificates and of those who ask for them."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -14,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
-from gateway.ca import issue, keys
+from gateway.ca import issue, keys, ring
 from gateway.ca.keys import Authorities
 from gateway.model.identity import Identity, Route, Use
 
@@ -42,8 +38,7 @@ class FakeClock:
 @cache
 def authorities(cluster: str = CLUSTER) -> Authorities:
     """One set of authorities for all tests that only read it."""
-    with TemporaryDirectory() as folder:
-        return keys.load_or_create(Path(folder) / "keys", cluster, FakeClock())
+    return keys.make(cluster, FakeClock())
 
 
 def new_key() -> ec.EllipticCurvePrivateKey:
@@ -110,10 +105,8 @@ def minted_login(of: Authorities | None = None, *, now: datetime = NOW) -> issue
         ttl=timedelta(hours=8),
         now=now,
     )
-    return issue.MintedCertificate(issued.pem, keys.key_pem(key).decode(), issued.serial, issued.expires)
+    return issue.MintedCertificate(issued.pem, ring.key_pem(key).decode(), issued.serial, issued.expires)
 
 
-@contextmanager
-def new_authorities(clock: FakeClock) -> Iterator[Authorities]:
-    with TemporaryDirectory() as folder:
-        yield keys.load_or_create(Path(folder) / "keys", CLUSTER, clock)
+def new_authorities(clock: FakeClock) -> Authorities:
+    return keys.make(CLUSTER, clock)

@@ -134,13 +134,12 @@ def test_certificates_begin_a_minute_ago_for_peers_whose_clock_is_late() -> None
 
 
 def test_no_certificate_outlives_its_authority() -> None:
-    clock = FakeClock()
-    with new_authorities(clock) as found:
-        end = found.db.certificate.not_valid_after_utc
-        made = issue.issue_db_server(found.db, hosts=["db"], ttl=timedelta(days=30), now=end - HOUR)
-        assert parsed(made.cert_pem).not_valid_after_utc == end
-        with pytest.raises(CertificateError, match="authority expired"):
-            issue.issue_db_server(found.db, hosts=["db"], ttl=HOUR, now=end)
+    found = new_authorities(FakeClock())
+    end = found.db.certificate.not_valid_after_utc
+    made = issue.issue_db_server(found.db, hosts=["db"], ttl=timedelta(days=30), now=end - HOUR)
+    assert parsed(made.cert_pem).not_valid_after_utc == end
+    with pytest.raises(CertificateError, match="authority expired"):
+        issue.issue_db_server(found.db, hosts=["db"], ttl=HOUR, now=end)
 
 
 @pytest.mark.parametrize("wrong", [kind for kind in Kind if kind is not Kind.USER])

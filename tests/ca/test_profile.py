@@ -7,8 +7,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from gateway.ca import profile
-from gateway.ca.keys import key_pem
 from gateway.ca.profile import public_key_from_csr
+from gateway.ca.ring import key_pem
 from gateway.errors import CertificateError
 from tests.ca.material import new_key, request_for
 

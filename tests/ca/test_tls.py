@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from gateway.ca import identity, issue, tls
 from gateway.ca.authority import Authority
 from gateway.ca.issue import MintedCertificate
-from gateway.ca.keys import Authorities, load_or_create
+from gateway.ca.keys import Authorities, make
 from gateway.ca.profile import Kind
 from gateway.clock import SystemClock
 from gateway.model.identity import Use
@@ -21,7 +21,7 @@ HOUR = timedelta(hours=1)
 
 @pytest.fixture(scope="module")
 def ours(tmp_path_factory: pytest.TempPathFactory) -> Authorities:
-    return load_or_create(tmp_path_factory.mktemp("keys") / "keys", CLUSTER, SystemClock())
+    return make(CLUSTER, SystemClock())
 
 
 def _now() -> datetime:

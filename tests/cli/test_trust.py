@@ -74,7 +74,7 @@ def test_the_name_that_was_dialled_must_stand_in_the_certificate(rig: Rig, perso
 @pytest.fixture
 def impostor(rig: Rig, tmp_path: Path) -> Iterator[tuple[int, list[bytes]]]:
     """A server that answers ping with the real authority, but whose own certificate is another's."""
-    other = keys.load_or_create(tmp_path / "keys", "other", SystemClock())
+    other = keys.make("other", SystemClock())
     minted = mint_host(other.host, names=["localhost"], ttl=timedelta(hours=1), now=utc(SystemClock()))
     context = server_context(minted, other.user.pem)
     received: list[bytes] = []

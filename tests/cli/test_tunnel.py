@@ -83,8 +83,8 @@ def _echo(
 
 
 @pytest.fixture(scope="module")
-def authorities(tmp_path_factory: pytest.TempPathFactory) -> keys.Authorities:
-    return keys.load_or_create(tmp_path_factory.mktemp("authorities") / "keys", "test", SystemClock())
+def authorities() -> keys.Authorities:
+    return keys.make("test", SystemClock())
 
 
 @asynccontextmanager
@@ -182,7 +182,7 @@ async def test_a_connection_that_cannot_be_made_is_closed_and_said(
     authorities: keys.Authorities, tmp_path: Path, reason: str
 ) -> None:
     said: list[str] = []
-    other = keys.load_or_create(tmp_path / "keys", "other", SystemClock())
+    other = keys.make("other", SystemClock())
     alpn = ("http/1.1",) if reason == "other protocol" else ("postgresql",)
     with _echo(other if reason == "other authority" else authorities, alpn=alpn) as peer:
         address = Address("localhost", 1 if reason == "refused" else peer.port)

@@ -7,25 +7,34 @@ record cannot be written, the exception undoes the change.
 import json
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 from sqlalchemy import delete, func, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from gateway.auth.store.records import OpenToken, Resource
-from gateway.auth.store.tables import attempts, certificates, counters, credentials, resources, tokens
+from gateway.auth.store.reading import (
+    DATA_REVISION,
+    KEY_REVISION,
+    has_counter,
+    raise_counter,
+    read_credentials,
+    read_resources,
+    read_sealed,
+)
+from gateway.auth.store.records import Credentials, Resource
+from gateway.auth.store.tables import (
+    attempts,
+    certificates,
+    counters,
+    credentials,
+    resources,
+    sealed,
+    tokens,
+)
 from gateway.errors import ConflictError, NotFoundError
 
 _REMEMBER_SERIALS = 90 * 86_400
 """Seconds for which an expired certificate's serial number is kept."""
-
-
-@dataclass(frozen=True, slots=True)
-class Credentials:
-    """What a user logs in with; ``password_hash`` is empty until the user has chosen a password."""
-
-    password_hash: str = field(repr=False)
-    totp_secret: str = field(default="", repr=False)
 
 
 class Change:
@@ -36,6 +45,8 @@ class Change:
         self._declared = declared
         self.revision: int | None = None
         """The new data revision, once a resource has changed."""
+        self.key_revision: int | None = None
+        """The new revision of the keys, once one has changed."""
 
     # Resources
 
@@ -103,7 +114,7 @@ class Change:
             )
 
     async def _rise(self) -> int:
-        self.revision = await raise_counter(self._connection, "data_revision")
+        self.revision = await raise_counter(self._connection, DATA_REVISION)
         return self.revision
 
     # Credentials
@@ -250,58 +261,21 @@ class Change:
         )
 
     async def set_counter(self, name: str, value: int) -> None:
-        """Keep a number."""
-        done = await self._connection.execute(
-            update(counters).where(counters.c.name == name).values(value=value)
-        )
-        if done.rowcount == 0:
+        """Keep a number, unless a higher one was kept: by a node whose clock is ahead, say."""
+        where = (counters.c.name == name, counters.c.value < value)
+        done = await self._connection.execute(update(counters).where(*where).values(value=value))
+        if done.rowcount == 0 and not await has_counter(self._connection, name):
             await self._connection.execute(insert(counters).values(name=name, value=value))
 
+    # Keys
 
-async def read_resources(connection: AsyncConnection, kind: str, name: str | None = None) -> list[Resource]:
-    """The resources of a kind, by name, or the one that has *name*."""
-    statement = select(resources).where(resources.c.kind == kind).order_by(resources.c.name)
-    if name is not None:
-        statement = statement.where(resources.c.name == name)
-    found = []
-    for row in await connection.execute(statement):
-        document: Mapping[str, object] = json.loads(row.document)
-        found.append(Resource(row.kind, row.name, row.version, document, row.revision))
-    return found
+    async def sealed(self) -> Mapping[str, str]:
+        """Every sealed text by its name."""
+        return await read_sealed(self._connection)
 
-
-async def read_credentials(connection: AsyncConnection, user: str) -> Credentials | None:
-    """What the user logs in with."""
-    statement = select(credentials).where(credentials.c.user_name == user)
-    row = (await connection.execute(statement)).first()
-    return None if row is None else Credentials(row.password_hash, row.totp_secret)
-
-
-async def read_all_credentials(connection: AsyncConnection) -> dict[str, Credentials]:
-    """What each user logs in with."""
-    rows = await connection.execute(select(credentials))
-    return {row.user_name: Credentials(row.password_hash, row.totp_secret) for row in rows}
-
-
-async def read_tokens(connection: AsyncConnection, purpose: str) -> list[OpenToken]:
-    """The tokens of a purpose that are not used up."""
-    statement = select(tokens.c.owner, tokens.c.expires_at, tokens.c.uses_left)
-    rows = await connection.execute(statement.where(tokens.c.purpose == purpose).order_by(tokens.c.owner))
-    return [OpenToken(row.owner, row.expires_at, row.uses_left) for row in rows]
-
-
-async def read_counter(connection: AsyncConnection, name: str) -> int:
-    """A number that was kept; 0 when there is none."""
-    statement = select(counters.c.value).where(counters.c.name == name)
-    return int((await connection.execute(statement)).scalar() or 0)
-
-
-async def raise_counter(connection: AsyncConnection, name: str) -> int:
-    """Add one to a number and return it."""
-    statement = (
-        update(counters)
-        .where(counters.c.name == name)
-        .values(value=counters.c.value + 1)
-        .returning(counters.c.value)
-    )
-    return int((await connection.execute(statement)).scalar_one())
+    async def put_sealed(self, name: str, body: str) -> None:
+        """Keep a sealed text in the place of the one before."""
+        self.key_revision = await raise_counter(self._connection, KEY_REVISION)
+        done = await self._connection.execute(update(sealed).where(sealed.c.name == name).values(body=body))
+        if done.rowcount == 0:
+            await self._connection.execute(insert(sealed).values(name=name, body=body))

@@ -8,35 +8,54 @@ write. On PostgreSQL they take a lock on the revision's row, to the same effect.
 import fcntl
 import os
 import sqlite3
+import ssl
 import stat
-from contextlib import closing, suppress
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from alembic import command
 from alembic.config import Config
 from alembic.util import CommandError
+from asyncpg import PostgresError
 from sqlalchemy import Connection, event, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.engine.url import URL
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from gateway.errors import ConfigError
+from gateway.errors import ConfigError, StateError
+from gateway.storage import Storage
 
 WRITES = "regate_writes"
 """The execution option that marks a connection whose transactions write."""
 
+CONNECT_SECONDS = 5.0
+COMMAND_SECONDS = 10.0
+# A node that hangs in the middle of a change must not keep all others from writing.
+_SETTINGS = {
+    "application_name": "regate",
+    "lock_timeout": "8000",
+    "idle_in_transaction_session_timeout": "15000",
+}
 _DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg"}
 BUSY_TIMEOUT_S = 5.0
 _ADVISORY_LOCK = 0x52454741  # any constant that nobody else uses on that database
 
 
-def open_engine(url: str) -> AsyncEngine:
-    """An engine for ``sqlite:///path`` or ``postgresql://…``."""
-    parsed = _parse(url)
+def open_engine(storage: Storage) -> AsyncEngine:
+    """An engine for ``sqlite:///path`` or ``postgresql://…``; nothing is connected yet."""
+    parsed = _parse(storage.url)
     if parsed.get_backend_name() == "postgresql":
-        return create_async_engine(parsed, pool_pre_ping=True)
+        return create_async_engine(
+            parsed,
+            pool_pre_ping=True,
+            pool_timeout=CONNECT_SECONDS,
+            connect_args=_connect_args(storage),
+        )
     assert parsed.database
     _prepare_file(Path(parsed.database))
     engine = create_async_engine(parsed)
@@ -45,13 +64,67 @@ def open_engine(url: str) -> AsyncEngine:
     return engine
 
 
+def _connect_args(storage: Storage) -> dict[str, Any]:
+    """What asyncpg takes besides the address; the password is asked for at each connection."""
+    found: dict[str, Any] = {
+        "timeout": CONNECT_SECONDS,
+        "command_timeout": COMMAND_SECONDS,
+        "server_settings": _SETTINGS,
+        "ssl": _tls(storage) if storage.tls and not _on_socket(storage.url) else False,
+    }
+    if storage.password_file or storage.password_env:
+        found["password"] = partial(_password, storage)
+    return found
+
+
+def _password(storage: Storage) -> str:
+    secret = os.environ.get(storage.password_env, "") if storage.password_env else ""
+    if storage.password_file is not None:
+        try:
+            secret = storage.password_file.read_text("utf-8").partition("\n")[0]
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(f"{storage.password_file}, the state's password, cannot be read") from error
+    if not secret:
+        raise ConfigError("the state's password is empty", hint="see auth_service.storage")
+    return secret
+
+
+def _tls(storage: Storage) -> ssl.SSLContext:
+    """Chain and name are verified, with the system's roots where no authority is named."""
+    try:
+        context = ssl.create_default_context(cafile=storage.ca_file)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        if storage.cert_file is not None:
+            context.load_cert_chain(storage.cert_file, storage.key_file)
+    except OSError as error:  # SSLError is one
+        raise ConfigError(f"auth_service.storage.tls cannot be used: {error.strerror or error}") from error
+    return context
+
+
+def _on_socket(url: str) -> bool:
+    return str(make_url(url).query.get("host", "")).startswith("/")
+
+
+@contextmanager
+def reaching() -> Iterator[None]:
+    """Turns a failure of the database, or of the way to it, into a StateError."""
+    try:
+        yield
+    except (DBAPIError, PoolTimeout, OSError) as error:
+        cause = getattr(error, "orig", None) or error
+        reason = "no answer in time" if isinstance(cause, TimeoutError) else type(cause).__name__
+        raise StateError(
+            f"the stored state cannot be reached ({reason})", hint="try again when its database is back"
+        ) from error
+
+
 async def migrate(engine: AsyncEngine) -> None:
     """Bring the tables to the newest form; several processes may try at once."""
     try:
         async with engine.execution_options(**{WRITES: True}).begin() as connection:
             await connection.run_sync(_upgrade)
-    except (OSError, SQLAlchemyError) as error:
-        reason = str(getattr(error, "orig", None) or error)
+    except (OSError, SQLAlchemyError, PostgresError) as error:
+        reason = str(getattr(error, "orig", None) or error) or type(error).__name__
         raise ConfigError(f"the stored state cannot be opened: {reason}") from error
 
 

@@ -1,7 +1,7 @@
 """What the store hands out: resources, and one consistent picture of them for the policy."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 KINDS: tuple[str, ...] = ("role", "user", "token", "db", "lock")
@@ -40,3 +40,11 @@ class Snapshot:
     users: list[dict[str, Any]]
     locks: list[dict[str, Any]]
     databases: list[dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """What a user logs in with; ``password_hash`` is empty until the user has chosen a password."""
+
+    password_hash: str = field(repr=False)
+    totp_secret: str = field(default="", repr=False)

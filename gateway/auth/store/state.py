@@ -1,79 +1,67 @@
 """The store: consistent reads, one writer at a time, and word to whoever waits for a change."""
 
 import asyncio  # noqa: TID251
-import weakref
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from contextlib import aclosing, asynccontextmanager
 from typing import Any, Self
 
 from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from gateway.auth.store.change import (
-    Change,
-    Credentials,
+from gateway.auth.store.change import Change
+from gateway.auth.store.engine import WRITES, migrate, open_engine, reaching
+from gateway.auth.store.reading import (
+    DATA_REVISION,
+    KEY_REVISION,
     raise_counter,
     read_all_credentials,
     read_counter,
+    read_counters,
     read_credentials,
     read_resources,
+    read_sealed,
     read_tokens,
 )
-from gateway.auth.store.engine import WRITES, migrate, open_engine
-from gateway.auth.store.records import OpenToken, Resource, Snapshot
+from gateway.auth.store.records import Credentials, OpenToken, Resource, Snapshot
+from gateway.auth.store.subscription import Subscription, Topic
 from gateway.auth.store.tables import certificates
+from gateway.auth.store.watch import CHANNEL, TOPICS, revisions
 from gateway.errors import NotFoundError
-
-
-class Subscription:
-    """An async iterator over data revisions: the current one at once, then one after each change.
-
-    Changes that pile up while nobody looks come as one, the newest.
-    """
-
-    def __init__(self, revision: int) -> None:
-        self._revision = revision
-        self._news = asyncio.Event()
-        self._news.set()
-
-    def tell(self, revision: int) -> None:
-        """Wake the reader; called by the store."""
-        self._revision = revision
-        self._news.set()
-
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> int:
-        await self._news.wait()
-        self._news.clear()
-        return self._revision
+from gateway.storage import Storage
 
 
 class Store:
     """Resources and secrets behind one URL; safe for many tasks, and for several processes."""
 
-    def __init__(self, engine: AsyncEngine, revision: int) -> None:
+    def __init__(self, engine: AsyncEngine, numbers: Mapping[str, int]) -> None:
         self._engine = engine
         self._writing = asyncio.Lock()
         self._writer = engine.execution_options(**{WRITES: True})
         self._declared: dict[str, Resource] = {}
-        self._subscriptions: weakref.WeakSet[Subscription] = weakref.WeakSet()
-        self.data_revision = revision
-        """Rises with every change of a resource, and is kept over restarts."""
+        self._topics = {name: Topic(numbers.get(name, 0)) for name in TOPICS}
 
     @classmethod
-    async def open(cls, url: str) -> Self:
-        """Open the state at *url*, making or migrating its tables."""
-        engine = open_engine(url)
+    async def open(cls, where: Storage | str) -> Self:
+        """Open the state that *where* says (a URL will do), making or migrating its tables."""
+        engine = open_engine(where if isinstance(where, Storage) else Storage(where))
         try:
             await migrate(engine)
             async with engine.connect() as connection:
-                revision = await read_counter(connection, "data_revision")
+                numbers = await read_counters(connection, TOPICS)
         except BaseException:
             await engine.dispose()
             raise
-        return cls(engine, revision)
+        return cls(engine, numbers)
+
+    @property
+    def data_revision(self) -> int:
+        """Rises with every change of a resource, on whichever node, and is kept over restarts."""
+        return self._topics[DATA_REVISION].revision
+
+    @property
+    def is_shared(self) -> bool:
+        """True where other hosts may use the same state."""
+        return self._engine.dialect.name == "postgresql"
 
     async def close(self) -> None:
         """Close all connections."""
@@ -98,21 +86,20 @@ class Store:
         """The resource, or None."""
         if kind == "db" and name in self._declared:
             return self._declared[name]
-        async with self._engine.connect() as connection:
+        async with self._connected() as connection:
             rows = await read_resources(connection, kind, name)
         return rows[0] if rows else None
 
     async def list(self, kind: str) -> list[Resource]:
         """All resources of a kind, by name."""
-        async with self._engine.connect() as connection:
+        async with self._connected() as connection:
             return list(await self._read(connection, kind))
 
     async def snapshot(self) -> Snapshot:
         """Roles, users, locks and databases as of one moment."""
-        async with self._engine.connect() as connection:
-            if connection.dialect.name == "postgresql":
-                await connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"))
-            revision = await read_counter(connection, "data_revision")
+        async with self._connected() as connection:
+            await _freeze(connection)
+            revision = await read_counter(connection, DATA_REVISION)
             return Snapshot(
                 revision=revision,
                 roles=_documents(await self._read(connection, "role")),
@@ -123,29 +110,41 @@ class Store:
 
     async def credentials(self, user: str) -> Credentials | None:
         """What the user logs in with, or None."""
-        async with self._engine.connect() as connection:
+        async with self._connected() as connection:
             return await read_credentials(connection, user)
 
     async def all_credentials(self) -> Mapping[str, Credentials]:
         """The same for every user who has chosen a password."""
-        async with self._engine.connect() as connection:
+        async with self._connected() as connection:
             return await read_all_credentials(connection)
 
     async def open_tokens(self, purpose: str) -> Sequence[OpenToken]:
         """The tokens of a purpose that are not used up, by owner; expired ones may be among them."""
-        async with self._engine.connect() as connection:
+        async with self._connected() as connection:
             return await read_tokens(connection, purpose)
 
     async def counter(self, name: str) -> int:
         """A number that was kept; 0 when there is none."""
-        async with self._engine.connect() as connection:
+        async with self._connected() as connection:
             return await read_counter(connection, name)
 
     async def certificates_since(self, moment: int) -> int:
         """How many certificates were issued at or after *moment* (seconds)."""
         statement = select(func.count()).where(certificates.c.issued_at >= moment)
-        async with self._engine.connect() as connection:
+        async with self._connected() as connection:
             return int((await connection.execute(statement)).scalar_one())
+
+    async def sealed(self) -> tuple[Mapping[str, str], int]:
+        """Every sealed text by its name, and the revision of all of them together."""
+        async with self._connected() as connection:
+            await _freeze(connection)
+            return await read_sealed(connection), await read_counter(connection, KEY_REVISION)
+
+    @asynccontextmanager
+    async def _connected(self) -> AsyncIterator[AsyncConnection]:
+        with reaching():
+            async with self._engine.connect() as connection:
+                yield connection
 
     async def _read(self, connection: AsyncConnection, kind: str) -> Sequence[Resource]:
         found = await read_resources(connection, kind)
@@ -159,16 +158,19 @@ class Store:
     @asynccontextmanager
     async def change(self) -> AsyncIterator[Change]:
         """A write transaction; it is undone when the block raises, and told of when it is done."""
-        async with self._writing, self._writer.begin() as connection:
-            if connection.dialect.name == "postgresql":
-                # The revision's row is every writer's lock, as BEGIN IMMEDIATE is on SQLite.
-                await connection.execute(
-                    text("SELECT value FROM counters WHERE name = 'data_revision' FOR UPDATE")
-                )
-            change = Change(connection, self._declared.keys())
-            yield change
-        if change.revision is not None:
-            self._tell(change.revision)
+        async with self._writing:
+            with reaching():
+                async with self._writer.begin() as connection:
+                    if self.is_shared:
+                        # The revision's row is every writer's lock, as BEGIN IMMEDIATE is on SQLite.
+                        await connection.execute(
+                            text("SELECT value FROM counters WHERE name = 'data_revision' FOR UPDATE")
+                        )
+                    change = Change(connection, self._declared.keys())
+                    yield change
+                    if self.is_shared and (change.revision, change.key_revision) != (None, None):
+                        await connection.execute(text(f"NOTIFY {CHANNEL}"))
+        self._tell({DATA_REVISION: change.revision, KEY_REVISION: change.key_revision})
 
     async def create(self, resource: Resource, *, replace: bool = False) -> Resource:
         """Store a new resource; an existing one is a conflict unless *replace* is set."""
@@ -194,22 +196,46 @@ class Store:
         if declared == self._declared:
             return
         async with self._writing, self._writer.begin() as connection:
-            revision = await raise_counter(connection, "data_revision")
+            if self.is_shared:
+                await connection.execute(text(f"NOTIFY {CHANNEL}"))
+            revision = await raise_counter(connection, DATA_REVISION)
         self._declared = declared
-        self._tell(revision)
+        self._tell({DATA_REVISION: revision})
 
     # Word of changes
 
-    def subscribe(self) -> Subscription:
-        """An async iterator over data revisions; it ends to be told when nobody refers to it any more."""
-        subscription = Subscription(self.data_revision)
-        self._subscriptions.add(subscription)
-        return subscription
+    def subscribe(self, topic: str = DATA_REVISION) -> Subscription:
+        """An async iterator over the revisions of *topic*: DATA_REVISION or KEY_REVISION.
 
-    def _tell(self, revision: int) -> None:
-        self.data_revision = max(self.data_revision, revision)
-        for subscription in self._subscriptions:
-            subscription.tell(self.data_revision)
+        It ends to be told when nobody refers to it any more. Word of other processes comes while
+        ``watch`` runs.
+        """
+        return self._topics[topic].subscribe()
+
+    async def watch(self, heard: Callable[[Exception | None], None]) -> None:
+        """Pass on what other processes change, for ever.
+
+        *heard* is called with None each time the state answered, and with the error when it did not: every
+        two seconds at least, or after five where it hangs.
+        """
+        async with aclosing(revisions(self._engine)) as news:
+            async for found in news:
+                if isinstance(found, Exception):
+                    heard(found)
+                else:
+                    heard(None)
+                    self._tell(found)
+
+    def _tell(self, numbers: Mapping[str, int | None]) -> None:
+        for name, revision in numbers.items():
+            if revision is not None:
+                self._topics[name].tell(revision)
+
+
+async def _freeze(connection: AsyncConnection) -> None:
+    """All that is read in this transaction is of one moment; on SQLite that is so in any case."""
+    if connection.dialect.name == "postgresql":
+        await connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"))
 
 
 def _documents(found: Iterable[Resource]) -> list[dict[str, Any]]:

@@ -66,3 +66,10 @@ certificates = Table(
     Column("expires_at", BigInteger, nullable=False),  # seconds
     Index(None, "expires_at"),
 )
+
+sealed = Table(
+    "sealed",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("body", Text, nullable=False),  # keys of the cluster, sealed with a key that is not in the state
+)

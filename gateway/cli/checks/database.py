@@ -7,11 +7,11 @@ runs on the host of the auth service. Then it tries without a certificate, which
 import asyncio  # noqa: TID251
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 from gateway.auth.databases import to_database
-from gateway.auth.store import Resource
-from gateway.ca import keys
+from gateway.auth.keyring import Keyring
+from gateway.auth.store import Resource, Store
+from gateway.ca import seal
 from gateway.ca.keys import Authorities
 from gateway.ca.steady import SteadyClock
 from gateway.cli.checks import Check, bad, failed, good, note
@@ -58,16 +58,14 @@ def examine(config: Config, name: str, *, db_user: str, db_name: str) -> Iterato
     try:
         document = Api(SocketEndpoint(config.admin_socket)).get(f"/v1/resources/db/{segment(name)}")
         database = to_database(Resource("db", name, "v3", document["document"]))
-        authorities = _authorities(config)
+        authorities = asyncio.run(authorities_of(config))
     except RegateError as error:
         yield failed(f"database {name}", error)
         return
     if not db_user:
         yield note(f"database {name}", "not tried: as whom?", "give --db-user=NAME, and --db-name=NAME")
         return
-    yield from asyncio.run(
-        _try(config, authorities, database, Route(name, database.protocol, db_user, db_name))
-    )
+    yield from asyncio.run(_try(authorities, database, Route(name, database.protocol, db_user, db_name)))
 
 
 def lines(database_user: str = "all") -> str:
@@ -85,7 +83,7 @@ def lines(database_user: str = "all") -> str:
     )
 
 
-async def _try(config: Config, authorities: Authorities, database: Database, route: Route) -> list[Check]:
+async def _try(authorities: Authorities, database: Database, route: Route) -> list[Check]:
     from gateway.protocols import REGISTRY  # noqa: PLC0415 # imports every codec
     from gateway.session.dial import Dialler  # noqa: PLC0415
     from gateway.session.minted import Minted, maker  # noqa: PLC0415
@@ -94,7 +92,7 @@ async def _try(config: Config, authorities: Authorities, database: Database, rou
     if protocol is None:
         return [bad(f"database {database.name}", f"this version does not speak {database.protocol}")]
     clock = SystemClock()
-    dialler = Dialler(Minted(maker(config.cluster_name, authorities, SteadyClock(clock)), clock))
+    dialler = Dialler(Minted(maker(authorities, SteadyClock(clock)), clock))
     where = f"{database.name} as {route.db_user}"
     try:
         backend = await dialler.login(protocol, Startup(), route, database)
@@ -114,11 +112,23 @@ async def _try(config: Config, authorities: Authorities, database: Database, rou
     return [*found, bad(f"{where} without a certificate", "the server lets it in", remedy)]
 
 
-def _authorities(config: Config) -> Authorities:
-    folder = config.data_dir / "keys"
-    if not Path(folder).is_dir():
-        raise ConfigError(f"the cluster's keys are not in {folder}", hint="run it on the auth service's host")
-    return keys.load_or_create(folder, config.cluster_name, SystemClock())
+async def authorities_of(config: Config) -> Authorities:
+    """The cluster's keys, as the auth service on this host has them."""
+    storage = config.storage
+    if seal.read(storage.sealing_key) is None:
+        raise ConfigError(
+            f"the cluster's keys cannot be opened without {storage.sealing_key}",
+            hint="run it on the auth service's host",
+        )
+    async with await Store.open(storage) as store:
+        keyring = await Keyring.open(
+            store,
+            sealing_key=storage.sealing_key,
+            folder=config.data_dir / "keys",
+            cluster=config.cluster_name,
+            clock=SystemClock(),
+        )
+        return keyring.authorities
 
 
 def _remedy(message: str) -> str:

@@ -39,7 +39,7 @@ def examine(config: Config) -> Iterator[Check]:
         yield bad("services", f"nothing listens on {config.admin_socket}", remedy)
         return
     yield from _services(api)
-    yield from _authorities(api)
+    yield from _authorities(api, config)
 
 
 def _opa(config: Config) -> Check:
@@ -159,7 +159,7 @@ def _services(api: Api) -> Iterator[Check]:
     yield good("services", "ready") if ready.get("ready") else bad("services", "not ready", "read the log")
 
 
-def _authorities(api: Api) -> Iterator[Check]:
+def _authorities(api: Api, config: Config) -> Iterator[Check]:
     try:
         overview = api.get("/v1/cluster")
     except RegateError as error:
@@ -171,5 +171,5 @@ def _authorities(api: Api) -> Iterator[Check]:
         shown = f"valid until {text[:10]}"
         name = f"{kind} authority"
         yield bad(name, shown, "plan its replacement now") if left < _SOON else good(name, shown)
-    remedy = "keep backups of the data directory encrypted"
-    yield note("authority keys", "not encrypted on disk, readable by their owner", remedy)
+    remedy = "keep backups of it apart from those of the state: together they are the cluster"
+    yield note("authority keys", f"sealed in the state; {config.storage.sealing_key} opens them", remedy)
