@@ -6,7 +6,8 @@ private folder, where the caller is the local administrator. Who may do what is 
 
 from aiohttp import web
 
-from gateway.api import accounts, audit, cluster, databases, evidence, probes, resources, tokens
+from gateway.api import accounts, agents, audit, cluster, databases, evidence, probes, resources, tokens
+from gateway.api.agents import Feed
 from gateway.api.audit import AuditReader
 from gateway.api.caller import AdminPolicy, Callers, SubjectFromRequest
 from gateway.api.databases import Visible
@@ -16,7 +17,7 @@ from gateway.observe.health import Health
 from gateway.observe.metrics import Metrics
 
 
-def application(
+def application(  # noqa: PLR0913 # one for each part that answers
     auth: Auth,
     *,
     subject_from_request: SubjectFromRequest,
@@ -26,6 +27,7 @@ def application(
     health: Health,
     metrics: Metrics,
     public_addr: str = "",
+    feed: Feed | None = None,
 ) -> web.Application:
     """The API over these parts; *public_addr* is what people are told to dial."""
     callers = Callers(subject_from_request, policy)
@@ -35,6 +37,7 @@ def application(
     made.add_routes(resources.routes(auth, callers))
     made.add_routes(tokens.routes(auth, callers, public_addr))
     made.add_routes(databases.routes(auth, callers, visible))
+    made.add_routes(agents.routes(auth, callers, feed))
     made.add_routes(audit.routes(audit_reader, callers))
     made.add_routes(evidence.routes(audit_reader, callers))
     made.add_routes(probes.routes(health, metrics, callers))

@@ -10,6 +10,7 @@ from cryptography import x509
 from gateway.api.caller import Callers, source
 from gateway.api.exchange import answer, body
 from gateway.auth.authority import Auth
+from gateway.auth.serving import Served
 from gateway.ca import identity as certificates
 from gateway.model.identity import Identity
 from gateway.model.resource import Database
@@ -32,7 +33,9 @@ def routes(auth: Auth, callers: Callers, visible: Visible) -> list[web.RouteDef]
 
     async def list_visible(request: web.Request) -> web.Response:
         found = await visible(callers.identity(request))
-        return answer({"databases": [_shown(item) for item in found]})
+        services = await auth.elsewhere.services_of()
+        shown = [{**_shown(item), "agents": _agents(services.get(item.database.name, ()))} for item in found]
+        return answer({"databases": shown})
 
     async def certificate(request: web.Request) -> web.Response:
         identity = callers.identity(request)
@@ -55,6 +58,20 @@ def routes(auth: Auth, callers: Callers, visible: Visible) -> list[web.RouteDef]
 
 def _parse(pem: str) -> x509.Certificate:
     return x509.load_pem_x509_certificate(pem.encode("ascii"))
+
+
+def _agents(services: Sequence[Served]) -> list[dict[str, Any]]:
+    """Which services elsewhere serve it; none for a database that the proxy reaches by itself."""
+    return [
+        {
+            "id": item.id,
+            "hostname": item.hostname,
+            "healthy": item.healthy,
+            "reason": item.reason,
+            "last_seen": item.last_seen,
+        }
+        for item in services
+    ]
 
 
 def _shown(item: VisibleDatabase) -> dict[str, Any]:

@@ -59,6 +59,24 @@ class Body:
         inner = Body(value)
         return {key: inner.texts(key) for key in value}
 
+    def objects(self, name: str, *, most: int) -> list["Body"]:
+        """A list of objects."""
+        value = self._left.pop(name, None)
+        if (
+            not isinstance(value, list)
+            or len(value) > most
+            or not all(isinstance(item, dict) for item in value)
+        ):
+            raise ConfigError(f"{name}: expected a list of at most {most} objects")
+        return [Body(item) for item in value]
+
+    def labels(self, name: str) -> dict[str, str]:
+        """A mapping from text to text; empty when it is missing."""
+        value = self._left.pop(name, {})
+        if not isinstance(value, dict) or not all(isinstance(item, str) for item in value.values()):
+            raise ConfigError(f"{name}: expected a mapping from text to text")
+        return value
+
     def flag(self, name: str) -> bool:
         """True or false; false when it is missing."""
         value = self._left.pop(name, False)

@@ -15,6 +15,7 @@ from gateway.auth import catalog, certificates, login, presets, tokens, users
 from gateway.auth.catalog import Applied
 from gateway.auth.certificates import SignedServer
 from gateway.auth.desk import ISSUED_AT, Desk, Hooks
+from gateway.auth.elsewhere import Elsewhere
 from gateway.auth.keyring import Keyring
 from gateway.auth.login import Login, LoginRequest
 from gateway.auth.store import Resource, Store
@@ -56,6 +57,11 @@ class Auth:
         steady = SteadyClock(clock, await store.counter(ISSUED_AT))
         await presets.create(store)
         return cls(Desk(store, keyring, clock, steady, hooks, Workers(_HASHING_THREADS)))
+
+    @property
+    def elsewhere(self) -> Elsewhere:
+        """What services that joined ask of this one."""
+        return Elsewhere(self._desk)
 
     async def close(self) -> None:
         """End the hashing threads; the store is closed by whoever opened it."""

@@ -13,7 +13,7 @@ from gateway.auth.desk import Desk
 from gateway.auth.resources import Loaded
 from gateway.auth.store import KINDS, Change, Resource
 from gateway.document import Problem, refuse
-from gateway.errors import ConfigError
+from gateway.errors import ConfigError, ConflictError
 from gateway.mistakes import suggestion
 from gateway.model.event import Kind
 from gateway.model.identity import Subject
@@ -98,6 +98,8 @@ async def delete(desk: Desk, subject: Subject, kind: str, name: str) -> None:
         await change.delete(kind, name)
         if kind == "token":
             await change.drop_token(tokens.JOIN, name)
+        if kind == "db":
+            await change.agents.unbind(name)
         await desk.record(Kind.RESOURCE_DELETE, subject, kind=kind, name=name)
 
 
@@ -146,6 +148,11 @@ async def _apply(desk: Desk, change: Change, resource: Resource, *, force: bool)
     secret = ""
     if resource.kind == "token":
         resource, secret = await tokens.mint(desk, change, resource)
+    if resource.kind == "db" and await change.agents.serving(resource.name):
+        raise ConflictError(
+            f"database {resource.name!r} is served by a database service elsewhere",
+            hint=f"change it in that service's file, or remove it here: regate rm db/{resource.name}",
+        )
     if resource.kind == "user" and existing is None:
         await change.forget(resource.name)
     stored = await change.create(resource, replace=force)

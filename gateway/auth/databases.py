@@ -6,6 +6,9 @@ from typing import Any
 from gateway.auth.store import Resource
 from gateway.model.resource import BackendAuth, BackendTls, Database
 
+ELSEWHERE = "agents"
+"""What a stored database says that services elsewhere serve; people cannot write it."""
+
 
 def to_database(resource: Resource) -> Database:
     """The database that a stored resource describes."""
@@ -23,6 +26,7 @@ def to_database(resource: Resource) -> Database:
         secret_file=auth.get("secret_file", ""),
         secret_env=auth.get("secret_env", ""),
         max_connections=spec.get("max_connections", 0),
+        elsewhere=spec.get("served_by") == ELSEWHERE,
     )
 
 

@@ -18,6 +18,7 @@ from gateway.model.event import Kind
 from gateway.model.identity import Identity, Subject, Use
 from gateway.model.joining import Admission, Grant, Joining
 from gateway.model.resource import Database
+from gateway.policy.document import AgentQuestion
 
 ISSUED_AT = "issued_at_ns"
 """The store's counter for the latest time at which a certificate was issued."""
@@ -59,6 +60,10 @@ class Policy(AdminPolicy, Protocol):
 
     async def join(self, grant: Grant, joining: Joining) -> Admission:
         """May this service join, and which of its databases may it serve."""
+        ...
+
+    async def agent(self, question: AgentQuestion) -> Decision:
+        """May a service that joined do this."""
         ...
 
     async def validate_patterns(self, resource: Mapping[str, Any]) -> Sequence[PatternProblem]:

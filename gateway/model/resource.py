@@ -35,3 +35,4 @@ class Database:
     secret_file: str = ""  # SCRAM: file whose first line is the password
     secret_env: str = ""  # SCRAM: environment variable that holds it
     max_connections: int = 0  # 0: no cap
+    elsewhere: bool = False  # reached through services that joined, never dialled from here

@@ -22,7 +22,7 @@ from gateway.policy import answer, document
 from gateway.policy.answer import Problem, Verdict, Visible
 from gateway.policy.batches import Item, Queue
 from gateway.policy.client_line import Lines
-from gateway.policy.document import ConnectQuestion, FactsCache, SessionQuestion
+from gateway.policy.document import AgentQuestion, ConnectQuestion, FactsCache, SessionQuestion
 from gateway.policy.http import Response
 from gateway.policy.keeper import Keeper
 
@@ -34,6 +34,7 @@ _QUERY_BATCH = "/v1/data/gateway/query_batch/answers" + _STRICT
 _VISIBLE = "/v1/data/gateway/visible/decision" + _STRICT
 _ADMIN = "/v1/data/gateway/admin/decision" + _STRICT
 _JOIN = "/v1/data/gateway/join/decision" + _STRICT
+_AGENT = "/v1/data/gateway/agent/decision" + _STRICT
 _LOGIN = "/v1/data/gateway/login/decision" + _STRICT
 # Documents that nobody has checked yet: there one bad built-in call must cost one document, not all.
 _INDEX = "/v1/data/gateway/prepare/index"
@@ -170,6 +171,11 @@ class PolicyClient:
         """May this subject do this to a resource."""
         asked = document.admin(subject, verb, kind, name, self._clock.now_ns())
         return await self._decide(_ADMIN, asked, answer.admin, self._deadline * _SLOW_FACTOR)
+
+    async def agent(self, question: AgentQuestion) -> Decision:
+        """May a service that joined with a token do this."""
+        asked = question.to_json(self._clock.now_ns())
+        return await self._decide(_AGENT, asked, answer.admin, self._deadline * _SLOW_FACTOR)
 
     async def login(self, user: str) -> Decision:
         """May this user log in; ``limits.max_session_seconds`` bounds the login."""

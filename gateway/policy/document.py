@@ -66,6 +66,25 @@ class ConnectQuestion:
         return document
 
 
+@dataclass(frozen=True, slots=True)
+class AgentQuestion:
+    """May a service that joined with the token of that name do *verb*."""
+
+    id: str
+    service: str
+    token: str
+    verb: str
+
+    def to_json(self, time_ns: int) -> dict[str, Any]:
+        """The input of ``gateway.agent``."""
+        return {
+            "contract": CONTRACT,
+            "time": time_ns,
+            "agent": {"id": self.id, "service": self.service, "token": self.token},
+            "verb": self.verb,
+        }
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class SessionQuestion:
     """What is fixed at connect and asked with every query.

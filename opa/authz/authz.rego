@@ -41,6 +41,7 @@ allow if {
 # Exact paths, not a prefix: `gateway%2f..%2fregate` would pass one.
 _decisions := {
 	["v1", "data", "gateway", "admin", "decision"],
+	["v1", "data", "gateway", "agent", "decision"],
 	["v1", "data", "gateway", "connect", "decision"],
 	["v1", "data", "gateway", "connect_batch", "answers"],
 	["v1", "data", "gateway", "join", "decision"],

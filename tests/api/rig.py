@@ -36,6 +36,7 @@ from gateway.model.identity import Identity, Subject
 from gateway.model.joining import Admission, Grant, Joining
 from gateway.observe.health import Health
 from gateway.observe.metrics import Metrics
+from gateway.policy.document import AgentQuestion
 from gateway.storage import SEALING_KEY
 
 CLUSTER = "test"
@@ -66,6 +67,11 @@ class PlayedPolicy:
 
     async def join(self, grant: Grant, joining: Joining) -> Admission:
         return Admission(ALLOWED, tuple(database.name for database in joining.databases))
+
+    async def agent(self, question: AgentQuestion) -> Decision:
+        if question.id in self.hidden:
+            return denied("locked", "a lock is in force")
+        return ALLOWED
 
     async def validate_patterns(
         self,

@@ -89,14 +89,29 @@ PRIVATE = [
     ("GET", "/v1/evidence/data/x"),
     ("GET", "/v1/evidence/policy/x"),
     ("GET", "/metrics"),
+    ("GET", "/v1/agents"),
+    ("DELETE", "/v1/agents/x"),
 ]
-PUBLIC = {"/v1/ping", "/v1/login", "/v1/users/accept", "/healthz", "/readyz"}
+# For services that joined: a person's login opens none of them.
+SERVICES = [
+    ("POST", "/v1/agents/renew"),
+    ("POST", "/v1/agents/register"),
+    ("POST", "/v1/agents/open"),
+    ("POST", "/v1/agents/mint"),
+]
+PUBLIC = {"/v1/join", "/v1/ping", "/v1/login", "/v1/users/accept", "/healthz", "/readyz"}
 
 
-@pytest.mark.parametrize(("method", "path"), PRIVATE)
+@pytest.mark.parametrize(("method", "path"), PRIVATE + SERVICES)
 def test_without_a_login_everything_else_is_refused(stranger: Api, method: str, path: str) -> None:
     with pytest.raises(LoginNeededError, match="needs a login"):
         _call(stranger, method, path, {})
+
+
+@pytest.mark.parametrize(("method", "path"), SERVICES)
+def test_a_persons_login_opens_nothing_for_services(powerless: Api, method: str, path: str) -> None:
+    with pytest.raises(LoginNeededError, match="is not signed by the host authority"):
+        _call(powerless, method, path, {})
 
 
 def test_each_address_of_the_api_is_in_one_of_the_two_tables(rig: Rig) -> None:
@@ -105,12 +120,13 @@ def test_each_address_of_the_api_is_in_one_of_the_two_tables(rig: Rig) -> None:
         for route in rig.application.router.routes()
         if route.resource is not None and route.method != "HEAD"
     }
-    known = {path.partition("?")[0] for _, path in PRIVATE} | PUBLIC
+    known = {path.partition("?")[0] for _, path in PRIVATE + SERVICES} | PUBLIC
     for method, address in sorted(served):
         path = address.replace("role/{name}", "role/access").replace("{kind}/{name}", "role/access")
         path = path.replace("{name}", "x").replace("{revision}", "x").replace("{kind}", "role")
+        path = path.replace("{name}", "x").replace("{kind}", "role").replace("{id}", "x")
         assert path in known, (method, address)
-    assert len(served) == len(PRIVATE) + len(PUBLIC)
+    assert len(served) == len(PRIVATE) + len(SERVICES) + len(PUBLIC)
 
 
 @pytest.fixture(scope="module")

@@ -17,6 +17,7 @@ from gateway.model.decision import Allowed, Decision, Denied, Limits, Reason, Re
 from gateway.model.event import Event, Kind
 from gateway.model.identity import Subject
 from gateway.model.joining import Admission, Grant, Joining
+from gateway.policy.document import AgentQuestion
 from tests.audit.shape import problems
 from tests.ca.material import FakeClock, authorities, request_for
 
@@ -49,6 +50,7 @@ class FakePolicy:
     connect_answer: Decision = field(default_factory=allowed)
     join_answer: Decision = field(default_factory=allowed)
     joins: list[tuple[Grant, Joining]] = field(default_factory=list)
+    agent_answer: Decision = field(default_factory=allowed)
     problems: Sequence[FoundProblem] = ()
     asked: list[tuple[str, ...]] = field(default_factory=list)
     attempts: list[ConnectAttempt] = field(default_factory=list)
@@ -64,6 +66,10 @@ class FakePolicy:
     async def join(self, grant: Grant, joining: Joining) -> Admission:
         self.joins.append((grant, joining))
         return Admission(self.join_answer, tuple(database.name for database in joining.databases))
+
+    async def agent(self, question: AgentQuestion) -> Decision:
+        self.asked.append((question.id, question.verb))
+        return self.agent_answer
 
     async def validate_patterns(self, resource: Mapping[str, Any]) -> Sequence[FoundProblem]:
         self.asked.append(("", "validate", str(resource["kind"]), str(resource["metadata"]["name"])))

@@ -16,6 +16,7 @@ POLICIES = data_dir("policies") / "gateway"
 # Packages whose input has a schema, and a field of it to misspell.
 ANNOTATED = {
     "admin": "input.subject.nmae",
+    "agent": "input.agent.idd",
     "connect": "input.identity.usr",
     "connect_batch": "input.itmes",
     "guards/schema/planted": "input.request.statments",

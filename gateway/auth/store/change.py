@@ -12,6 +12,7 @@ from dataclasses import replace
 from sqlalchemy import delete, func, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from gateway.auth.store.agents import Agents
 from gateway.auth.store.reading import (
     DATA_REVISION,
     KEY_REVISION,
@@ -43,6 +44,8 @@ class Change:
     def __init__(self, connection: AsyncConnection, declared: AbstractSet[str]) -> None:
         self._connection = connection
         self._declared = declared
+        self.agents = Agents(connection)
+        """Services elsewhere."""
         self.revision: int | None = None
         """The new data revision, once a resource has changed."""
         self.key_revision: int | None = None
@@ -112,6 +115,10 @@ class Change:
             raise ConflictError(
                 f"database {name!r} comes from the configuration file", hint="change it there"
             )
+
+    async def touch(self) -> None:
+        """Something that services elsewhere are told of has changed, besides the resources."""
+        await self._rise()
 
     async def _rise(self) -> int:
         self.revision = await raise_counter(self._connection, DATA_REVISION)

@@ -8,6 +8,7 @@ from typing import Any, Self
 from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from gateway.auth.store.agents import Agents
 from gateway.auth.store.change import Change
 from gateway.auth.store.engine import WRITES, migrate, open_engine, reaching
 from gateway.auth.store.reading import (
@@ -145,6 +146,12 @@ class Store:
         with reaching():
             async with self._engine.connect() as connection:
                 yield connection
+
+    @asynccontextmanager
+    async def agents(self) -> AsyncIterator[Agents]:
+        """Services elsewhere, to read about."""
+        async with self._connected() as connection:
+            yield Agents(connection)
 
     async def _read(self, connection: AsyncConnection, kind: str) -> Sequence[Resource]:
         found = await read_resources(connection, kind)

@@ -56,6 +56,28 @@ attempts = Table(
     Index(None, "at"),
 )
 
+agents = Table(
+    "agents",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("service", String(16), nullable=False),  # db or proxy
+    Column("hostname", String(256), nullable=False),
+    Column("token", String(256), nullable=False),  # the token's name: what joined with it may stand in
+    Column("grant_json", Text, nullable=False),  # what the token allows
+    Column("names", Text, nullable=False),  # JSON: a proxy's host names
+    Column("joined_at", BigInteger, nullable=False),  # seconds
+    Column("seen_at", BigInteger, nullable=False),  # seconds
+    Column("health", Text, nullable=False),  # JSON: database to what is wrong with it, empty when nothing
+)
+
+served = Table(
+    "served",
+    metadata,
+    Column("database", String(256), primary_key=True),
+    Column("agent", String(64), primary_key=True),
+    Index(None, "agent"),
+)
+
 certificates = Table(
     "certificates",
     metadata,

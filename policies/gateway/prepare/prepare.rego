@@ -252,7 +252,7 @@ _seconds("0") := 0
 _seconds(0) := 0
 
 # What a lock may name; a lock that names none of these is about something that is not here.
-_lock_fields := {"database", "db_name", "db_user", "role", "user"}
+_lock_fields := {"agent", "database", "db_name", "db_user", "role", "user"}
 
 _lock(document) := object.union(
 	{

@@ -58,6 +58,13 @@ database_locks(name, now, session) := [_lock_reason(lock) |
 	}
 ]
 
+# Locks on a service that joined with a token.
+agent_locks(id, now) := [_lock_reason(lock) |
+	some lock in data.regate.index.locks
+	not _is_over(lock, now)
+	lock.target.agent == id
+]
+
 _lock_reason(lock) := {"code": "locked", "message": concat("", ["a lock is in force: ", lock.message])} if {
 	lock.message != ""
 } else := {"code": "locked", "message": "a lock is in force"}
