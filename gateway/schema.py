@@ -1,4 +1,4 @@
-"""The files that ship beside the code: policies, JSON Schemas and OPA's settings.
+"""The files that ship beside the code: policies, JSON Schemas, OPA's settings and examples.
 
 In a wheel they are package data below ``gateway/_data``; in a checkout they are the top-level folders.
 """
@@ -15,7 +15,7 @@ _PACKAGE = Path(__file__).resolve().parent
 
 
 def data_dir(name: str) -> Path:
-    """The folder *name* (``policies``, ``schemas`` or ``opa``), wherever this copy of Regate keeps it."""
+    """The folder *name* (policies, schemas, opa, examples), wherever this copy of Regate keeps it."""
     # The package's own copy comes first: beside an installed package, any other project may have put a
     # folder called "schemas".
     for candidate in (_PACKAGE / "_data" / name, _PACKAGE.parent / name):

@@ -34,6 +34,8 @@ BELOW: dict[str, frozenset[str]] = {
     "session": LEAVES | {"sansio", "protocols", "classify", "policy", "audit", "ca", "config"},
     "auth": LEAVES | {"policy", "audit", "ca", "config"},
 }
+# What commands work out without a session; it judges by the same parts as one.
+BELOW["analysis"] = LEAVES | {"sansio", "protocols", "classify", "policy", "audit", "config", "auth"}
 BELOW["api"] = LEAVES | {"policy", "audit", "ca", "config", "auth"}
 BELOW["services"] = frozenset(BELOW) - {"services"}
 BELOW["cli"] = frozenset(BELOW)
@@ -47,6 +49,7 @@ ASYNC = (
     "policy/client",
     "policy/publish",
     "policy/sidecar",
+    "policy/offline",
     "audit/log",
     "auth/store/",
 )

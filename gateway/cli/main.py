@@ -1,6 +1,5 @@
 """The ``regate`` executable: a tree of commands that are imported only when they run."""
 
-import importlib
 import os
 import sys
 from collections.abc import Sequence
@@ -8,6 +7,7 @@ from typing import Any
 
 import click
 
+from gateway.cli.lazy import LazyGroup
 from gateway.cli.options import examples
 from gateway.errors import RegateError
 
@@ -29,6 +29,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "status": ("login:status", "Show who you are logged in as, and until when."),
     "db": ("db:db", "Databases you may reach, and how to connect."),
     "proxy": ("proxy:proxy", "A local port for clients that cannot do certificates."),
+    "policy": ("policy:policy", "Access rules as code: understand, test and compare them."),
     "audit": ("audit:audit", "Read and verify the audit log."),
     "doctor": ("doctor:doctor", "Find out what is wrong, and what to do about it."),
     "completion": ("completion:completion", "Print the completion script for a shell."),
@@ -36,42 +37,9 @@ COMMANDS: dict[str, tuple[str, str]] = {
 }
 
 
-class LazyGroup(click.Group):
-    """A group that knows its commands by name and imports one when it is asked for."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 # click's signature
-        """All names, in the order of a newcomer's day."""
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 # as above
-        """The command called *cmd_name*."""
-        if cmd_name not in COMMANDS:
-            return None
-        module, _, name = COMMANDS[cmd_name][0].partition(":")
-        command = getattr(importlib.import_module(f"gateway.cli.{module}"), name)
-        assert isinstance(command, click.Command)
-        return command
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
-        """The list for ``--help``, without importing what it lists."""
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, about) for name, (_, about) in COMMANDS.items()])
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        """The command to run; a misspelt one comes with the nearest name."""
-        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
-            import difflib  # noqa: PLC0415 # only for a mistake
-
-            near = difflib.get_close_matches(args[0], COMMANDS, n=1)
-            hint = f" Did you mean {near[0]!r}?" if near else ""
-            ctx.fail(f"No such command {args[0]!r}.{hint}")
-        return super().resolve_command(ctx, args)
-
-
 @click.group(
     cls=LazyGroup,
+    known=COMMANDS,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog=examples(
         "regate login --proxy=gate.example.com:3080 --user=alice",

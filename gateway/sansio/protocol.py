@@ -24,6 +24,7 @@ from gateway.model.identity import Identity, Route
 from gateway.model.resource import Database
 from gateway.model.statement import Catalog, NameContext, Phase, Statement
 from gateway.sansio.flow import Flow
+from gateway.sansio.rehearsal import Rehearsals
 
 Facts: TypeAlias = tuple[Classification, ...]
 
@@ -212,3 +213,5 @@ class Protocol:
     new_cancel_key: Callable[[Startup], bytes]
     read_catalog: Callable[[], Flow[Catalog]]  # on a second, logged-in connection
     route_conflict: Callable[[Startup, Identity], str]  # a sentence when start-up contradicts the certificate
+    # What rehearses the entries of a corpus, by their kind; empty: they are not judged.
+    rehearsals: Rehearsals = field(default_factory=dict)

@@ -64,7 +64,7 @@ def _versions() -> Iterator[str]:
 
 def test_the_wheel_carries_policies_schemas_and_opa(wheel: Path) -> None:
     inside = set(zipfile.ZipFile(wheel).namelist())
-    for folder, ending in (("policies", ".rego"), ("schemas", ".json"), ("opa", "")):
+    for folder, ending in (("policies", ".rego"), ("schemas", ".json"), ("opa", ""), ("examples", "")):
         shipped = {
             f"gateway/_data/{path.relative_to(ROOT)}"
             for path in (ROOT / folder).rglob("*")

@@ -13,6 +13,7 @@ from gateway.protocols.postgres.conversation import converse
 from gateway.protocols.postgres.errors import refuse_startup
 from gateway.protocols.postgres.handshake import accept, greet, new_cancel_key, route_conflict
 from gateway.protocols.postgres.login import cancel, dial, login
+from gateway.protocols.postgres.rehearsal import REHEARSALS
 from gateway.protocols.postgres.sequence import classify
 from gateway.sansio.protocol import Protocol, Startup
 
@@ -39,4 +40,5 @@ POSTGRES: Final = Protocol(
     new_cancel_key=new_cancel_key,
     read_catalog=read_catalog,
     route_conflict=route_conflict,
+    rehearsals=REHEARSALS,
 )

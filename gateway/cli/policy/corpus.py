@@ -1,0 +1,167 @@
+"""``regate policy corpus``: judge a corpus of statements and messages, and say which came out otherwise."""
+
+import asyncio  # noqa: TID251
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from gateway.cli import output
+from gateway.cli.options import examples, format_option
+from gateway.errors import ConfigError
+
+if TYPE_CHECKING:
+    from gateway.analysis.corpus import Entry
+    from gateway.analysis.expectation import Result
+
+_NARROW = 90  # characters of a payload that a line of text shows
+_USER = "analyst"
+
+
+@click.command(
+    epilog=examples(
+        "regate policy corpus bypass.yaml",
+        "regate policy corpus regressions.yaml --policy=. --user=alice --database=orders",
+        "regate policy corpus bypass.yaml --format=json | jq .summary",
+    )
+)
+@click.argument("file", type=click.Path(dir_okay=False))
+@click.option(
+    "--policy",
+    "folder",
+    metavar="DIR",
+    default="",
+    help="Judge by the roles and guards of this repository. [default: the reference role of the corpus]",
+)
+@click.option("--user", default=_USER, show_default=True, help="Judge as this user of the repository.")
+@click.option(
+    "--database", default="", help="Judge on this database of the repository. [default: one without labels]"
+)
+@click.option("--verbose", is_flag=True, help="Print every entry, not only those that came out otherwise.")
+@format_option
+@click.pass_context
+def corpus(
+    ctx: click.Context, file: str, folder: str, user: str, database: str, form: str, *, verbose: bool
+) -> None:
+    """Judge a corpus, and print what came out otherwise than it must.
+
+    FILE is a list of entries in YAML, each with id, protocol, kind (sql, wire, startup, command, http),
+    payload, encoding (text or hex) and must: deny, fail_closed (refused because nobody may understand it) or
+    parse (understood as "expect" says, and allowed). PostgreSQL entries assume the search path app, the
+    database appdb, the user analyst and UTF-8. No server is needed. Entries of kind scenario, and those for
+    protocols that are not built yet, are listed as not judged. The exit code is 1 when any entry came out
+    otherwise.
+    """
+    from gateway.analysis.corpus import not_judged, read  # noqa: PLC0415 # slow to import
+
+    entries = read(_text(file), file)
+    left_out = [(entry, why) for entry in entries if (why := not_judged(entry))]
+    judged = [entry for entry in entries if not not_judged(entry)]
+    with output.working(f"Judging {len(judged)} entries"):
+        results = _judge(judged, folder, user, database) if judged else []
+    report = _report(results, left_out)
+    output.show(report, form, lambda: _say(report, verbose=verbose))
+    if any(item.differences for item in results):
+        ctx.exit(1)
+
+
+def _judge(entries: Sequence["Entry"], folder: str, user: str, database: str) -> "list[Result]":
+    from gateway.analysis import world  # noqa: PLC0415 # slow to import
+    from gateway.auth.databases import to_database  # noqa: PLC0415
+    from gateway.cli.policy.rehearsing import judge  # noqa: PLC0415
+    from gateway.schema import data_dir  # noqa: PLC0415
+
+    read = world.read(Path(folder) if folder else data_dir("examples") / "corpus")
+    if read.named("user", user) is None:
+        raise ConfigError(f"there is no user {user!r} in {folder}", hint="name one with --user")
+    where = read.named("db", database) if database else None
+    if database and where is None:
+        raise ConfigError(f"there is no database {database!r} in {folder}")
+    chosen = to_database(where.loaded.resource) if where else None
+    return asyncio.run(judge(entries, read, user, chosen))
+
+
+def _text(file: str) -> str:
+    try:
+        with click.open_file(file, encoding="utf-8", errors="strict") as stream:
+            return str(stream.read())
+    except OSError as error:
+        raise ConfigError(f"cannot read {file}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{file} is not UTF-8 text") from error
+
+
+def _report(results: "Sequence[Result]", left_out: "Sequence[tuple[Entry, str]]") -> dict[str, Any]:
+    protocols = dict.fromkeys([r.entry.protocol for r in results] + [entry.protocol for entry, _ in left_out])
+    good = Counter(item.entry.protocol for item in results if not item.differences)
+    bad = Counter(item.entry.protocol for item in results if item.differences)
+    skipped = Counter(entry.protocol for entry, _ in left_out)
+    return {
+        "summary": {
+            name: {
+                "judged": good[name] + bad[name],
+                "as_they_must": good[name],
+                "otherwise": bad[name],
+                "not_judged": skipped[name],
+            }
+            for name in protocols
+        },
+        "otherwise": [_shown(item) for item in results if item.differences],
+        "as_they_must": [_shown(item) for item in results if not item.differences],
+        "not_judged": [
+            {"id": entry.id, "protocol": entry.protocol, "kind": entry.kind, "why": why}
+            for entry, why in left_out
+        ],
+    }
+
+
+def _shown(item: "Result") -> dict[str, Any]:
+    entry, ending = item.entry, item.ending
+    return {
+        "id": entry.id,
+        "protocol": entry.protocol,
+        "kind": entry.kind,
+        "category": entry.category,
+        "line": entry.line,
+        "must": entry.must.value,
+        "came_out": _came_out(item),
+        "sentence": ending.sentence,
+        "reasons": [reason.code for reason in ending.reasons],
+        "differences": list(item.differences),
+        "payload": _payload(entry),
+    }
+
+
+def _came_out(item: "Result") -> str:
+    """One of: allowed, denied, not understood, closed, held back; or allowed, but only inside TLS."""
+    return f"{item.ending.end.value} inside TLS only" if item.ending.needs_tls else item.ending.end.value
+
+
+def _payload(entry: "Entry") -> str:
+    text = entry.payload if isinstance(entry.payload, str) else entry.payload.hex()
+    return text if len(text) <= _NARROW else f"{text[: _NARROW - 1]}…"
+
+
+def _say(report: dict[str, Any], *, verbose: bool) -> None:
+    for item in report["otherwise"]:
+        click.echo(output.clean(f"{item['id']} ({item['protocol']}, {item['kind']}) must {item['must']}:"))
+        click.echo("  " + output.clean(item["payload"]))
+        for difference in item["differences"]:
+            click.echo("  - " + output.clean(difference))
+    if verbose:
+        rows = [(i["id"], i["must"], i["came_out"], i["sentence"]) for i in report["as_they_must"]]
+        output.table(("Id", "Must", "Came out", "Why"), rows)
+    for line in _groups(report["not_judged"]):
+        click.echo(output.clean(line))
+    rows = [(name, *(str(value) for value in counts.values())) for name, counts in report["summary"].items()]
+    output.table(("Protocol", "Judged", "As they must", "Otherwise", "Not judged"), rows)
+
+
+def _groups(left_out: Iterable[dict[str, str]]) -> list[str]:
+    """One line for each reason, with the ids it is about."""
+    groups: dict[str, list[str]] = {}
+    for item in left_out:
+        groups.setdefault(item["why"], []).append(item["id"])
+    return [f"not judged: {', '.join(ids)} ({why})" for why, ids in groups.items()]
