@@ -8,7 +8,6 @@ import hashlib
 import json
 import re
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -16,13 +15,14 @@ from pathlib import Path
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
 from gateway.errors import PolicyError
+from gateway.policy import document, signing
 from gateway.policy.document import CONTRACT
+from gateway.policy.opa import run
 
-SIGNING_ALGORITHM = "ES256"
-_BUILD_SECONDS = 60
+SIGNING_ALGORITHM = signing.SIGNING_ALGORITHM
+TEAM = "team"  # the folder of a bundle that holds the team's policies
 # Where a team's own packages may live; anything else could change what the shipped ones decide.
 _TEAM = re.compile(r"data\.gateway\.(guards|team)\.")
 _STATE = "bundle.json"
@@ -47,7 +47,7 @@ def publish(
         PolicyError: the policies do not compile, or the last number is not readable.
     """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    content = _digest(shipped, team)
+    content = content_digest(shipped, team)
     last = _last(folder)
     number = last["number"] if last["content"] == content else last["number"] + 1
     bundle = build_bundle(opa, shipped, team, folder / "gateway.tar.gz", number, key)
@@ -66,22 +66,49 @@ def build_bundle(
     Raises:
         PolicyError: the policies do not compile, or the team's are where they may not be.
     """
-    revision = f"{number}-{_digest(shipped, team)[:12]}"
     with tempfile.TemporaryDirectory() as name:
-        staging = Path(name)
-        _copy_policies(shipped / "gateway", staging / "bundle" / "gateway")
-        if team is not None and team.is_dir():
-            _copy_policies(team, staging / "team")
-            _check_team(opa, staging / "team")
-            (staging / "team").rename(staging / "bundle" / "team")
-        data = {"revision": revision, "number": number, "contract": CONTRACT}
-        _write(staging / "bundle" / "gateway" / "bundle" / "data.json", data)
-        _write(
-            staging / "bundle" / ".manifest",
-            {"revision": revision, "roots": ["gateway"], "rego_version": 1, "metadata": {"number": number}},
-        )
-        sign(opa, staging / "bundle", out, key)
+        unsigned = Path(name, "unsigned.tar.gz")
+        revision = build_unsigned(opa, shipped, team, unsigned, number)
+        signing.sign(opa, unsigned, out, key)
     return Bundle(out, revision, number, write_public_key(out.with_suffix(".pem"), key))
+
+
+def build_unsigned(
+    opa: Path,
+    shipped: Path,
+    team: Path | None,
+    out: Path,
+    number: int,
+    *,
+    roles: Mapping[str, Any] | None = None,
+) -> str:
+    """Build one bundle and sign nothing; its revision. The same input gives the same bytes.
+
+    *roles* are the documents of a policy repository, by name; they travel in the bundle as
+    ``gateway.repository.roles``, and decide nothing before they are stored.
+
+    Raises:
+        PolicyError: the policies do not compile, or the team's are where they may not be.
+    """
+    digest = content_digest(shipped, team, roles)
+    revision = f"{number}-{digest[:12]}"
+    with tempfile.TemporaryDirectory() as name:
+        staging = Path(name, "bundle")
+        _copy_policies(shipped / "gateway", staging / "gateway")
+        if team is not None and team.is_dir():
+            _copy_policies(team, staging / TEAM)
+            check_places(opa, staging / TEAM)
+        data = {"revision": revision, "number": number, "contract": CONTRACT}
+        _write(staging / "gateway" / "bundle" / "data.json", data)
+        if roles:
+            _write(staging / "gateway" / "repository" / "data.json", {"roles": dict(roles)})
+        metadata = {"number": number, "contract": CONTRACT, "library": content_digest(shipped, None)}
+        _write(
+            staging / ".manifest",
+            {"revision": revision, "roots": ["gateway"], "rego_version": 1, "metadata": metadata},
+        )
+        _build(opa, staging, out)
+    return revision
 
 
 def sign(opa: Path, folder: Path, out: Path, key: EllipticCurvePrivateKey) -> None:
@@ -91,42 +118,28 @@ def sign(opa: Path, folder: Path, out: Path, key: EllipticCurvePrivateKey) -> No
         PolicyError: it does not compile; the message is OPA's.
     """
     with tempfile.TemporaryDirectory() as name:
-        private = Path(name, "key.pem")
-        private.touch(mode=0o600)
-        private.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption()))
+        unsigned = Path(name, "unsigned.tar.gz")
+        _build(opa, folder, unsigned)
+        signing.sign(opa, unsigned, out, key)
+
+
+def _build(opa: Path, folder: Path, out: Path) -> None:
+    with tempfile.TemporaryDirectory() as name:
         allowed = Path(name, "capabilities.json")
         _write(allowed, capabilities(opa))
-        built = Path(name, "built.tar.gz")
-        _run(
-            [
-                opa,
-                "build",
-                "--bundle",
-                folder,
-                "--capabilities",
-                allowed,
-                "--output",
-                built,
-                "--signing-key",
-                private,
-                "--signing-alg",
-                SIGNING_ALGORITHM,
-            ]
-        )
-        out.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        shutil.copy(built, f"{out}.new")
-        Path(f"{out}.new").replace(out)
+        # From inside the folder: else its own path would stand in the bundle, and change its digest.
+        run(opa, "build", "--bundle", ".", "--capabilities", allowed, "--output", out.absolute(), cwd=folder)
 
 
 def write_public_key(path: Path, key: EllipticCurvePrivateKey) -> Path:
     """The key that OPA verifies a bundle with, as a file."""
-    path.write_bytes(key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
+    path.write_bytes(signing.public_pem(key))
     return path
 
 
 def capabilities(opa: Path) -> dict[str, Any]:
     """What a policy may use: whatever comes out the same tomorrow, so that a decision can be proved again."""
-    value = json.loads(_run([opa, "capabilities", "--current"]))
+    value = json.loads(run(opa, "capabilities", "--current"))
     value["builtins"] = [builtin for builtin in value["builtins"] if not builtin.get("nondeterministic")]
     value["allow_net"] = []
     return dict(value)
@@ -187,17 +200,25 @@ def _last(folder: Path) -> dict[str, Any]:
 
 
 def _policies(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.rglob("*.rego") if not path.name.endswith("_test.rego"))
+    """The Rego below *folder* but for tests and what lies in hidden folders."""
+    return sorted(
+        path
+        for path in folder.rglob("*.rego")
+        if not path.name.endswith("_test.rego")
+        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+    )
 
 
-def _digest(shipped: Path, team: Path | None) -> str:
-    """Of every policy file's place and content."""
+def content_digest(shipped: Path, team: Path | None, roles: Mapping[str, Any] | None = None) -> str:
+    """Of every policy file's place and content, and of the roles."""
     whole = hashlib.sha256()
     for origin, folder in (("shipped", shipped / "gateway"), ("team", team)):
         if folder is not None and folder.is_dir():
             for path in _policies(folder):
                 content = hashlib.sha256(path.read_bytes()).hexdigest()
                 whole.update(f"{origin}/{path.relative_to(folder)}\0{content}\n".encode())
+    if roles:
+        whole.update(document.encode(roles))
     return whole.hexdigest()
 
 
@@ -209,14 +230,19 @@ def _copy_policies(source: Path, target: Path) -> None:
     target.mkdir(parents=True, exist_ok=True)
 
 
-def _check_team(opa: Path, folder: Path) -> None:
+def check_places(opa: Path, folder: Path) -> None:
+    """Refuse a team's policies that are where they could change what the shipped ones decide.
+
+    Raises:
+        PolicyError: one is; or one does not parse.
+    """
     if not _policies(folder):
         return
-    inspected = json.loads(_run([opa, "inspect", "--format", "json", folder]))
+    inspected = json.loads(run(opa, "inspect", "--format", "json", ".", cwd=folder))
     for package in inspected.get("namespaces", {}):
         if _TEAM.match(package) is None:
             raise PolicyError(
-                f"policy.dir has the package {package.removeprefix('data.')}",
+                f"the team's policies have the package {package.removeprefix('data.')}",
                 hint="a team's packages live under gateway.guards.<category>.<guard> or gateway.team.<name>",
             )
 
@@ -224,15 +250,3 @@ def _check_team(opa: Path, folder: Path) -> None:
 def _write(path: Path, value: Mapping[str, Any]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(value), encoding="utf-8")
-
-
-def _run(command: list[Any]) -> str:
-    try:
-        done = subprocess.run(  # noqa: S603  # opa, with arguments of our own
-            command, capture_output=True, text=True, timeout=_BUILD_SECONDS, check=False
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise PolicyError(f"opa {command[1]} could not be run: {error}") from error
-    if done.returncode != 0:
-        raise PolicyError(f"opa {command[1]}: {(done.stderr or done.stdout).strip()[-2000:]}")
-    return done.stdout
