@@ -7,6 +7,17 @@ from gateway.cli.lazy import LazyGroup
 # name -> (module below gateway.cli : command, the first line of its help), as in gateway.cli.main.
 COMMANDS: dict[str, tuple[str, str]] = {
     # A policy repository, from its first file to the cluster.
+    "init": (
+        "policy.init:init",
+        "Write a policy repository: roles, a guard, tests, data for them, a CI workflow.",
+    ),
+    "test": ("policy.testing:test", "Run the tests of a policy repository."),
+    "lint": ("policy.linting:lint", "Look for mistakes in roles and Rego."),
+    "fmt": ("policy.linting:fmt", "Bring the Rego of a policy repository into the one form that there is."),
+    "keygen": ("policy.building:keygen", "Make a key for signing bundles."),
+    "build": ("policy.building:build", "Build a bundle of the library, the team's guards and the roles."),
+    "sign": ("policy.building:sign", "Sign a bundle, in its place."),
+    "verify": ("policy.building:verify", "Check a bundle as a cluster would before it takes effect."),
     # What policies and statements mean: nothing here changes anything.
     "facts": ("policy.facts:facts", "Print what the classifier finds in a statement."),
     "corpus": ("policy.corpus:corpus", "Judge a corpus, and print what came out otherwise than it must."),
