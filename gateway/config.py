@@ -2,6 +2,7 @@
 
 import os
 import platform
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +22,8 @@ DEFAULT_DATA_DIR = Path("/var/lib/regate")
 DEFAULT_LISTEN = "0.0.0.0:3080"
 DEFAULT_AUTH_LISTEN = "0.0.0.0:3025"
 MAX_SOCKET_PATH = 107  # bytes of sun_path on Linux, less the closing NUL
+MIN_PERIOD_SECONDS = 1  # of a dynamic label
+_DURATION_PART = re.compile(r"([0-9.]+)([hms])")
 _ROOM_FOR_SOCKETS = 32  # the longest socket name that is made below the data directory
 
 
@@ -51,11 +54,24 @@ class ProxyService:
 
 
 @dataclass(frozen=True, slots=True)
+class DynamicLabel:
+    """A label whose value is the first line that a command prints, asked again every *period_seconds*."""
+
+    name: str
+    command: tuple[str, ...]
+    period_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class DbService:
-    """The service next to the databases, and those that the file enrols."""
+    """The service next to the databases, and those that the file enrols, with their static labels.
+
+    ``dynamic_labels`` are those of a database by its name.
+    """
 
     enabled: bool = True
     databases: tuple[Database, ...] = ()
+    dynamic_labels: Mapping[str, tuple[DynamicLabel, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +186,11 @@ def _config(value: Mapping[str, Any], path: Path) -> Config:
         db_service=DbService(
             enabled=value.get("db_service", {}).get("enabled", True),
             databases=tuple(_database(item, base) for item in databases),
+            dynamic_labels={
+                item["name"]: tuple(map(_dynamic_label, item["dynamic_labels"]))
+                for item in databases
+                if item.get("dynamic_labels")
+            },
         ),
         opa=Opa(base / opa["path"] if "path" in opa else None),
         policy_dir=base / policy_dir if policy_dir else None,
@@ -223,6 +244,16 @@ def _database(item: Mapping[str, Any], base: Path) -> Database:
         secret_env=auth.get("secret_env", ""),
         max_connections=item.get("max_connections", 0),
     )
+
+
+def _dynamic_label(item: Mapping[str, Any]) -> DynamicLabel:
+    return DynamicLabel(item["name"], tuple(item["command"]), _seconds(item["period"]))
+
+
+def _seconds(duration: str) -> float:
+    """The seconds in ``1h2m3.5s``, whose form the schema has checked."""
+    units = {"h": 3600.0, "m": 60.0, "s": 1.0}
+    return sum(float(number) * units[unit] for number, unit in _DURATION_PART.findall(duration))
 
 
 def _as_list(value: str | list[str] | None) -> list[str]:
@@ -317,6 +348,16 @@ def _database_problems(read: Document, at: Where, item: Mapping[str, Any], base:
     if (method == "none") != on_socket and method != "scram":
         sentence = "the method none is for unix sockets, and the method certificate for addresses"
         yield _problem(read, (*at, "auth"), sentence)
+    labels = set(item.get("static_labels") or {})
+    for index, label in enumerate(item.get("dynamic_labels") or ()):
+        here = (*at, "dynamic_labels", index)
+        if label["name"] in labels:
+            sentence = f"expected a label of its own, got {shown(label['name'])} again"
+            yield _problem(read, (*here, "name"), sentence)
+        labels.add(label["name"])
+        if _seconds(label["period"]) < MIN_PERIOD_SECONDS:
+            sentence = f"expected at least {MIN_PERIOD_SECONDS}s, got {shown(label['period'])}"
+            yield _problem(read, (*here, "period"), sentence)
     ca_file = item.get("tls", {}).get("ca_cert_file")
     if ca_file and (trouble := _pem_trouble(base / ca_file)):
         yield _problem(read, (*at, "tls", "ca_cert_file"), trouble)

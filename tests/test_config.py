@@ -60,6 +60,41 @@ def test_a_file_in_the_form_of_teleport_means_the_same(tmp_path: Path) -> None:
     )
 
 
+FROM_THE_SEED = """\
+version: v3
+teleport:
+  proxy_server: teleport.example.com:443
+  auth_token: /tmp/token
+
+db_service:
+  enabled: true
+  databases:
+    - name: my-postgres
+      description: "Production PostgreSQL"
+      protocol: postgres
+      uri: postgres.internal.example.com:5432
+      # Optional: static labels for RBAC targeting
+      static_labels:
+        env: production
+        team: platform
+
+auth_service:
+  enabled: false
+proxy_service:
+  enabled: false
+ssh_service:
+  enabled: false
+"""
+
+
+def test_a_file_that_was_made_for_teleport_loads_unchanged(tmp_path: Path) -> None:
+    read = config.parse(FROM_THE_SEED, tmp_path / "teleport.yaml")
+    assert read.services == ("db",)
+    assert read.join == config.Join(Address("teleport.example.com", 443), "/tmp/token")
+    (database,) = read.db_service.databases
+    assert (database.name, database.labels) == ("my-postgres", {"env": "production", "team": "platform"})
+
+
 def test_relative_paths_start_at_the_folder_of_the_file(tmp_path: Path) -> None:
     (tmp_path / "ca.pem").write_text("-----BEGIN CERTIFICATE-----\n")
     text = """\

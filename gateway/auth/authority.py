@@ -14,6 +14,7 @@ from typing import Any, Self
 from gateway.auth import catalog, certificates, login, presets, tokens, users
 from gateway.auth.catalog import Applied
 from gateway.auth.certificates import SignedServer
+from gateway.auth.databases import to_resource
 from gateway.auth.desk import ISSUED_AT, Desk, Hooks
 from gateway.auth.elsewhere import Elsewhere
 from gateway.auth.keyring import Keyring
@@ -28,6 +29,7 @@ from gateway.ca.profile import Kind as Ca
 from gateway.ca.steady import SteadyClock
 from gateway.clock import Clock
 from gateway.model.identity import Identity, Subject
+from gateway.model.resource import Database
 
 _HASHING_THREADS = 2  # each needs 64 MiB while it works
 
@@ -78,6 +80,10 @@ class Auth:
         return host_ca_pin(self._desk.authorities)
 
     # Resources
+
+    async def declare(self, databases: Sequence[Database]) -> None:
+        """Take the databases of the configuration file, with the labels that they have now."""
+        await self._desk.store.declare([to_resource(database) for database in databases])
 
     async def create(
         self, subject: Subject, text: str, filename: str, *, force: bool = False

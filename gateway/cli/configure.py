@@ -1,13 +1,12 @@
 """``regate configure``: a configuration file that works as it is, with a comment on each setting."""
 
-import os
 import socket
 from pathlib import Path
 
 import click
 
 from gateway.cli.options import examples
-from gateway.errors import ConfigError
+from gateway.cli.target import HELP, path_of, quoted, write_new
 
 _TEMPLATE = """\
 # Regate's configuration: auth, proxy and database service in one process.
@@ -77,7 +76,7 @@ db_service:
     "target",
     default="file:///etc/regate.yaml",
     show_default=True,
-    metavar="file:///PATH|PATH|stdout",
+    metavar=HELP,
     help="Where to write it.",
 )
 @click.option("--cluster-name", default="", help="[default: this host's name]")
@@ -95,53 +94,20 @@ def configure(
     """Write a configuration file for all three services."""
     from gateway import address, config  # noqa: PLC0415 # keeps regate --help quick
 
-    path = _path(target)
+    path = path_of(target)
     host = socket.gethostname()
     listen = address.parse(listen_addr)
     public = public_addr or tuple(f"{name}:{listen.port}" for name in dict.fromkeys((host, "localhost")))
     text = _TEMPLATE.format(
         path=path or config.DEFAULT_PATH,
-        data_dir=_quoted(str(Path(data_dir).absolute()) if path else data_dir),
-        cluster_name=_quoted(cluster_name or host),
-        listen_addr=_quoted(listen_addr),
-        public_addr="\n".join(f"    - {_quoted(item)}" for item in public),
+        data_dir=quoted(str(Path(data_dir).absolute()) if path else data_dir),
+        cluster_name=quoted(cluster_name or host),
+        listen_addr=quoted(listen_addr),
+        public_addr="\n".join(f"    - {quoted(item)}" for item in public),
     )
     config.parse(text, path or Path("regate.yaml"))  # what it writes must load
     if path is None:
         click.echo(text, nl=False)
         return
-    _write(path, text)
+    write_new(path, text)
     click.echo(f"A configuration is written to {path}. Next:\n  regate start -c {path}")
-
-
-def _path(target: str) -> Path | None:
-    """The file in *target*; None for standard output."""
-    if target in {"stdout", "-"}:
-        return None
-    scheme, separator, rest = target.partition("://")
-    if not separator:
-        return Path(target).absolute()
-    if scheme != "file" or not rest.startswith("/"):
-        raise ConfigError(f"{target!r} is no place to write to", hint="write file:///path, a path or stdout")
-    return Path(rest)
-
-
-def _write(path: Path, text: str) -> None:
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
-    except FileExistsError:
-        raise ConfigError(
-            f"{path} is there already", hint="remove it first, or write to another place"
-        ) from None
-    except OSError as error:
-        raise ConfigError(f"cannot write {path}: {os.strerror(error.errno or 0)}") from error
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(text)
-
-
-def _quoted(text: str) -> str:
-    """*text* as a YAML scalar that reads back as text."""
-    import json  # noqa: PLC0415 # JSON's quoting is YAML's
-
-    is_plain = text.replace("/", "").replace("-", "").replace("_", "").replace(".", "").isalnum()
-    return text if is_plain and not text.replace(".", "").isdigit() else json.dumps(text)

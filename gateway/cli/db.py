@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from gateway.cli import channel, output, profile, route
+from gateway.cli.db_configure import configure
 from gateway.cli.failures import FindingError
 from gateway.cli.options import examples, format_option, names, proxy_option
 from gateway.cli.profile import DatabaseLogin, Profile
@@ -32,6 +33,9 @@ _ENVIRONMENT = {
 @click.group()
 def db() -> None:
     """Databases you may reach, and how to connect."""
+
+
+db.add_command(configure)
 
 
 def _route_options(function: Any) -> Any:

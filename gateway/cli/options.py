@@ -107,6 +107,38 @@ def names(value: str | list[str]) -> list[str]:
     return list(dict.fromkeys(found))
 
 
+def labels(value: str | dict[str, str]) -> dict[str, str]:
+    """The labels in ``env=production,team=platform``: a type for click."""
+    if isinstance(value, dict):
+        return value
+    found: dict[str, str] = {}
+    for name, label in _pairs(value):
+        if name in found:
+            raise click.BadParameter(f"the label {name!r} is given twice")
+        found[name] = label
+    return found
+
+
+def selector(value: str | dict[str, list[str]]) -> dict[str, list[str]]:
+    """The same where one label may have several values, as in ``env=dev,env=test``: a type for click."""
+    if isinstance(value, dict):
+        return value
+    found: dict[str, list[str]] = {}
+    for name, label in _pairs(value):
+        found.setdefault(name, []).append(label)
+    return found
+
+
+def _pairs(value: str) -> list[tuple[str, str]]:
+    pairs = []
+    for part in value.split(","):
+        name, equals, label = part.partition("=")
+        if not equals or not name.strip():
+            raise click.BadParameter(f"{part!r} is no label; write it as in env=production,team=platform")
+        pairs.append((name.strip(), label.strip()))
+    return pairs
+
+
 def secret_from_stdin(what: str) -> str:
     """The first line of standard input, which must not be empty."""
     line = sys.stdin.readline(MAX_SECRET + 1)

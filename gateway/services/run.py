@@ -8,7 +8,7 @@ import asyncio  # noqa: TID251
 import gc
 import signal
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Any
 
@@ -26,6 +26,7 @@ from gateway.config import Config
 from gateway.errors import ConfigError
 from gateway.model.decision import Decision
 from gateway.model.event import Kind
+from gateway.model.resource import Database
 from gateway.observe import logs
 from gateway.observe.health import Health
 from gateway.observe.metrics import Metrics
@@ -37,6 +38,7 @@ from gateway.services import diagnostics, lifecycle, policy, proxy
 from gateway.services.cluster import Cluster
 from gateway.services.databases import Databases
 from gateway.services.evidence import InForce
+from gateway.services.labels import DynamicLabels
 from gateway.services.publisher import Publisher
 from gateway.session.catalog import Catalogs
 from gateway.session.denial import local_denial
@@ -97,7 +99,9 @@ async def cluster(config: Config) -> AsyncIterator[Cluster]:
         )
         stack.push_async_callback(audit.close)
         await stack.enter_async_context(lifecycle.recorded(audit, clock, config.cluster_name))
-        await store.declare([to_resource(database) for database in config.db_service.databases])
+        labels = DynamicLabels(config.db_service, log)
+        await labels.start()
+        await store.declare([to_resource(database) for database in labels.databases()])
         sidecar = await stack.enter_async_context(await policy.prepare(config, authorities, clock, metrics))
         keeper = Keeper(config.audit_dir, clock)
         stack.push_async_callback(asyncio.to_thread, keeper.close)
@@ -142,18 +146,23 @@ async def cluster(config: Config) -> AsyncIterator[Cluster]:
             origin=origin,
             log=log,
         )
-        await stack.enter_async_context(_background(running))
+        await stack.enter_async_context(_background(running, labels))
         yield running
 
 
 @asynccontextmanager
-async def _background(running: Cluster) -> AsyncIterator[None]:
+async def _background(running: Cluster, labels: DynamicLabels) -> AsyncIterator[None]:
     """What runs beside the sessions, for the length of the block."""
+
+    async def relabel(databases: Sequence[Database]) -> None:
+        await running.auth.declare(databases)
+
     async with asyncio.TaskGroup() as group:
         tasks = [
             group.create_task(running.publisher.run()),
             group.create_task(running.environment.live.sweep_forever()),
             group.create_task(_watch_health(running)),
+            group.create_task(labels.run(relabel)),
         ]
         yield
         for task in tasks:
