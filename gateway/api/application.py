@@ -4,6 +4,8 @@ Mounted twice: on the public TLS port, where the caller is the login certificate
 private folder, where the caller is the local administrator. Who may do what is decided below, by policy.
 """
 
+from collections.abc import Iterable
+
 from aiohttp import web
 
 from gateway.api import accounts, agents, audit, cluster, databases, evidence, probes, resources, tokens
@@ -28,8 +30,9 @@ def application(  # noqa: PLR0913 # one for each part that answers
     metrics: Metrics,
     public_addr: str = "",
     feed: Feed | None = None,
+    more: Iterable[web.RouteDef] = (),
 ) -> web.Application:
-    """The API over these parts; *public_addr* is what people are told to dial."""
+    """The API over these parts; *public_addr* is what people are told to dial, *more* are further routes."""
     callers = Callers(subject_from_request, policy)
     made = web.Application(middlewares=[errors], client_max_size=MAX_BODY)
     made.add_routes(cluster.routes(auth, callers, public_addr))
@@ -38,9 +41,10 @@ def application(  # noqa: PLR0913 # one for each part that answers
     made.add_routes(tokens.routes(auth, callers, public_addr))
     made.add_routes(databases.routes(auth, callers, visible))
     made.add_routes(agents.routes(auth, callers, feed))
-    made.add_routes(audit.routes(audit_reader, callers))
+    made.add_routes(audit.routes(audit_reader, callers, auth.logs))
     made.add_routes(evidence.routes(audit_reader, callers))
     made.add_routes(probes.routes(health, metrics, callers))
+    made.add_routes(more)
     return made
 
 

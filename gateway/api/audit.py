@@ -2,45 +2,48 @@
 
 import asyncio  # noqa: TID251
 import itertools
-from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
+import json
+from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 from aiohttp import web
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from gateway.api import proof
 from gateway.api.caller import Callers
+from gateway.api.estate import Examined, settled_origin, shown
 from gateway.api.exchange import answer, body
-from gateway.audit import read
 from gateway.audit.encode import Record, canonical, parse_rfc3339
 from gateway.audit.note import MAX_NOTE_BYTES
 from gateway.audit.read import Query
-from gateway.audit.verify import Report
+from gateway.auth.logs import Logs, Registered
 from gateway.errors import AuditError, ConfigError
 from gateway.model.event import Kind
 from gateway.policy.evidence import Evidence
 
 _PIECE = 200  # records read before the event loop gets its turn
+_NAME, _REASON = 256, 1000  # characters
 _FILTERS = frozenset(
-    {"user", "database", "kind", "session", "decision", "text", "since", "until", "limit", "order"}
+    {"user", "database", "kind", "session", "decision", "text", "since", "until", "limit", "order", "origin"}
 )
 
 
 class AuditReader(Protocol):
-    """The log's records and their proof; the methods block, and are called in a thread."""
+    """Every log's records and their proof; the methods block, and are called in a thread."""
 
-    def records(self, query: Query) -> Iterator[Record]:
-        """The records that pass *query*."""
+    @property
+    def cluster(self) -> str:
+        """What the names of other services' logs begin with."""
         ...
 
-    def verify(self, kept: bytes) -> Report:
-        """Whether the log is whole, and continues the checkpoint *kept* elsewhere unless that is empty."""
+    def records(self, query: Query, origin: str = "") -> Iterator[tuple[str, Record]]:
+        """The records that pass *query*, each with its log's name."""
+        ...
+
+    def verify(self, kept: bytes, registered: Sequence[Registered]) -> list[Examined]:
+        """Whether each log is whole, and continues the checkpoint *kept* elsewhere unless that is empty."""
         ...
 
     def checkpoint(self) -> str:
-        """The newest signed checkpoint."""
+        """The newest signed checkpoint of the own log."""
         ...
 
     def evidence(self) -> Evidence:
@@ -48,32 +51,7 @@ class AuditReader(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class LogFiles:
-    """The log in a folder of this host."""
-
-    directory: Path
-    public_key: Ed25519PublicKey
-    origin: str = ""
-
-    def records(self, query: Query) -> Iterator[Record]:
-        """The records that pass *query*."""
-        return read.records(self.directory, query)
-
-    def verify(self, kept: bytes) -> Report:
-        """Whether the log is whole, and continues *kept*."""
-        return proof.prove(self.directory, self.public_key, origin=self.origin, kept=kept)
-
-    def checkpoint(self) -> str:
-        """The newest signed checkpoint."""
-        return proof.newest(self.directory, self.public_key, self.origin)
-
-    def evidence(self) -> Evidence:
-        """What the decisions were made from."""
-        return Evidence(self.directory, read_only=True)
-
-
-def routes(reader: AuditReader, callers: Callers) -> list[web.RouteDef]:
+def routes(reader: AuditReader, callers: Callers, logs: Logs) -> list[web.RouteDef]:
     """The log's addresses; the policy is asked as about any other resource (``event``)."""
 
     async def records(request: web.Request) -> web.StreamResponse:
@@ -82,21 +60,33 @@ def routes(reader: AuditReader, callers: Callers) -> list[web.RouteDef]:
 
     async def whole(request: web.Request) -> web.StreamResponse:
         await callers.authorise(request, "read", "event")
-        return await report(reader, b"")
+        return await report(reader, b"", await logs.all())
 
     async def continues(request: web.Request) -> web.StreamResponse:
         await callers.authorise(request, "read", "event")
         given = await body(request)
         kept = given.text("checkpoint", most=MAX_NOTE_BYTES)
         given.finish()
-        return await report(reader, kept.encode("utf-8", "replace"))
+        return await report(reader, kept.encode("utf-8", "replace"), await logs.all())
 
     async def newest(request: web.Request) -> web.StreamResponse:
         await callers.authorise(request, "read", "event")
         return answer({"checkpoint": await asyncio.to_thread(reader.checkpoint)})
 
+    async def settle(request: web.Request) -> web.Response:
+        await callers.authorise(request, "update", "event")
+        given = await body(request)
+        name, reason = given.text("origin", most=_NAME), given.text("reason", most=_REASON)
+        given.finish()
+        if not reason.strip():
+            raise ConfigError("reason: expected a sentence")
+        origin = settled_origin(reader.cluster, name, await logs.all())
+        await logs.settle(callers.subject(request), origin, reason)
+        return answer({"origin": origin})
+
     return [
         web.get("/v1/audit", records),
+        web.post("/v1/audit/settle", settle),
         web.get("/v1/audit/verify", whole),
         web.post("/v1/audit/verify", continues),
         web.get("/v1/audit/checkpoint", newest),
@@ -128,14 +118,14 @@ def query_of(request: web.Request) -> Query:
 
 async def stream(request: web.Request, reader: AuditReader) -> web.StreamResponse:
     """The records as lines of JSON; an error on the way is the last line, in the form of every error."""
-    found = reader.records(query_of(request))
+    found = reader.records(query_of(request), request.query.get("origin", ""))
     piece = await asyncio.to_thread(_next_piece, found)  # an error before the first byte is a plain error
     response = web.StreamResponse(headers={"Cache-Control": "no-store"})
     response.content_type = "application/x-ndjson"
     await response.prepare(request)
     try:
         while piece:
-            await response.write(b"".join(canonical(item.event, item.index) + b"\n" for item in piece))
+            await response.write(b"".join(_line(origin, record) for origin, record in piece))
             piece = await asyncio.to_thread(_next_piece, found)
     except AuditError as error:
         about = web.json_response({"error": {"code": "audit_unavailable", "message": str(error), "hint": ""}})
@@ -145,13 +135,19 @@ async def stream(request: web.Request, reader: AuditReader) -> web.StreamRespons
     return response
 
 
-async def report(reader: AuditReader, kept: bytes) -> web.Response:
-    """What an audit of the whole log found."""
-    return answer(proof.shown(await asyncio.to_thread(reader.verify, kept)))
+async def report(reader: AuditReader, kept: bytes, registered: Sequence[Registered]) -> web.Response:
+    """What an audit of all logs found."""
+    return answer(shown(await asyncio.to_thread(reader.verify, kept, registered)))
 
 
-def _next_piece(found: Iterator[Record]) -> list[Record]:
+def _next_piece(found: Iterator[tuple[str, Record]]) -> list[tuple[str, Record]]:
     return list(itertools.islice(found, _PIECE))
+
+
+def _line(origin: str, record: Record) -> bytes:
+    """The record's line with the name of its log in it, before the time."""
+    head, mark, time = canonical(record.event, record.index).rpartition(b',"time":')
+    return head + b',"origin":' + json.dumps(origin).encode() + mark + time + b"\n"
 
 
 def _kinds(text: str) -> tuple[Kind, ...]:

@@ -106,3 +106,28 @@ def by_certificate(authorities: Authorities, clock: Clock) -> SubjectFromRequest
         return Caller(subject, found)
 
     return from_request
+
+
+def service_by_certificate(authorities: Authorities, clock: Clock) -> Callable[[web.Request], str]:
+    """The name in the host certificate of a service that joined; the cluster's own port has none to show.
+
+    The chain is verified here, against the authorities of hosts alone.
+    """
+
+    def from_request(request: web.Request) -> str:
+        tls = request.transport.get_extra_info("ssl_object") if request.transport else None
+        der = tls.getpeercert(binary_form=True) if tls is not None else None
+        if not der:
+            raise AccessError(
+                "this needs a login: the host certificate of a service that joined", code="login_needed"
+            )
+        try:
+            issuers = authorities.trusted(Kind.HOST)
+            found = certificates.from_chain(der, *issuers, uses=(Use.HOST,), now=utc(clock))
+        except CertificateError as error:
+            raise AccessError(str(error), code="login_needed") from error
+        if not found.service:
+            raise AccessError("this host certificate is of no service that joined", code="login_needed")
+        return found.user
+
+    return from_request

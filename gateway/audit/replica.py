@@ -12,7 +12,7 @@ the copy is opened again; nobody was told that it was stored, so it comes again.
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO
 
 from gateway.audit import checkpoint, notes
 from gateway.audit.checkpoint import Checkpoint
@@ -58,7 +58,8 @@ class Replica:
     ) -> None:
         """Take up the copy in *directory*, or begin one; AuditError when it cannot be trusted."""
         self._directory = directory
-        self._trusted = trusted
+        self.trusted = trusted
+        """Who signs the log."""
         self._files = files
         self._segment_bytes = segment_bytes
         private_directory(directory)
@@ -68,15 +69,15 @@ class Replica:
     def head(self) -> Checkpoint:
         """How many records the copy holds, and their root."""
         frontier = self._state.frontier
-        return Checkpoint(self._trusted.name, frontier.size, frontier.root())
+        return Checkpoint(self.trusted.name, frontier.size, frontier.root())
 
     def verify(self, note: bytes) -> Checkpoint:
         """The checkpoint in *note* once its signature and its form were checked."""
         head = notes.head_of(note)
-        checkpoint.verify(note, self._trusted)
+        checkpoint.verify(note, self.trusted)
         return head
 
-    def append(self, first: int, note: bytes, lines: BinaryIO) -> Checkpoint:
+    def append(self, first: int, note: bytes, lines: IO[bytes]) -> Checkpoint:
         """Store the records in *lines*, which begin at *first* and end where *note* was signed.
 
         Raises:
@@ -113,7 +114,7 @@ class Replica:
             state.intents.observe(event)
         return head
 
-    def _store(self, lines: BinaryIO, leaves: bytes, note: bytes) -> None:
+    def _store(self, lines: IO[bytes], leaves: bytes, note: bytes) -> None:
         state, files = self._state, self._files
         fd = files.open(state.segment.log)
         try:
@@ -155,7 +156,7 @@ class Replica:
         if not path.stat().st_size:
             return self._empty(found)
         text, notes_length = last_note(self._files, path)
-        head = checkpoint.verify(text.encode(), self._trusted)
+        head = checkpoint.verify(text.encode(), self.trusted)
         walk = replay(found, head)
         if walk.segment.log.stat().st_size > walk.mark:  # an interrupted batch
             self._cut(walk)
@@ -179,7 +180,7 @@ class Replica:
             self._files.close(fd)
 
 
-def _records(lines: BinaryIO, first: int) -> Iterator[tuple[bytes, Event]]:
+def _records(lines: IO[bytes], first: int) -> Iterator[tuple[bytes, Event]]:
     """Each line with the event in it; AuditError for anything that is not the next record."""
     index = first
     while data := lines.readline(MAX_RECORD_BYTES + 1):

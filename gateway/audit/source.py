@@ -40,8 +40,9 @@ class _Place:
 class LogSource:
     """One log's files; used by one thread at a time. Any OSError on the way is an AuditError."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, *, batch_bytes: int = BATCH_BYTES) -> None:
         self._directory = directory
+        self._most = batch_bytes
         self._place: _Place | None = None
 
     def newest(self) -> tuple[Checkpoint, bytes]:
@@ -63,14 +64,14 @@ class LogSource:
             raise _unreadable(self._directory, error) from error
         return frontier.root()
 
-    def batch(self, first: int, most: int = BATCH_BYTES) -> Batch | None:
+    def batch(self, first: int) -> Batch | None:
         """The records from *first* up to a checkpoint; None when no checkpoint covers more than those."""
         try:
-            return self._batch(first, most)
+            return self._batch(first)
         except OSError as error:
             raise _unreadable(self._directory, error) from error
 
-    def _batch(self, first: int, most: int) -> Batch | None:
+    def _batch(self, first: int) -> Batch | None:
         path = self._directory / CHECKPOINTS
         found = b""
         parts: list[bytes] = []
@@ -81,7 +82,7 @@ class LogSource:
             data, place = self._read(place, head.size)
             parts.append(data)
             length, size, found = length + len(data), head.size, text
-            if length >= most:
+            if length >= self._most:
                 break
         self._place = place
         return Batch(first, size, found, b"".join(parts)) if found else None

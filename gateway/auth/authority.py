@@ -19,6 +19,7 @@ from gateway.auth.desk import ISSUED_AT, Desk, Hooks
 from gateway.auth.elsewhere import Elsewhere
 from gateway.auth.keyring import Keyring
 from gateway.auth.login import Login, LoginRequest
+from gateway.auth.logs import Logs
 from gateway.auth.store import Resource, Store
 from gateway.auth.store.workers import Workers
 from gateway.auth.tokens import TokenView, Wish
@@ -52,6 +53,8 @@ class Auth:
         self._desk = desk
         self.steady = desk.steady
         """The clock to issue certificates by; sessions that mint use it too."""
+        self.logs = Logs(desk)
+        """The logs of other services: who signs them, and what was found."""
 
     @classmethod
     async def open(cls, store: Store, keyring: Keyring, clock: Clock, hooks: Hooks) -> Self:

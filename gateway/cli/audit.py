@@ -1,7 +1,7 @@
 """``regate audit``: what happened, and whether the record of it is whole."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -45,6 +45,7 @@ def _moment(value: str) -> str:
 @click.option("--db", "database", default="", help="Only of this database.")
 @click.option("--kind", default="", help="Only events of this kind, as in db.session.query.")
 @click.option("--session", default="", help="Only of this session id.")
+@click.option("--origin", default="", help="Only of this log: its name, or the service's that writes it.")
 @click.option("--text", default="", help="Only where this text stands in the record.")
 @click.option("--since", type=_moment, default=None, metavar="TIME", help="A time, or how long ago (2h).")
 @click.option("--until", type=_moment, default=None, metavar="TIME", help="A time, or how long ago.")
@@ -67,7 +68,8 @@ def ls(form: str, config: str, proxy: str, limit: int, *, everything: bool, **fi
             output.show(record, "yaml", lambda: None)
         return
     rows = [_row(record) for record in records]
-    output.table(("Time", "Kind", "User", "Database", "Verdict", "What"), rows)
+    headings = ("Time", "Kind", "User", "Database", "Verdict", "What", "Origin")
+    output.table(headings, rows)
 
 
 @audit.command(
@@ -100,18 +102,28 @@ def verify(form: str, config: str, proxy: str, kept: str, directory: str, key: s
         report = _local(directory, key, note) if directory else _remote(config, proxy, note)
 
     def text() -> None:
-        if report["ok"]:
-            click.echo(f"The audit log is whole: {report['records']} records, signed and in order.")
-        for finding in report.get("findings", ()):
-            click.echo(f"- {output.clean(_finding(finding))}")
+        for line in _verdict(report):
+            click.echo(line)
 
     output.show(report, form, text)
     if not report["ok"]:
-        first = report.get("first_bad")
-        where = f"; the first bad record is {first}" if first is not None else ""
-        raise FindingError(
-            f"the audit log is not whole{where}", hint="keep a copy, and find out who could write to it"
-        )
+        raise _not_whole(report)
+
+
+@audit.command(
+    epilog=examples('regate audit settle my-agent --reason="the disk was replaced, ticket 4711"'),
+)
+@click.argument("origin")
+@click.option("--reason", required=True, help="Why it is all right; recorded with your name.")
+@config_option
+def settle(origin: str, reason: str, config: str, proxy: str) -> None:
+    """Say that what was found about another service's log so far was looked at.
+
+    A restart, a fork or a silence is a finding of regate audit verify until then, and a warning from then on.
+    A record that is missing or was changed stays a finding. ORIGIN is the log's name or its service's.
+    """
+    answer = channel.admin(config, proxy).post("/v1/audit/settle", {"origin": origin, "reason": reason})
+    click.echo(f"Settled for {output.clean(str(answer['origin']))}; the log says so.")
 
 
 @audit.command(epilog=examples("regate audit checkpoint > kept.txt"))
@@ -158,6 +170,7 @@ def _row(record: Mapping[str, Any]) -> tuple[str, ...]:
         str(fields.get("database", "")),
         str(fields.get("verdict", fields.get("outcome", ""))),
         what if len(what) <= _NARROW else what[: _NARROW - 1] + "…",
+        str(record.get("origin", "")),
     )
 
 
@@ -176,6 +189,30 @@ def _what(fields: Mapping[str, Any]) -> str:
     return next(
         (str(fields[name]) for name in ("message", "reason", "use", "db_user") if fields.get(name)), ""
     )
+
+
+def _verdict(report: Mapping[str, Any]) -> Iterator[str]:
+    """What is said about each log; a copy that is read without a service is one log without a name."""
+    logs = report.get("origins") or [report]
+    for item in logs:
+        name = output.clean(str(item.get("origin", ""))) if len(logs) > 1 else ""
+        epoch = item.get("epoch", 1)
+        where = f" {name}" + (f" (beginning {epoch})" if epoch > 1 else "") if name else ""
+        if item["ok"]:
+            yield f"The audit log{where} is whole: {item['records']} records, signed and in order."
+        elif name:
+            yield f"The audit log{where} has findings; {item['covered']} records are signed and in order."
+        yield from (f"- {output.clean(_finding(finding))}" for finding in item.get("findings", ()))
+
+
+def _not_whole(report: Mapping[str, Any]) -> FindingError:
+    bad = [item for item in report.get("origins") or [report] if not item["ok"]]
+    first, name = bad[0].get("first_bad"), output.clean(str(bad[0].get("origin", "")))
+    where = f"; the first bad record is {first}" if first is not None else ""
+    more = f", and {len(bad) - 1} more" if len(bad) > 1 else ""
+    about = f" {name}" if name and len(report.get("origins", ())) > 1 else ""
+    hint = "keep a copy, and find out who could write to it"
+    return FindingError(f"the audit log{about} is not whole{where}{more}", hint=hint)
 
 
 def _finding(finding: Any) -> str:

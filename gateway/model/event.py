@@ -32,6 +32,10 @@ class Kind(StrEnum):
     SERVICE_STOP = "service.stop"
     AUDIT_RESUMED = "audit.resumed"
     AUDIT_STOPPED = "audit.stopped"
+    AUDIT_ORIGIN = "audit.origin"
+    AUDIT_FINDING = "audit.finding"
+    AUDIT_SETTLED = "audit.settled"
+    STATE_RESTORE = "state.restore"
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,6 +36,8 @@ class Metrics:
         self._records = TallyCounter("regate_audit_records", "Records made durable.", ())
         self._healthy = self._gauge("audit_healthy", "1 while events can be recorded.", ())
         self._disk = self._gauge("audit_disk_used_percent", "How full the disk of the audit log is.", ())
+        self._ship_lag = self._gauge("audit_ship_lag", "Signed records that were not shipped yet.", ())
+        self._ship_up = self._gauge("audit_ship_up", "1 while the auth service takes this log's records.", ())
         for tally in (self._decisions, self._batch, self._records):
             self.registry.register(tally)
 
@@ -94,6 +96,14 @@ class Metrics:
     def audit_disk(self, used_percent: int) -> None:
         """How full the log's disk is."""
         self._disk.set(used_percent)
+
+    def audit_ship_lag(self, records: int) -> None:
+        """So many signed records have not been shipped."""
+        self._ship_lag.set(records)
+
+    def audit_ship_up(self, *, up: bool) -> None:
+        """Whether the receiver took the last thing it was sent."""
+        self._ship_up.set(int(up))
 
     def render(self) -> bytes:
         """The text that a scrape gets; its type is ``CONTENT_TYPE``."""

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 from structlog.typing import FilteringBoundLogger
 
+from gateway.api.estate import Estate
+from gateway.api.logs import Intake
 from gateway.audit.log import AuditLog
 from gateway.auth.authority import Auth
 from gateway.auth.keyring import Keyring
@@ -34,5 +36,6 @@ class Cluster:
     publisher: Publisher
     environment: Environment
     health: Health
-    origin: str
+    estate: Estate
+    intake: Intake
     log: FilteringBoundLogger

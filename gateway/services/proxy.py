@@ -12,7 +12,6 @@ from aiohttp import web
 
 from gateway.api import caller
 from gateway.api.application import application
-from gateway.api.audit import LogFiles
 from gateway.api.caller import SubjectFromRequest
 from gateway.api.databases import Visible, VisibleDatabase
 from gateway.ca.issue import mint_host
@@ -94,16 +93,17 @@ async def listening(running: Cluster) -> AsyncIterator[str]:
 
 @asynccontextmanager
 async def _runner(running: Cluster, who: SubjectFromRequest) -> AsyncIterator[web.AppRunner]:
-    authorities, config = running.authorities, running.config
+    config = running.config
     app = application(
         running.auth,
         subject_from_request=who,
         policy=running.sidecar.client,
         visible=visible(running),
-        audit_reader=LogFiles(config.audit_dir, authorities.audit_key.public_key(), running.origin),
+        audit_reader=running.estate,
         health=running.health,
         metrics=running.environment.metrics,
         public_addr=str(config.proxy_service.public[0]),
+        more=running.intake.routes(),
     )
     runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=2.0)
     await runner.setup()

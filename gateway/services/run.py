@@ -14,6 +14,10 @@ from typing import Any
 
 import structlog
 
+from gateway.api.caller import service_by_certificate
+from gateway.api.estate import Estate
+from gateway.api.logs import Intake
+from gateway.audit.depot import Depot
 from gateway.audit.log import AuditLog
 from gateway.auth.authority import Auth
 from gateway.auth.databases import to_resource
@@ -130,6 +134,7 @@ async def cluster(config: Config) -> AsyncIterator[Cluster]:
             metrics=metrics,
             log=log,
         )
+        estate = _estate(config, keyring, origin, clock)
         running = Cluster(
             config=config,
             clock=clock,
@@ -143,11 +148,25 @@ async def cluster(config: Config) -> AsyncIterator[Cluster]:
             publisher=publisher,
             environment=environment,
             health=health,
-            origin=origin,
+            estate=estate,
+            intake=Intake(estate.depot, auth.logs, service_by_certificate(authorities, clock)),
             log=log,
         )
         await stack.enter_async_context(_background(running, labels))
         yield running
+
+
+def _estate(config: Config, keyring: Keyring, origin: str, clock: Clock) -> Estate:
+    """This service's own log, and where those of the others are kept."""
+    return Estate(
+        config.audit_dir,
+        keyring.authorities.audit_key.public_key(),
+        origin,
+        config.cluster_name,
+        clock,
+        Depot(config.data_dir / "logs"),
+        clock.now_ns(),
+    )
 
 
 @asynccontextmanager

@@ -7,19 +7,21 @@ import asyncio
 import contextlib
 import socket
 import threading
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from aiohttp import web
 
 from gateway.address import Address
 from gateway.api import caller
 from gateway.api.application import application
-from gateway.api.audit import LogFiles
 from gateway.api.databases import VisibleDatabase
+from gateway.api.estate import Estate
+from gateway.api.logs import Intake
+from gateway.audit.depot import Depot
 from gateway.audit.log import AuditLog
 from gateway.auth.authority import Auth
 from gateway.auth.databases import to_database
@@ -39,6 +41,7 @@ from gateway.observe.metrics import Metrics
 from gateway.policy.document import AgentQuestion
 from gateway.storage import SEALING_KEY
 
+T = TypeVar("T")
 CLUSTER = "test"
 ALLOWED = Allowed("01D", Revisions("p", 1), roles=("access",))
 
@@ -87,6 +90,15 @@ class PlayedPolicy:
         return ALLOWED
 
 
+class Ahead(SystemClock):
+    """The machine's clock, set forward as a test wants."""
+
+    ahead_seconds = 0
+
+    def now_ns(self) -> int:
+        return super().now_ns() + self.ahead_seconds * 1_000_000_000
+
+
 @dataclass
 class Rig:
     """A running API and what a test needs to reach and steer it."""
@@ -100,6 +112,18 @@ class Rig:
     metrics: Metrics
     authorities: keys.Authorities
     application: web.Application
+    auth: Auth
+    store: Store
+    now: Ahead
+    loop: asyncio.AbstractEventLoop
+
+    def wait(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """The same, from outside of any loop."""
+        return asyncio.run_coroutine_threadsafe(work(), self.loop).result(30)
+
+    async def ask(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """Run *work* where the API runs."""
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work(), self.loop))
 
     @property
     def proxy(self) -> Address:
@@ -147,7 +171,7 @@ def running(folder: Path) -> Iterator[Rig]:
 
 @contextlib.asynccontextmanager
 async def _serving(folder: Path) -> AsyncIterator[Rig]:
-    clock, data = SystemClock(), folder / "data"
+    clock, now, data = SystemClock(), Ahead(), folder / "data"
     data.mkdir(mode=0o700)
     (folder / "regate.yaml").write_text(
         f"version: v3\nregate: {{data_dir: {data}, cluster_name: {CLUSTER}}}\n"
@@ -187,17 +211,31 @@ async def _serving(folder: Path) -> AsyncIterator[Rig]:
         host = mint_host(
             authorities.host, names=["localhost", "127.0.0.1"], ttl=timedelta(hours=1), now=auth.steady.now()
         )
-        context = server_context(host, authorities.user.pem, alpn=["http/1.1"])
+        trusted = authorities.user.pem + authorities.host.pem
+        context = server_context(host, trusted, alpn=["http/1.1"])
+        service = caller.service_by_certificate(authorities, clock)
+        depot = Depot(data / "logs", segment_bytes=20_000)
+        intake = Intake(depot, auth.logs, service)
+        estate = Estate(
+            data / "audit",
+            authorities.audit_key.public_key(),
+            f"{CLUSTER}/audit",
+            CLUSTER,
+            now,
+            depot,
+            clock.now_ns(),
+        )
         for who in (caller.by_certificate(authorities, clock), caller.local):
             app = application(
                 auth,
                 subject_from_request=who,
                 policy=policy,
                 visible=visible,
-                audit_reader=LogFiles(data / "audit", authorities.audit_key.public_key(), f"{CLUSTER}/audit"),
+                audit_reader=estate,
                 health=health,
                 metrics=metrics,
                 public_addr=f"localhost:{port}",
+                more=intake.routes(),
             )
             runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
             await runner.setup()
@@ -206,4 +244,18 @@ async def _serving(folder: Path) -> AsyncIterator[Rig]:
                 await web.UnixSite(runner, str(data / "admin.sock")).start()
             else:
                 await web.SockSite(runner, listening, ssl_context=context).start()
-        yield Rig(folder, port, auth.ca_pin, authorities.host.pem, policy, health, metrics, authorities, app)
+        yield Rig(
+            folder,
+            port,
+            auth.ca_pin,
+            authorities.host.pem,
+            policy,
+            health,
+            metrics,
+            authorities,
+            app,
+            auth,
+            store,
+            now,
+            asyncio.get_running_loop(),
+        )

@@ -85,6 +85,7 @@ PRIVATE = [
     ("GET", "/v1/audit/verify"),
     ("POST", "/v1/audit/verify"),
     ("GET", "/v1/audit/checkpoint"),
+    ("POST", "/v1/audit/settle"),
     ("POST", "/v1/evidence/inputs"),
     ("GET", "/v1/evidence/data/x"),
     ("GET", "/v1/evidence/policy/x"),
@@ -98,6 +99,9 @@ SERVICES = [
     ("POST", "/v1/agents/register"),
     ("POST", "/v1/agents/open"),
     ("POST", "/v1/agents/mint"),
+    ("GET", "/v1/log"),
+    ("POST", "/v1/log"),
+    ("POST", "/v1/log/records"),
 ]
 PUBLIC = {"/v1/join", "/v1/ping", "/v1/login", "/v1/users/accept", "/healthz", "/readyz"}
 

@@ -39,14 +39,18 @@ def copy_of(directory: Path, files: Files | None = None, *, segment_bytes: int =
     return Replica(directory, TRUSTED, files or SystemFiles(), segment_bytes=segment_bytes)
 
 
+def source_of(directory: Path, most: int = 1) -> LogSource:
+    return LogSource(directory, batch_bytes=most)
+
+
 def give(replica: Replica, batch: Batch) -> Checkpoint:
     return replica.append(batch.first, batch.note, BytesIO(batch.lines))
 
 
-def ship(source: LogSource, replica: Replica, most: int = 1) -> int:
+def ship(source: LogSource, replica: Replica) -> int:
     """Everything that is signed; returns how many batches it took."""
     count = 0
-    while (batch := source.batch(replica.head.size, most)) is not None:
+    while (batch := source.batch(replica.head.size)) is not None:
         give(replica, batch)
         count += 1
     return count
@@ -65,8 +69,8 @@ async def log(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("most", [1, 5000, 10_000_000])
 async def test_a_copy_is_the_log_whatever_the_size_of_a_batch(log: Path, tmp_path: Path, most: int) -> None:
     replica = copy_of(tmp_path / "copy")
-    source = LogSource(log)
-    batches = ship(source, replica, most)
+    source = source_of(log, most)
+    batches = ship(source, replica)
     assert (batches == 1) is (most == 10_000_000)
     assert text(tmp_path / "copy") == text(log)
     report = audit(tmp_path / "copy", trusted=source.newest()[0])
@@ -76,8 +80,8 @@ async def test_a_copy_is_the_log_whatever_the_size_of_a_batch(log: Path, tmp_pat
 
 
 async def test_both_go_on_after_a_start(log: Path, tmp_path: Path) -> None:
-    ship(LogSource(log), copy_of(tmp_path / "copy"))
-    source = LogSource(log)
+    ship(source_of(log), copy_of(tmp_path / "copy"))
+    source = source_of(log)
     for _ in range(3):
         await write(log, 7)
         ship(source, copy_of(tmp_path / "copy"))
@@ -97,7 +101,7 @@ async def test_what_is_not_signed_yet_stays_here(tmp_path: Path) -> None:
 
 
 def test_the_root_of_each_size_is_that_of_its_records(log: Path) -> None:
-    source = LogSource(log)
+    source = source_of(log)
     leaves = [leaf_hash(line) for line in text(log).splitlines()]
     for size in range(len(leaves) + 1):
         assert source.root_at(size) == root(leaves[:size])
@@ -106,8 +110,8 @@ def test_the_root_of_each_size_is_that_of_its_records(log: Path) -> None:
 
 
 def test_a_batch_is_stored_once(log: Path, tmp_path: Path) -> None:
-    replica, source = copy_of(tmp_path / "copy"), LogSource(log)
-    first, second = source.batch(0, 1), source.batch(10, 1)
+    replica, source = copy_of(tmp_path / "copy"), source_of(log)
+    first, second = source.batch(0), source.batch(10)
     assert first is not None
     assert second is not None
     with pytest.raises(MisplacedError, match="ends at record 0, the batch is from"):
@@ -151,8 +155,8 @@ def changed(batch: Batch, log: Path) -> dict[str, tuple[bytes, bytes]]:
 
 
 def test_nothing_but_what_was_signed_is_stored(log: Path, tmp_path: Path) -> None:
-    replica, source = copy_of(tmp_path / "copy"), LogSource(log)
-    first, second = source.batch(0, 1), source.batch(10, 1)
+    replica, source = copy_of(tmp_path / "copy"), source_of(log)
+    first, second = source.batch(0), source.batch(10)
     assert first is not None
     assert second is not None
     give(replica, first)
@@ -167,7 +171,7 @@ def test_nothing_but_what_was_signed_is_stored(log: Path, tmp_path: Path) -> Non
 
 async def test_another_past_of_the_same_origin_does_not_fit(log: Path, tmp_path: Path) -> None:
     replica = copy_of(tmp_path / "copy")
-    ship(LogSource(log), replica)
+    ship(source_of(log), replica)
     size = replica.head.size
     await write(tmp_path / "fork", 80)
     batch = LogSource(tmp_path / "fork").batch(size)
@@ -183,12 +187,12 @@ async def test_another_past_of_the_same_origin_does_not_fit(log: Path, tmp_path:
 async def test_a_disk_that_fails_leaves_a_copy_that_goes_on(
     log: Path, tmp_path: Path, call: str, *, partly: bool
 ) -> None:
-    disk, source = FaultyDisk(), LogSource(log)
+    disk, source = FaultyDisk(), source_of(log)
     replica = copy_of(tmp_path / "copy", disk)
-    first = source.batch(0, 1)
+    first = source.batch(0)
     assert first is not None
     give(replica, first)
-    while (batch := source.batch(replica.head.size, 1)) is not None:
+    while (batch := source.batch(replica.head.size)) is not None:
         disk.fail(call, error=errno.ENOSPC, partly=partly)
         with pytest.raises(OSError, match="injected"):
             give(replica, batch)
@@ -200,16 +204,16 @@ async def test_a_disk_that_fails_leaves_a_copy_that_goes_on(
 
 
 async def test_whatever_an_interrupted_batch_left_is_cut_off(log: Path, tmp_path: Path) -> None:
-    source, rng = LogSource(log), random.Random(4)
+    source, rng = source_of(log), random.Random(4)
     ship(source, copy_of(tmp_path / "whole"))
     for size in (0, 10, 50):
         copy = tmp_path / f"copy{size}"
         replica = copy_of(copy, segment_bytes=1 << 30)
         while replica.head.size < size:
-            batch = source.batch(replica.head.size, 1)
+            batch = source.batch(replica.head.size)
             assert batch is not None
             give(replica, batch)
-        batch = source.batch(size, 1)
+        batch = source.batch(size)
         assert batch is not None
         path = max(copy.glob("*.log"))
         before = path.read_bytes()
@@ -223,7 +227,7 @@ async def test_whatever_an_interrupted_batch_left_is_cut_off(log: Path, tmp_path
 
 def test_a_copy_that_was_touched_is_not_taken_up(log: Path, tmp_path: Path) -> None:
     copy = tmp_path / "copy"
-    ship(LogSource(log), copy_of(copy))
+    ship(source_of(log), copy_of(copy))
     kept = shutil.copytree(copy, tmp_path / "kept")
     path = max(copy.glob("*.log"))
     path.write_bytes(path.read_bytes().replace(b"ada", b"eve"))
