@@ -11,6 +11,7 @@ import click
 from gateway.cli import channel, output
 from gateway.cli.failures import FindingError
 from gateway.cli.options import config_option, duration, examples, format_option
+from gateway.cli.proving import prove
 from gateway.clock import SystemClock, utc
 from gateway.errors import ConfigError
 
@@ -134,6 +135,9 @@ def checkpoint(config: str, proxy: str) -> None:
     It pins everything that was recorded so far: regate audit verify --checkpoint=FILE.
     """
     click.echo(channel.admin(config, proxy).get("/v1/audit/checkpoint")["checkpoint"], nl=False)
+
+
+audit.add_command(prove)
 
 
 def _kept(path: str) -> bytes:

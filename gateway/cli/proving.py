@@ -1,0 +1,140 @@
+"""``regate audit prove``: a recorded decision, evaluated again from what was kept of it."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from gateway.cli import channel, evidence, output
+from gateway.cli.client import Api
+from gateway.cli.evidence import Local, Remote, Source
+from gateway.cli.failures import FindingError
+from gateway.cli.options import config_option, examples, format_option
+from gateway.clock import moment_of
+from gateway.errors import NotFoundError
+from gateway.policy import proof
+from gateway.policy.install import ensure_opa
+from gateway.policy.proof import Recorded
+
+Record = Mapping[str, Any]
+
+
+@click.command(
+    epilog=examples(
+        "regate audit prove 01KE3M5R2ZV0W8Q4T7Y9B6N1XC",
+        "regate audit prove 01KE3M5R2ZV0W8Q4T7Y9B6N1XC --dir=/mnt/copy/audit",
+    )
+)
+@click.argument("decision_id")
+@click.option("--dir", "directory", metavar="DIR", default="", help="Read this folder; ask no service.")
+@format_option
+@config_option
+def prove(decision_id: str, directory: str, form: str, config: str, proxy: str) -> None:
+    """Evaluate a recorded decision again, offline; exit code 10 when it comes out otherwise.
+
+    The input, the bundle and the data of its revisions are those that were kept by digest; the digests of
+    bundle and data are compared with the signed log. That the log itself is whole, regate audit verify says.
+    """
+    log = _LocalLog(Path(directory)) if directory else _RemoteLog(channel.admin(config, proxy))
+    with output.working("Evaluating"):
+        found = _prove(log, decision_id)
+
+    def text() -> None:
+        click.echo(f"{found['verdict']}: {', '.join(found['reasons'])}")
+        click.echo(f"input sha256:{found['input_digest']}")
+        click.echo(f"policy {found['policy_revision']} sha256:{found['policy_digest']}")
+        click.echo(f"data {found['data_revision']} sha256:{found['data_digest']}")
+        for line in found["findings"]:
+            click.echo(f"- {output.clean(line)}")
+        if found["proved"]:
+            note = ", but for values of settings that were withheld" if found["withheld"] else ""
+            click.echo(f"The same verdict came out again{note}.")
+
+    output.show(found, form, text)
+    if not found["proved"]:
+        raise FindingError(f"decision {decision_id} does not come out as it was recorded")
+
+
+class _RemoteLog:
+    """The log and the evidence of a cluster."""
+
+    def __init__(self, api: Api) -> None:
+        self._api = api
+        self.evidence: Source = Remote(api)
+
+    def records(self, **query: str) -> Iterator[Record]:
+        """The records that pass, the newest first."""
+        return self._api.lines("/v1/audit", query)
+
+
+class _LocalLog:
+    """A folder with a log, and its evidence."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.evidence: Source = Local(folder)
+
+    def records(self, decision: str = "", kind: str = "") -> Iterator[Record]:
+        """The records that pass, the newest first."""
+        from gateway.audit import read  # noqa: PLC0415 # only for a folder
+        from gateway.model.event import Kind  # noqa: PLC0415 # as above
+
+        wanted = read.Query(decision_id=decision, kinds=(Kind(kind),) if kind else ())
+        for record in read.records(self._folder, wanted):
+            yield {"kind": record.event.kind.value, "fields": record.event.fields}
+
+
+def _prove(log: _RemoteLog | _LocalLog, decision_id: str) -> dict[str, Any]:
+    was = _decision(log, decision_id)
+    question = evidence.question(log.evidence, was.input_digest)
+    at = moment_of(decision_id)
+    data_digest, documents = log.evidence.data(was.data_revision, at)
+    policy_digest, bundle = log.evidence.bundle(was.policy_revision, at)
+    findings = [
+        *_against_log(log, "policy.load", "policy", was.policy_revision, policy_digest),
+        *_against_log(log, "policy.data", "data", was.data_revision, data_digest),
+    ]
+    evaluated = proof.evaluate(ensure_opa(), was, question, documents, bundle)
+    findings += evaluated.differences
+    return {
+        "decision_id": decision_id,
+        "proved": not findings,
+        "verdict": "allowed" if was.allow else "denied",
+        "reasons": [code for code, _, _ in was.reasons],
+        "input_digest": was.input_digest,
+        "withheld": question.is_withheld,
+        "policy_revision": was.policy_revision,
+        "policy_digest": policy_digest,
+        "data_revision": was.data_revision,
+        "data_digest": data_digest,
+        "findings": findings,
+    }
+
+
+def _decision(log: _RemoteLog | _LocalLog, decision_id: str) -> Recorded:
+    """The decision in the log; several records may carry it, and say the same of it."""
+    without: NotFoundError | None = None
+    for record in log.records(decision=decision_id):
+        try:
+            return proof.recorded(record["fields"])
+        except NotFoundError as error:
+            without = error
+    raise without or NotFoundError(
+        f"there is no decision {decision_id} in the log", hint="list them with: regate audit ls --format=json"
+    )
+
+
+def _against_log(
+    log: _RemoteLog | _LocalLog, kind: str, what: str, revision: str | int, digest: str
+) -> Iterator[str]:
+    """What the log says that this revision was; the evidence lies beside it, unsigned."""
+    named = [
+        record["fields"].get(f"{what}_digest")
+        for record in log.records(kind=kind)
+        if record["fields"].get(f"{what}_revision") == revision
+    ]
+    if not named:
+        yield f"the log does not say what {what} revision {revision} was"
+    elif digest not in named:
+        yield f"{what} revision {revision}: the log says {named[0]}, kept is {digest}"
