@@ -25,6 +25,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "rm": ("resources:rm", "Remove a stored resource."),
     "users": ("users:users", "Accounts of people."),
     "tokens": ("tokens:tokens", "Tokens with which services on other hosts join."),
+    "install": ("install:install", "Make the services start with this host."),
     "login": ("login:login", "Log in to a cluster and get a certificate of hours."),
     "logout": ("login:logout", "Remove the login and every database certificate from this machine."),
     "status": ("login:status", "Show who you are logged in as, and until when."),
