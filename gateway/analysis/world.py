@@ -7,12 +7,15 @@ from.
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
+from gateway.auth.databases import to_database
 from gateway.auth.resources import Loaded, load
+from gateway.auth.store import Resource
 from gateway.errors import ConfigError
+from gateway.model.resource import Database
 from gateway.policy.publish import build_data
 from gateway.schema import data_dir
 
@@ -24,24 +27,19 @@ _JSON_RESOURCE: Final = re.compile(r'"kind"\s*:\s*"(?:role|user|db|lock|token)"'
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """A resource, and the file it stands in."""
+    """A resource, and where it stands: a file, or a name for what a cluster holds (then *source* is None)."""
 
     filename: str
-    loaded: Loaded
-
-    @property
-    def name(self) -> str:
-        """The resource's own name."""
-        return self.loaded.resource.name
-
-    @property
-    def document(self) -> Mapping[str, Any]:
-        """The resource as it would be stored."""
-        return self.loaded.resource.document
+    kind: str
+    name: str
+    document: Mapping[str, Any]
+    source: Loaded | None = None
 
     def where(self, path: str = "") -> str:
         """``file:line`` of a dotted path in the document, or of the nearest thing around it."""
-        return f"{self.filename}:{self.loaded.problem(path, '').line}"
+        if self.source is None:
+            return self.filename
+        return f"{self.filename}:{self.source.problem(path, '').line}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +52,7 @@ class World:
 
     def of(self, kind: str) -> list[Placed]:
         """The resources of *kind*, in the order of the files."""
-        return [item for item in self.placed if item.loaded.resource.kind == kind]
+        return [item for item in self.placed if item.kind == kind]
 
     def documents(self, kind: str) -> list[Mapping[str, Any]]:
         """The documents of *kind*."""
@@ -64,10 +62,30 @@ class World:
         """The resource of this kind and name."""
         return next((item for item in self.of(kind) if item.name == name), None)
 
+    def users(self) -> dict[str, tuple[str, ...]]:
+        """The roles of each user, by name."""
+        return {item.name: tuple(item.document["spec"].get("roles") or ()) for item in self.of("user")}
+
+    def databases(self) -> dict[str, Database]:
+        """The databases, by name."""
+        return {item.name: to_database(resource(item)) for item in self.of("db")}
+
+    def changed(self, *documents: Mapping[str, Any]) -> "World":
+        """The same with these resources in the place of those of their names, or beside them."""
+        fresh = stored(documents)
+        names = {(item.kind, item.name) for item in fresh}
+        kept = tuple(item for item in self.placed if (item.kind, item.name) not in names)
+        return replace(self, placed=(*kept, *fresh))
+
     def data(self, revision: int = 1) -> dict[str, Any]:
         """The data document for OPA."""
         roles, users = self.documents("role"), self.documents("user")
         return build_data(roles, users, self.documents("lock"), self.documents("db"), revision)
+
+
+def resource(item: Placed) -> Resource:
+    """The resource of *item*, as the store has it."""
+    return Resource(item.kind, item.name, str(item.document.get("version", "")), item.document)
 
 
 def read(folder: Path) -> World:
@@ -93,7 +111,19 @@ def resource_files(folder: Path) -> Iterator[Path]:
 
 def read_file(path: Path) -> list[Placed]:
     """The resources of one file."""
-    return [Placed(str(path), item) for item in load(_text(path), str(path))]
+    found = load(_text(path), str(path))
+    return [
+        Placed(str(path), item.resource.kind, item.resource.name, item.resource.document, item)
+        for item in found
+    ]
+
+
+def stored(documents: Iterable[Mapping[str, Any]]) -> tuple[Placed, ...]:
+    """Resources as a cluster holds them."""
+    return tuple(
+        Placed(f"{item['kind']}/{item['metadata']['name']}", item["kind"], item["metadata"]["name"], item)
+        for item in documents
+    )
 
 
 def _holds_resources(path: Path) -> bool:
@@ -114,7 +144,7 @@ def _once(found: Iterable[Placed]) -> list[Placed]:
     """All of *found*; a ConfigError when a name is given twice, for then it is not known which one counts."""
     seen: dict[tuple[str, str], Placed] = {}
     for item in found:
-        key = (item.loaded.resource.kind, item.name)
+        key = (item.kind, item.name)
         if key in seen:
             raise ConfigError(
                 f"{item.where()}: the {key[0]} {key[1]!r} stands in {seen[key].where()} already"

@@ -21,6 +21,9 @@ COMMANDS: dict[str, tuple[str, str]] = {
     # What policies and statements mean: nothing here changes anything.
     "facts": ("policy.facts:facts", "Print what the classifier finds in a statement."),
     "corpus": ("policy.corpus:corpus", "Judge a corpus, and print what came out otherwise than it must."),
+    "diff": ("policy.diff:diff", "Print who gains and who loses what between two versions of the policies."),
+    "who-can": ("policy.who_can:who_can", "List who may do something on a database."),
+    "what-can": ("policy.what_can:what_can", "List what a user may do."),
 }
 
 

@@ -69,17 +69,15 @@ def corpus(
 
 def _judge(entries: Sequence["Entry"], folder: str, user: str, database: str) -> "list[Result]":
     from gateway.analysis import world  # noqa: PLC0415 # slow to import
-    from gateway.auth.databases import to_database  # noqa: PLC0415
     from gateway.cli.policy.rehearsing import judge  # noqa: PLC0415
     from gateway.schema import data_dir  # noqa: PLC0415
 
     read = world.read(Path(folder) if folder else data_dir("examples") / "corpus")
     if read.named("user", user) is None:
         raise ConfigError(f"there is no user {user!r} in {folder}", hint="name one with --user")
-    where = read.named("db", database) if database else None
-    if database and where is None:
+    chosen = read.databases().get(database) if database else None
+    if database and chosen is None:
         raise ConfigError(f"there is no database {database!r} in {folder}")
-    chosen = to_database(where.loaded.resource) if where else None
     return asyncio.run(judge(entries, read, user, chosen))
 
 

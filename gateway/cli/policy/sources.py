@@ -1,0 +1,119 @@
+"""Where a command finds policies: a folder, a bundle, a revision of git, or the cluster itself (``live``)."""
+
+import base64
+import io
+import subprocess
+import tarfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+from tempfile import TemporaryDirectory
+
+from gateway.analysis import world
+from gateway.analysis.world import KINDS, World
+from gateway.cli import channel
+from gateway.cli.client import Api, segment
+from gateway.errors import ConfigError, NotFoundError
+from gateway.schema import data_dir
+
+LIVE = "live"
+_MOST = 64 * 1024 * 1024  # bytes of Rego in a bundle
+
+
+@contextmanager
+def opened(name: str, config: str, proxy: str) -> Iterator[World]:
+    """The world that *name* means; what it needed of the disk is gone with the block.
+
+    Raises:
+        ConfigError: it is none of a folder, a bundle, a git revision and ``live``, or holds mistakes.
+    """
+    path = Path(name)
+    with TemporaryDirectory(prefix="regate-policy-") as scratch:
+        if name == LIVE:
+            yield _live(channel.admin(config, proxy), Path(scratch))
+        elif path.is_dir():
+            yield world.read(path)
+        elif path.is_file():
+            yield _bundle(_bytes(path), Path(scratch), name)
+        else:
+            yield _revision(name, Path(scratch))
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ConfigError(f"cannot read {path}: {error.strerror}") from error
+
+
+def _live(api: Api, scratch: Path) -> World:
+    """The cluster's resources, and the bundle that is in force there."""
+    documents = [item["document"] for kind in KINDS for item in api.get(f"/v1/resources/{kind}")["resources"]]
+    loads = list(api.lines("/v1/audit", {"kind": "policy.load", "limit": 1}))
+    shipped = World(data_dir("policies"), None, ())
+    if loads:
+        revision = str(loads[0]["fields"]["policy_revision"])
+        try:
+            found = api.get(f"/v1/evidence/policy/{segment(revision)}", {"at": time.time_ns()})
+        except NotFoundError:
+            pass  # not kept yet: a cluster that has just started; it began with the shipped policies
+        else:
+            shipped = _bundle(base64.b64decode(found["bundle"]), scratch, f"bundle {revision}")
+    return World(shipped.shipped, shipped.team, world.stored(documents))
+
+
+def _bundle(content: bytes, scratch: Path, name: str) -> World:
+    """The Rego of a bundle; it has no resources of its own."""
+    left = _MOST
+    try:
+        with tarfile.open(fileobj=io.BytesIO(content), mode="r:gz") as archive:
+            for member in archive:
+                path = PurePosixPath(member.name.lstrip("/"))
+                if not member.isfile() or path.suffix != ".rego" or ".." in path.parts:
+                    continue
+                left -= member.size
+                source = archive.extractfile(member)
+                if left < 0 or source is None:
+                    raise ConfigError(f"{name}: more than {_MOST} bytes of Rego")
+                is_library = path.parts[0] == "gateway"
+                target = scratch / ("library" if is_library else "team") / path
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.write_bytes(source.read())
+    except (tarfile.TarError, EOFError, OSError) as error:
+        raise ConfigError(f"{name} is no bundle: {error}") from error
+    library, team = scratch / "library", scratch / "team"
+    if not library.is_dir():
+        raise ConfigError(f"{name} is no bundle of Regate: it lacks the package gateway")
+    return World(library, team if team.is_dir() else None, ())
+
+
+def _revision(name: str, scratch: Path) -> World:
+    """The repository around this folder, as it was at a revision of git."""
+    hint = "give a folder, a bundle, a revision of git, or live"
+    if name.startswith("-"):
+        raise ConfigError(f"there is no folder, bundle or git revision {name!r}", hint=hint)
+    try:
+        done = subprocess.run(  # noqa: S603 # git, with one argument of the user's that is no option
+            ["git", "archive", "--format=tar", name, "."],  # noqa: S607 # the user's own git
+            capture_output=True, check=False, timeout=60,
+        )  # fmt: skip
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise ConfigError(
+            f"there is no folder or bundle {name!r}, and git cannot be run", hint=hint
+        ) from error
+    if done.returncode != 0:
+        raise ConfigError(f"there is no folder, bundle or git revision {name!r}", hint=hint)
+    with tarfile.open(fileobj=io.BytesIO(done.stdout)) as archive:
+        archive.extractall(scratch, filter="data")
+    return world.read(scratch)
+
+
+def completed(first: World, second: World) -> tuple[World, World]:
+    """Both, each with the other's resources of the kinds that it has none of."""
+    return _filled(first, second), _filled(second, first)
+
+
+def _filled(one: World, other: World) -> World:
+    missing = [kind for kind in KINDS if not one.of(kind)]
+    return World(one.shipped, one.team, (*one.placed, *(item for kind in missing for item in other.of(kind))))
