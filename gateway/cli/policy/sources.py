@@ -2,13 +2,15 @@
 
 import base64
 import io
+import json
 import subprocess
 import tarfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from gateway.analysis import world
 from gateway.analysis.world import KINDS, World
@@ -60,32 +62,44 @@ def _live(api: Api, scratch: Path) -> World:
             pass  # not kept yet: a cluster that has just started; it began with the shipped policies
         else:
             shipped = _bundle(base64.b64decode(found["bundle"]), scratch, f"bundle {revision}")
+    # The roles that travel in the bundle decide nothing before they are stored.
     return World(shipped.shipped, shipped.team, world.stored(documents))
 
 
 def _bundle(content: bytes, scratch: Path, name: str) -> World:
-    """The Rego of a bundle; it has no resources of its own."""
-    left = _MOST
+    """The Rego of a bundle, and the roles that travel in it."""
+    left, roles = _MOST, []
     try:
         with tarfile.open(fileobj=io.BytesIO(content), mode="r:gz") as archive:
             for member in archive:
                 path = PurePosixPath(member.name.lstrip("/"))
-                if not member.isfile() or path.suffix != ".rego" or ".." in path.parts:
-                    continue
                 left -= member.size
                 source = archive.extractfile(member)
-                if left < 0 or source is None:
-                    raise ConfigError(f"{name}: more than {_MOST} bytes of Rego")
+                if source is None or ".." in path.parts:
+                    continue
+                if left < 0:
+                    raise ConfigError(f"{name} holds more than {_MOST} bytes")
+                if path.name == "data.json":
+                    roles += _roles(json.loads(source.read()), path.parent.parts)
+                if path.suffix != ".rego":
+                    continue
                 is_library = path.parts[0] == "gateway"
                 target = scratch / ("library" if is_library else "team") / path
                 target.parent.mkdir(parents=True, exist_ok=True)
                 target.write_bytes(source.read())
-    except (tarfile.TarError, EOFError, OSError) as error:
+    except (tarfile.TarError, EOFError, OSError, ValueError) as error:
         raise ConfigError(f"{name} is no bundle: {error}") from error
     library, team = scratch / "library", scratch / "team"
     if not library.is_dir():
         raise ConfigError(f"{name} is no bundle of Regate: it lacks the package gateway")
-    return World(library, team if team.is_dir() else None, ())
+    return World(library, team if team.is_dir() else None, world.stored(roles))
+
+
+def _roles(data: Any, at: tuple[str, ...]) -> list[Mapping[str, Any]]:
+    """The documents below ``gateway.repository.roles`` in a data file of the folder *at*."""
+    for key in ("gateway", "repository", "roles")[len(at) :]:
+        data = data.get(key) if isinstance(data, dict) else None
+    return list(data.values()) if isinstance(data, dict) else []
 
 
 def _revision(name: str, scratch: Path) -> World:
