@@ -72,6 +72,8 @@ class DbService:
     enabled: bool = True
     databases: tuple[Database, ...] = ()
     dynamic_labels: Mapping[str, tuple[DynamicLabel, ...]] = field(default_factory=dict)
+    workers: int = 1
+    """Processes that serve sessions; 1: the one that does everything else too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +193,7 @@ def _config(value: Mapping[str, Any], path: Path) -> Config:
                 for item in databases
                 if item.get("dynamic_labels")
             },
+            workers=value.get("db_service", {}).get("workers", 1),
         ),
         opa=Opa(base / opa["path"] if "path" in opa else None),
         policy_dir=base / policy_dir if policy_dir else None,

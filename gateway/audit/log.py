@@ -19,7 +19,7 @@ import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from gateway.audit import recover
-from gateway.audit.encode import body
+from gateway.audit.encode import Body, body
 from gateway.audit.files import Files, SystemFiles, lock, private_directory, words
 from gateway.audit.intents import NOT_FORWARDED, UNKNOWN, closing, opens
 from gateway.audit.layout import LOCK
@@ -146,16 +146,21 @@ class AuditLog:
         error, or cancels the future, must not do what the events say, and records no outcome for them:
         should they be in the log after all, the log itself adds ``not_forwarded``.
         """
+        try:
+            records = [(event, body(event)) for event in events]
+        except AuditError as error:
+            refused: asyncio.Future[None] = self._loop.create_future()
+            refused.set_exception(error)
+            return refused
+        return self.append_lines(records)
+
+    def append_lines(self, records: Sequence[tuple[Event, Body]]) -> asyncio.Future[None]:
+        """As ``append``, for lines that another process has made."""
         future: asyncio.Future[None] = self._loop.create_future()
         reason = self.reason
         if reason:
             self._refused += 1
             future.set_exception(AuditError(f"audit log cannot be written: {reason}"))
-            return future
-        try:
-            records = [(event, body(event)) for event in events]
-        except AuditError as error:
-            future.set_exception(error)
             return future
         entry = Entry(records, future, self._clock.monotonic())
         self._outstanding.append(entry)
@@ -170,9 +175,13 @@ class AuditLog:
 
         Raises AuditError only when *event* cannot be recorded by anybody, or the log is closed.
         """
+        self.post_lines([(event, body(event))])
+
+    def post_lines(self, records: Sequence[tuple[Event, Body]]) -> None:
+        """As ``post``, for lines that another process has made."""
         if self._closed:
             raise AuditError("audit log cannot be written: it is closed")
-        self._hand_in(Entry([(event, body(event))], None, self._clock.monotonic()))
+        self._hand_in(Entry(records, None, self._clock.monotonic()))
         if not self._soon and not self._lingers:
             self._lingers = True
             self._loop.call_later(LINGER_SECONDS, self._linger)

@@ -4,6 +4,8 @@ Labels hold names that an operator chose and short stable codes; never a user, a
 so that the number of series stays small and nothing secret gets out this way.
 """
 
+from collections.abc import Callable
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
 
 from gateway.observe.tally import TallyCounter, TallyHistogram
@@ -17,6 +19,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
+        self.others: Callable[[bytes], bytes] | None = None  # adds what other processes count
         where = ("database", "protocol")
         self._sessions = self._gauge("sessions", "Open database sessions.", where)
         self._sessions_total = self._counter("sessions_started", "Database sessions begun.", where)
@@ -107,7 +110,8 @@ class Metrics:
 
     def render(self) -> bytes:
         """The text that a scrape gets; its type is ``CONTENT_TYPE``."""
-        return generate_latest(self.registry)
+        own = generate_latest(self.registry)
+        return own if self.others is None else self.others(own)
 
     def _counter(self, name: str, help_: str, labels: tuple[str, ...]) -> Counter:
         return Counter(f"regate_{name}", help_, labels, registry=self.registry)

@@ -24,7 +24,6 @@ from gateway.policy.batches import Item, Queue
 from gateway.policy.client_line import Lines
 from gateway.policy.document import AgentQuestion, ConnectQuestion, FactsCache, SessionQuestion
 from gateway.policy.http import Response
-from gateway.policy.keeper import Keeper
 
 # A built-in that fails would otherwise silently remove its rule.
 _STRICT = "?strict-builtin-errors=true"
@@ -60,6 +59,14 @@ class PolicyMetrics(typing.Protocol):
         ...
 
 
+class Keeps(typing.Protocol):
+    """Keeps what decisions are made from; ``gateway.policy.keeper.Keeper`` does."""
+
+    def asked(self, digest: str, *parts: bytes) -> None:
+        """A question was asked: *parts* are a query's session and facts, or a connect's whole input."""
+        ...
+
+
 class PolicyClient:
     """The one way from Python to a decision.
 
@@ -80,7 +87,7 @@ class PolicyClient:
     ) -> None:
         self.available = True
         self.revisions = Revisions("", -1)
-        self.keeper: Keeper | None = None
+        self.keeper: Keeps | None = None
         self._token = token
         self._clock = clock
         self._slots = slots or default_slots()
@@ -111,6 +118,11 @@ class PolicyClient:
             await tasks.__aexit__(kind, error, trace)
         finally:
             self._lines.close()
+
+    @property
+    def place(self) -> tuple[str, str]:
+        """The socket that is asked, and the token that opens it."""
+        return self._lines.socket_path, self._token
 
     def move_to(self, socket_path: str | os.PathLike[str]) -> Lines:
         """Ask another socket from now on; returns the old connections, to be closed once they are idle."""

@@ -59,7 +59,7 @@ class Lines:
     """Connections to one socket, made when needed and reused; a cancelled or late question closes its own."""
 
     def __init__(self, socket_path: str, token: str) -> None:
-        self._socket_path = socket_path
+        self.socket_path = socket_path
         self._token = token
         self._idle: deque[_Connection] = deque()
         self._busy: set[_Connection] = set()
@@ -98,7 +98,7 @@ class Lines:
 
     async def _connect(self) -> _Connection:
         loop = asyncio.get_running_loop()
-        _, connection = await loop.create_unix_connection(_Connection, self._socket_path)
+        _, connection = await loop.create_unix_connection(_Connection, self.socket_path)
         return connection
 
     async def _exchange(self, connection: _Connection, data: bytes) -> Response:

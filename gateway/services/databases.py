@@ -13,9 +13,11 @@ class Databases:
 
     def __init__(self) -> None:
         self._known: dict[str, Database] = {}
+        self.documents: Sequence[Mapping[str, Any]] = ()
 
     def take(self, documents: Sequence[Mapping[str, Any]]) -> None:
         """Put these in the place of those before."""
+        self.documents = documents
         found = [to_database(_resource(document)) for document in documents]
         self._known = {
             database.name: self._known[database.name]

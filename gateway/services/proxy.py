@@ -14,12 +14,13 @@ from gateway.api import caller
 from gateway.api.application import application
 from gateway.api.caller import SubjectFromRequest
 from gateway.api.databases import Visible, VisibleDatabase
-from gateway.ca.issue import mint_host
+from gateway.ca.issue import MintedCertificate, mint_host
 from gateway.ca.profile import HOST_MAX, Kind
 from gateway.ca.tls import server_context
 from gateway.model.identity import Identity
 from gateway.protocols import REGISTRY
 from gateway.services.cluster import Cluster
+from gateway.services.fleet import Fleet
 from gateway.session.listener import HTTP, Listener, Port, listen
 
 RENEW_AFTER = HOST_MAX / 2
@@ -32,6 +33,8 @@ class HostCertificate:
     def __init__(self, running: Cluster, names: Sequence[str]) -> None:
         self._running = running
         self._names = tuple(dict.fromkeys(names))
+        self.databases = tuple(name for protocol in REGISTRY.values() for name in protocol.alpn)
+        self.minted: MintedCertificate
         self._context = self._make()
 
     def context(self) -> ssl.SSLContext:
@@ -50,10 +53,11 @@ class HostCertificate:
 
     def _make(self) -> ssl.SSLContext:
         authorities = self._running.authorities
-        minted = mint_host(authorities.host_serving, names=self._names, now=self._running.auth.steady.now())
+        self.minted = mint_host(
+            authorities.host_serving, names=self._names, now=self._running.auth.steady.now()
+        )
         users = authorities.trusted_pem(Kind.USER)
-        alpn = [name for protocol in REGISTRY.values() for name in protocol.alpn]
-        return server_context(minted, users, alpn=[*alpn, HTTP])
+        return server_context(self.minted, users, alpn=[*self.databases, HTTP])
 
 
 @asynccontextmanager
@@ -68,12 +72,15 @@ async def listening(running: Cluster) -> AsyncIterator[str]:
         public = await stack.enter_async_context(_runner(running, by_certificate))
         local = await stack.enter_async_context(_runner(running, caller.local))
         await _admin_socket(local, running.config.admin_socket)
+        fleet = Fleet(running, certificate, running.config.db_service.workers)
+        await stack.enter_async_context(fleet.serving())
         assert public.server is not None
         port = Port(
             context=certificate.context,
             by_alpn={name: protocol for protocol in REGISTRY.values() for name in protocol.alpn},
             plain=REGISTRY["postgres"],
             http=public.server,
+            hand_over=fleet.hand_over,
         )
         listening_socket = listen(config.listen.host, config.listen.port)
         stack.callback(listening_socket.close)

@@ -1,13 +1,15 @@
 """Carries every change of state to the policy, and from there to the sessions that are open."""
 
 import asyncio  # noqa: TID251
-from collections.abc import Awaitable, Callable, Mapping
+import typing
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from structlog.typing import FilteringBoundLogger
 
 from gateway.auth.store import Store
 from gateway.errors import PolicyError
+from gateway.model.decision import Denied
 from gateway.policy.publish import build_data
 from gateway.policy.sidecar import Sidecar
 from gateway.services.databases import Databases
@@ -19,6 +21,22 @@ REJUDGE_SECONDS = 30.0  # time windows and locks end by the clock, without a cha
 
 Keep: TypeAlias = Callable[[Mapping[str, Any], int], Awaitable[None]]
 """Gets the documents and the revision of each push that succeeded."""
+
+
+class Follower(typing.Protocol):
+    """Whoever serves sessions in other processes."""
+
+    def take(self, documents: Sequence[Mapping[str, Any]]) -> None:
+        """These databases are enrolled now."""
+        ...
+
+    async def rejudge(self) -> int:
+        """Ask again whether each session may be open; how many questions nobody answered."""
+        ...
+
+    async def end_all(self, denial: Denied) -> None:
+        """Tell every session why it ends; returns when all are over."""
+        ...
 
 
 class Publisher:
@@ -34,6 +52,7 @@ class Publisher:
         *,
         keep: Keep | None = None,
     ) -> None:
+        self.followers: list[Follower] = []
         self._store = store
         self._sidecar = sidecar
         self._databases = databases
@@ -52,6 +71,8 @@ class Publisher:
         await self._sidecar.push(data, snapshot.revision)
         if self._keep is not None:
             await self._keep(data, snapshot.revision)
+        for follower in self.followers:
+            follower.take(snapshot.databases)
 
     async def run(self) -> None:
         """Publish each change as it comes, and ask about the live sessions after each, for ever."""
@@ -73,7 +94,10 @@ class Publisher:
             self._changed.set()
 
     async def _rejudge(self) -> int:
-        return await self._live.rejudge(self._sidecar.client)
+        unanswered = await self._live.rejudge(self._sidecar.client)
+        for follower in self.followers:
+            unanswered += await follower.rejudge()
+        return unanswered
 
     async def _publish_until_done(self) -> None:
         while True:

@@ -195,7 +195,10 @@ async def _farewell(running: Cluster) -> AsyncIterator[None]:
     stopping = local_denial(running.clock, "service_stopping", "the gateway is being stopped")
     with suppress(TimeoutError):
         async with asyncio.timeout(STOP_SECONDS):
-            await running.environment.live.end_all(stopping)
+            await asyncio.gather(
+                running.environment.live.end_all(stopping),
+                *[follower.end_all(stopping) for follower in running.publisher.followers],
+            )
 
 
 async def _watch_health(running: Cluster) -> None:

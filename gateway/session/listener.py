@@ -36,6 +36,8 @@ class Port:
     by_alpn: Mapping[str, Protocol]
     plain: Protocol
     http: Callable[[], asyncio.Protocol]
+    hand_over: Callable[[socket.socket, str, int], bool] | None = None
+    """Gives a connection, by its first byte, to another process; False when it is to be served here."""
 
 
 class Listener:
@@ -59,10 +61,11 @@ class Listener:
                     await asyncio.sleep(0.1)
                     continue
                 sock.setblocking(False)
-                upgrade = server_upgrade(self._port.context())
-                tasks.create_task(self._serve(Line(sock, peer=f"{address[0]}:{address[1]}", upgrade=upgrade)))
+                tasks.create_task(self.serve_one(sock, f"{address[0]}:{address[1]}"))
 
-    async def _serve(self, line: Line) -> None:
+    async def serve_one(self, sock: socket.socket, peer: str) -> None:
+        """Serve one connection, that comes from *peer*, to its end."""
+        line = Line(sock, peer=peer, upgrade=server_upgrade(self._port.context()))
         try:
             try:
                 await self._recognise(line)
@@ -78,6 +81,9 @@ class Listener:
         keep_alive(line.sock)
         async with asyncio.timeout(FIRST_BYTE_SECONDS):
             first = await _first_byte(line.sock)
+        hand_over = self._port.hand_over
+        if first is not None and hand_over is not None and hand_over(line.sock, line.peer, first):
+            return  # closing it here closes one of two descriptors
         if first == TLS_RECORD:
             async with self._handshakes:
                 protocol = await self._handshake(line)

@@ -2,9 +2,9 @@
 
 import asyncio  # noqa: TID251
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
-from typing import Protocol, assert_never
+from typing import Protocol, TypeAlias, assert_never
 
 from gateway.model.decision import Allowed, Denied
 from gateway.policy.client import PolicyClient
@@ -50,6 +50,10 @@ class Count:
     on_database: int
 
 
+Elsewhere: TypeAlias = Callable[[bytes, str | None], Awaitable[bool]]
+"""Cancels a session that another process has; False where none has it."""
+
+
 class Live:
     """The registry; a connection counts from before its question is asked, so limits cannot be raced."""
 
@@ -60,6 +64,7 @@ class Live:
         self._databases: Counter[str] = Counter()
         self._empty = asyncio.Event()
         self._empty.set()
+        self.elsewhere: Elsewhere | None = None
 
     def __len__(self) -> int:
         return len(self._sessions)
@@ -98,6 +103,12 @@ class Live:
             self._empty.set()
 
     async def cancel(self, key: bytes, user: str | None) -> bool:
+        """Cancel by key, in whichever process the session is."""
+        if await self.cancel_here(key, user):
+            return True
+        return self.elsewhere is not None and await self.elsewhere(key, user)
+
+    async def cancel_here(self, key: bytes, user: str | None) -> bool:
         """Cancel by key; where TLS gave an identity it must be the session's own."""
         session = self._by_key.get(key)
         if session is None or (user is not None and user != session.user):

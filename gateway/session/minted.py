@@ -12,7 +12,7 @@ from datetime import timedelta
 from functools import partial
 from typing import TypeAlias
 
-from gateway.ca.issue import mint_db_client
+from gateway.ca.issue import MintedCertificate, mint_db_client
 from gateway.ca.keys import Authorities
 from gateway.ca.profile import Kind
 from gateway.ca.steady import SteadyClock
@@ -80,20 +80,27 @@ class Minted:
             self._spares[key] = _Spare(database, self._clock.monotonic(), made.result())
 
 
+def material(
+    authorities: Authorities, steady: SteadyClock, database: Database, db_user: str
+) -> tuple[str, MintedCertificate | None]:
+    """The database's own authority or the cluster's as anchor (PEM), and a new key and certificate."""
+    minted = None
+    if database.auth is BackendAuth.CERTIFICATE:
+        minted = mint_db_client(
+            authorities.db_client,
+            cluster=authorities.cluster,
+            db_user=db_user,
+            ttl=MINTED_FOR,
+            now=steady.now(),
+        )
+    return database.tls.ca or authorities.trusted_pem(Kind.DB), minted
+
+
 def maker(authorities: Authorities, steady: SteadyClock) -> Make:
-    """Makes settings: the database's own authority or the cluster's as anchor, a new key and certificate."""
+    """Makes settings where the keys are at hand."""
 
     def at_once(database: Database, db_user: str) -> ssl.SSLContext:
-        minted = None
-        if database.auth is BackendAuth.CERTIFICATE:
-            minted = mint_db_client(
-                authorities.db_client,
-                cluster=authorities.cluster,
-                db_user=db_user,
-                ttl=MINTED_FOR,
-                now=steady.now(),
-            )
-        return backend_context(database.tls.ca or authorities.trusted_pem(Kind.DB), minted)
+        return backend_context(*material(authorities, steady, database, db_user))
 
     async def make(database: Database, db_user: str) -> ssl.SSLContext:
         return await asyncio.to_thread(at_once, database, db_user)
