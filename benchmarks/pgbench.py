@@ -15,11 +15,12 @@ from dataclasses import dataclass, field
 from benchmarks import measure, rig
 from benchmarks.measure import Leg, Rate
 from benchmarks.rig import DATABASE, FULL, QUICK, ROWS, USER, Bench
-from tests.e2e.cluster import role
+from tests.e2e.cluster import configure, role
 from tests.servers import process
 from tests.servers.postgres import counted
 
 ROLES = (10, 1000)
+WORKERS = (1, 2)
 MODES = ("simple", "extended", "prepared")
 
 
@@ -36,6 +37,7 @@ class Results:
     audit_served: int = 0
     idle_session_kb: float = 0.0
     by_roles: dict[int, Rate] = field(default_factory=dict)
+    by_workers: dict[int, tuple[Rate, Rate]] = field(default_factory=dict)
 
 
 def run(bench: Bench, say: Callable[[str], None]) -> Results:
@@ -55,6 +57,7 @@ def run(bench: Bench, say: Callable[[str], None]) -> Results:
     results.audit_served, results.audit_lost = audit_at_saturation(bench)
     if plan.is_full:
         results.by_roles = {count: _with_roles(bench, count) for count in ROLES}
+        results.by_workers = {count: _with_workers(bench, count) for count in WORKERS}
     return results
 
 
@@ -81,6 +84,16 @@ def _with_roles(bench: Bench, count: int) -> Rate:
     bench.cluster.create(*(role(f"crowd-{number}", allow=allow) for number in range(count)))
     time.sleep(3)
     return measure.pgbench(bench.leg("regate"), "prepared", 32, bench.plan.seconds, bench.folder)
+
+
+def _with_workers(bench: Bench, count: int) -> tuple[Rate, Rate]:
+    """Regate's rate with *count* session processes, and pgbouncer's in the same minute."""
+    bench.cluster.stop()
+    configure(bench.cluster, db_service={"enabled": True, "workers": count})
+    bench.cluster.start()
+    seconds, folder = bench.plan.seconds, bench.folder
+    reference = measure.pgbench(bench.leg("pgbouncer"), "prepared", 32, seconds, folder)
+    return measure.pgbench(bench.leg("regate"), "prepared", 32, seconds, folder), reference
 
 
 def _can(leg: Leg, mode: str, clients: int) -> bool:
@@ -159,6 +172,9 @@ def report(results: Results, say: Callable[[str], None]) -> None:
         say(f"added ms       {mode:9} {clients:3}   " + "   ".join(added))
     for count, rate in results.by_roles.items():
         say(f"roles          {count:5} roles {rate.tps:7.0f}/s p50 {rate.p50:6.2f} p95 {rate.p95:6.2f} ms")
+    for count, (rate, reference) in results.by_workers.items():
+        ratio = rate.tps / reference.tps
+        say(f"workers        {count:5} workers {rate.tps:7.0f}/s, {ratio:.3f} of pgbouncer's")
     say(
         f"audit          {results.audit_served} statements in the server's log,"
         f" {results.audit_lost} not in the audit"

@@ -52,6 +52,7 @@ class WorkerProcess:
         self._stack = AsyncExitStack()
         self._channel: Channel
         self._live: SharedLive
+        self._log: RemoteLog
         self._policy: PolicyClient
         self._minted: Minted
         self._listener: Listener
@@ -61,6 +62,7 @@ class WorkerProcess:
         """Serve until the main process is gone."""
         self._channel = await Channel.over(channel, self._handlers())
         self._live = SharedLive(self._channel)
+        self._log = RemoteLog(self._channel, self._clock)
         async with self._stack:
             sweeping = asyncio.create_task(self._live.sweep_forever())
             await self._channel.closed
@@ -100,7 +102,7 @@ class WorkerProcess:
             cluster=value["cluster"],
             clock=self._clock,
             policy=client,
-            audit=RemoteLog(self._channel, self._clock),
+            audit=self._log,
             dialler=dialler,
             databases=self._databases.get,
             live=self._live,
@@ -150,6 +152,8 @@ class WorkerProcess:
     async def _end_all(self, value: Any, _blob: bytes) -> None:
         decision_id, code, message = value
         await self._live.end_all(Denied(decision_id, (Reason(code, message),)))
+        await asyncio.sleep(0)  # their last records are made right after
+        self._log.flush()
 
     async def _render(self, _value: Any, _blob: bytes) -> str:
         return self._metrics.render().decode()

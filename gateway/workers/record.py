@@ -75,7 +75,7 @@ class RemoteLog:
         self._appends.append((records, future))
         if not self._soon:
             self._soon = True
-            self._loop.call_soon(self._flush)
+            self._loop.call_soon(self.flush)
         return future
 
     def post(self, event: Event) -> None:
@@ -83,9 +83,10 @@ class RemoteLog:
         self._posts.append((event, body(event)))
         if not self._soon and not self._lingers:
             self._lingers = True
-            self._loop.call_later(LINGER_SECONDS, self._flush)
+            self._loop.call_later(LINGER_SECONDS, self.flush)
 
-    def _flush(self) -> None:
+    def flush(self) -> None:
+        """Send what waits now."""
         self._soon = self._lingers = False
         entries, posts = self._appends, self._posts
         if not entries and not posts:

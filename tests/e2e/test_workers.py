@@ -1,0 +1,207 @@
+"""Two session processes behind one port: what is shared holds across them, and one dies alone."""
+
+import json
+import os
+import re
+import signal
+import threading
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from tests.e2e import cluster as clusters
+from tests.e2e.access import Access
+from tests.e2e.cluster import Cluster, eventually, role
+from tests.servers.process import LOOPBACK, free_port, temporary_folder
+
+pytestmark = pytest.mark.db
+
+WIDE = {"db_labels": {"*": "*"}, "db_users": ["*"], "db_names": ["*"]}
+_DIAGNOSTICS = free_port()
+
+
+@pytest.fixture(scope="module")
+def pair() -> Iterator[Cluster]:
+    with temporary_folder("regate-") as folder:
+        regate = {
+            "data_dir": str(folder / "data"),
+            "cluster_name": "e2e",
+            "diag_addr": f"{LOOPBACK}:{_DIAGNOSTICS}",
+        }
+        workers = {"enabled": True, "workers": 2}
+        with clusters.running(folder, regate=regate, db_service=workers) as running:
+            running.pg.create("mydb", "alice")
+            few = role("few", allow=WIDE, options={"max_db_connections": 3})
+            running.create(role("wide", allow=WIDE), few)
+            running.add_user("ann", "wide")
+            running.add_user("ben", "few")
+            yield running
+
+
+def _way(pair: Cluster, name: str) -> Access:
+    return pair.users[name].access("alice", "mydb")
+
+
+def _workers(pair: Cluster) -> list[int]:
+    return [
+        child
+        for child in clusters.children(pair.pid)
+        if b"gateway.services.worker" in Path(f"/proc/{child}/cmdline").read_bytes()
+    ]
+
+
+def _metrics() -> str:
+    with urllib.request.urlopen(f"http://{LOOPBACK}:{_DIAGNOSTICS}/metrics", timeout=10) as answer:
+        return str(answer.read().decode())
+
+
+def test_sessions_go_to_both_workers_and_monitoring_sees_each(pair: Cluster) -> None:
+    way = _way(pair, "ann")
+    with psycopg.connect(way.conninfo) as first, psycopg.connect(way.conninfo) as second:
+        for session in (first, second):
+            assert session.execute("select 41 + 1").fetchone() == (42,)
+        for _ in eventually("each worker's session is counted", seconds=20):
+            found = dict(re.findall(r'^regate_sessions\{.*worker="(\d)"\} (\d)', _metrics(), re.MULTILINE))
+            if found == {"1": "1", "2": "1"}:
+                break
+    page = _metrics()
+    families = re.findall(r"^# TYPE (\S+)", page, re.MULTILINE)
+    assert len(families) == len(set(families)), "a family stands twice"
+
+
+def test_a_limit_of_connections_counts_those_of_all_workers(pair: Cluster) -> None:
+    way = _way(pair, "ben")
+    open_now = [psycopg.connect(way.conninfo) for _ in range(3)]
+    try:
+        with pytest.raises(psycopg.OperationalError, match="at most 3 connections"):
+            psycopg.connect(way.conninfo)
+        open_now.pop().close()
+        for _ in eventually("a closed one makes room"):
+            try:
+                open_now.append(psycopg.connect(way.conninfo))
+                break
+            except psycopg.OperationalError:
+                continue
+    finally:
+        for session in open_now:
+            session.close()
+
+
+def test_a_cancel_reaches_the_worker_that_has_the_session(pair: Cluster) -> None:
+    way = _way(pair, "ann")
+    with psycopg.connect(way.conninfo, autocommit=True) as session:
+        for _ in range(4):  # the cancel is a connection of its own, and goes to the less busy worker
+            timer = threading.Timer(0.3, session.cancel)
+            timer.start()
+            begun = time.monotonic()
+            with pytest.raises(psycopg.errors.QueryCanceled):
+                session.execute("select pg_sleep(20)")
+            assert time.monotonic() - begun < 10
+            timer.join()
+
+
+def test_a_lock_ends_the_sessions_of_both_workers_within_two_seconds(pair: Cluster) -> None:
+    way = _way(pair, "ann")
+    sessions = [psycopg.connect(way.conninfo, autocommit=True) for _ in range(4)]
+    pair.admin("create", "-", stdin=json.dumps({"kind": "lock", "version": "v2", "metadata": {"name": "out"},
+                                                "spec": {"target": {"user": "ann"}}}))  # fmt: skip
+    locked = time.monotonic()
+    try:
+        for session in sessions:
+            for _ in eventually("the session is over", seconds=5):
+                try:
+                    session.execute("select 1")
+                except psycopg.OperationalError:
+                    break
+        assert time.monotonic() - locked < 2.5
+        with pytest.raises(psycopg.OperationalError):
+            psycopg.connect(way.conninfo)
+    finally:
+        pair.admin("rm", "lock/out")
+        for session in sessions:
+            session.close()
+
+
+def test_a_worker_that_dies_takes_its_own_sessions_and_the_log_says_so(pair: Cluster) -> None:
+    way = _way(pair, "ann")
+    before = _workers(pair)
+    assert len(before) == 2
+    sessions = [psycopg.connect(way.conninfo, autocommit=True) for _ in range(4)]
+    os.kill(before[0], signal.SIGKILL)
+    lost = []
+    for number, session in enumerate(sessions):
+        try:
+            session.execute("select 1")
+        except psycopg.OperationalError:
+            lost.append(number)
+    assert len(lost) == 2
+    for _ in eventually("the worker is back", seconds=30):
+        now = _workers(pair)
+        if len(now) == 2 and before[0] not in now:
+            break
+    with psycopg.connect(way.conninfo) as again:
+        assert again.execute("select 1").fetchone() == (1,)
+    for session in sessions:
+        session.close()
+    for _ in eventually("the log knows how they ended"):
+        ends = [item for item in pair.audit("--kind=db.session.end") if item["fields"].get("outcome")]
+        if len(ends) == 2:
+            break
+    assert {item["fields"]["outcome"] for item in ends} == {"unknown"}
+    assert {item["fields"]["reason"] for item in ends} == {"worker_ended"}
+    assert pair.admin("audit", "verify").code == 0
+
+
+def test_no_statement_of_a_worker_that_dies_is_missing_from_the_audit(pair: Cluster) -> None:
+    way = _way(pair, "ann")
+    ran: list[int] = []
+
+    def work(number: int) -> None:
+        try:
+            with psycopg.connect(way.conninfo, autocommit=True) as session:
+                for step in range(1_000_000):
+                    session.execute(f"select {number * 1_000_000 + step}")
+                    ran.append(number * 1_000_000 + step)
+        except psycopg.OperationalError:
+            return
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(1, 5)]
+    for thread in threads:
+        thread.start()
+    time.sleep(1.5)
+    for worker in _workers(pair):
+        os.kill(worker, signal.SIGKILL)
+    for thread in threads:
+        thread.join(30)
+    assert len(ran) > 40
+    recorded = {item["fields"]["statement"] for item in pair.audit("--kind=db.session.query")}
+    missing = [number for number in ran if f"select {number}" not in recorded]
+    assert missing == []
+    for _ in eventually("both workers are back", seconds=30):
+        if len(_workers(pair)) == 2:
+            break
+
+
+def test_workers_end_with_the_main_process() -> None:
+    with clusters.running(db_service={"enabled": True, "workers": 2}) as own:
+        own.pg.create("mydb", "alice")
+        own.create(role("wide", allow=WIDE))
+        way = own.add_user("ann", "wide").access("alice", "mydb")
+        workers = _workers(own)
+        with psycopg.connect(way.conninfo) as session:
+            session.execute("select 1")
+            assert own.stop() == 0
+            with pytest.raises(psycopg.OperationalError, match="the gateway is being stopped"):
+                session.execute("select 2")
+        assert not any(clusters.is_alive(worker) for worker in workers)
+        own.start()
+        workers = _workers(own)
+        own.kill()
+        for _ in eventually("they notice that the main process is gone"):
+            if not any(clusters.is_alive(worker) for worker in workers):
+                break
+        own.start()
