@@ -1,8 +1,9 @@
 """What the policy answered, once parsed; a union that is matched to the end."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, NoReturn, TypeAlias
+from typing import NoReturn, TypeAlias
+
+from gateway.model.obligation import NONE, Obligations
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,8 @@ class Allowed:
 
     ``roles`` are the roles that granted it. ``restricted`` says (for a connect) that statements will be
     judged by permissions or guards, so that names must be resolved. ``limits`` only come with a connect.
+    ``obligations`` must be carried out with the statements; where other texts are sent for that than were asked
+    for, ``sent`` are those, fit to be recorded. ``approved_by`` is the second person who let a held one go.
     """
 
     decision_id: str
@@ -47,7 +50,9 @@ class Allowed:
     reasons: tuple[Reason, ...] = ()
     restricted: bool = True
     limits: Limits = field(default_factory=Limits)
-    obligations: Mapping[str, Any] = field(default_factory=dict)
+    obligations: Obligations = NONE
+    sent: tuple[str, ...] = ()
+    approved_by: str = ""
 
     def __bool__(self) -> NoReturn:
         raise TypeError("a decision has no truth value; match it")

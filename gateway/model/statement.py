@@ -16,10 +16,17 @@ class Phase(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Relation:
-    """A catalogue entry for a table, view or sequence: ``kind`` is the server's word for it."""
+    """A catalogue entry for a table, view or sequence: ``kind`` is the server's word for it.
+
+    ``columns`` stand in their order in a ``*``, and beside them ``types``, as the server writes them, and
+    ``numbers``; ``oid`` and a number say in a result where a column comes from.
+    """
 
     kind: str
     columns: tuple[str, ...] = ()
+    types: tuple[str, ...] = ()
+    numbers: tuple[int, ...] = ()
+    oid: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +36,8 @@ class Catalog:
     ``relations`` maps (schema, name) to the relation; ``functions`` holds (schema, name) of every function
     that is not in ``pg_catalog``; ``operators`` likewise. ``numbers`` says which type a client means by its
     number. ``casts`` are the functions that casts to a type may run, and ``implicit`` those of them that run
-    where no cast is written.
+    where no cast is written. ``shares`` says for a relation whose rows it shows: a view its sources', a parent
+    its children's and the other way round; only those that are known one step away.
     """
 
     relations: Mapping[tuple[str, str], Relation]
@@ -39,6 +47,7 @@ class Catalog:
     numbers: Mapping[int, tuple[str, str]] = field(default_factory=dict)
     casts: Mapping[tuple[str, str], frozenset[tuple[str, str]]] = field(default_factory=dict)
     implicit: frozenset[tuple[str, str]] = frozenset()
+    shares: Mapping[tuple[str, str], frozenset[tuple[str, str]]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

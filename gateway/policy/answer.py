@@ -12,6 +12,8 @@ from typing import Any
 
 from gateway.errors import PolicyError
 from gateway.model.decision import Allowed, Decision, Denied, Limits, Reason, Revisions
+from gateway.model.obligation import NONE, Obligations
+from gateway.policy import obligations
 from gateway.policy.document import CONTRACT
 
 UNAVAILABLE = Reason("policy_unavailable", "the policy engine is not available")
@@ -63,6 +65,7 @@ class Verdict:
     limits: Limits = _UNBOUND
     time_ns: int = 0
     """The time that the question carried, where its digest does not cover it; else 0."""
+    obligations: Obligations = NONE
 
     def issue(self, decision_id: str, input_digest: str) -> Decision:
         """The decision for one question, under its own id."""
@@ -75,6 +78,7 @@ class Verdict:
                 self.reasons,
                 self.restricted,
                 self.limits,
+                self.obligations,
             )
         return Denied(decision_id, self.reasons, self.revisions, input_digest)
 
@@ -126,11 +130,13 @@ def query(value: Any, time_ns: int = 0) -> Verdict:
     """The verdict about one request's statements, asked with the time *time_ns*."""
     try:
         allow, reasons, revisions = _base(value, _QUERY, _QUERY)
-        _no_obligations(value["obligations"])
+        asked = obligations.parse(value["obligations"])
     except PolicyError:
         return refused(INVALID)
     roles = tuple(reason.role for reason in reasons if reason.role) if allow else ()
-    return Verdict(allow, reasons, revisions, roles, time_ns=time_ns)
+    return Verdict(
+        allow, reasons, revisions, roles, time_ns=time_ns, obligations=asked if allow else NONE
+    )
 
 
 def connect(value: Any) -> Verdict:
@@ -231,12 +237,6 @@ def _revisions(value: Mapping[str, Any]) -> Revisions:
     if type(policy) is not str or type(data) is not int or type(contract) is not int or contract != CONTRACT:
         raise PolicyError("the answer has no revisions, or another contract")
     return Revisions(policy, data)
-
-
-def _no_obligations(value: Any) -> None:
-    # None can be carried out yet, and one that is not carried out is a refusal.
-    if type(value) is not dict or value:
-        raise PolicyError("the decision has obligations")
 
 
 def _granting(value: Mapping[str, Any]) -> tuple[tuple[str, ...], bool]:

@@ -22,6 +22,17 @@ BASE: dict[str, Any] = {
     "data_revision": 7,
 }
 QUERY = {**BASE, "obligations": {}}
+MASK = {"schema": "app", "table": "people", "column": "ssn", "how": "hash"}
+OBLIGED = {
+    **BASE,
+    "obligations": {
+        "mask": [MASK],
+        "row_filter": [{"schema": "app", "table": "people", "guard": "rows/eu"}],
+        "max_rows": [10],
+        "timeout_ms": [500],
+        "hold": [{"seconds": 60, "reason": ""}],
+    },
+}
 CONNECT = {**BASE, "roles": ["reader"], "restricted": False, "limits": {"idle_seconds": 60}}
 LOGIN = {**BASE, "limits": {"max_session_seconds": 3600}}
 JOIN = {**BASE, "databases": ["a"]}
@@ -30,6 +41,7 @@ REFUSAL = {**BASE, "allow": False, "reasons": [{"code": "no", "message": "never"
 Parse = Callable[[Any], Verdict]
 KINDS: list[tuple[str, Parse, dict[str, Any]]] = [
     ("decision.query", answer.query, QUERY),
+    ("decision.query", answer.query, OBLIGED),
     ("decision.query", answer.query, {**REFUSAL, "obligations": {}}),
     ("decision.connect", answer.connect, CONNECT),
     ("decision.connect", answer.connect, REFUSAL),
@@ -94,9 +106,19 @@ def test_what_the_schema_refuses_is_never_a_yes(name: str, parse: Parse, good: d
 
 
 @pytest.mark.parametrize(
-    "obligations", [{"mask": {}}, {"max_rows": 1}, {"unheard_of": None}, [], "none", None, 0]
+    "obligations",
+    [
+        *([], "none", None, 0, {"unheard_of": None}, {"malformed": ["rows/eu"]}, {"mask": []}),
+        *({"mask": {}}, {"max_rows": 1}, {"max_rows": [0]}, {"max_rows": [True]}, {"max_rows": [1, False]}),
+        *({"timeout_ms": [86_400_001]}, {"hold": [3]}, {"hold": [{"seconds": 1}]}, {"mask": [{}]}),
+        {"mask": [{**MASK, "how": "blur"}]},
+        {"mask": [{**MASK, "column": ""}]},
+        {"mask": [{**MASK, "column": "x" * 64}]},
+        {"mask": [{**MASK, "extra": 1}]},
+        {"mask": [MASK], "unheard_of": [1]},
+    ],
 )
-def test_an_obligation_that_cannot_be_carried_out_refuses(obligations: Any) -> None:
+def test_an_obligation_that_nobody_knows_refuses(obligations: Any) -> None:
     assert answer.query({**QUERY, "obligations": obligations}) == answer.refused(answer.INVALID)
 
 

@@ -23,6 +23,7 @@ from gateway.classify.postgres.words import (
 )
 
 CALL = "\x01"  # the lexer refuses control characters in names, so nobody can write it
+PLACE = "\x02"  # behind a name, where asked for: the number of its token comes next
 
 _COMMON = frozenset(("=", "<>", "!=", "<", ">", "<=", ">=", "+", "-", "*"))
 _ARGUMENT_WORDS: dict[str, frozenset[str]] = {
@@ -122,9 +123,12 @@ class _Frame:
         self.is_grouping = False  # behind GROUP BY, where CUBE and ROLLUP are no calls
 
 
-def reduce(tokens: list[Token]) -> Reduced:
-    """Rewrite one statement's *tokens*; raises DoubtError for syntax that is not read here."""
-    return _Reducer(tokens).run()
+def reduce(tokens: list[Token], *, with_places: bool = False) -> Reduced:
+    """Rewrite one statement's *tokens*; raises DoubtError for syntax that is not read here.
+
+    *with_places* adds to each name that may be a relation's which token it was.
+    """
+    return _Reducer(tokens, with_places=with_places).run()
 
 
 def quote(name: str) -> str:
@@ -133,8 +137,9 @@ def quote(name: str) -> str:
 
 
 class _Reducer:
-    def __init__(self, tokens: list[Token]) -> None:
+    def __init__(self, tokens: list[Token], *, with_places: bool = False) -> None:
         self.tokens = tokens
+        self.with_places = with_places
         self.at = 0
         self.out: list[str] = []
         self.done = Reduced()
@@ -301,6 +306,8 @@ class _Reducer:
             raise DoubtError(Doubt.SYNTAX)  # in quotes it is somebody's function, and nobody names one so
         self.done.names.update(parts)
         is_alias = self.after_operand
+        if self.with_places:
+            parts = [f"{part}{PLACE}{self.at + 2 * number}" for number, part in enumerate(parts)]
         if is_call:
             parts[-1] = CALL + parts[-1]
         self._emit(".".join(quote(part) for part in parts), operand=True)

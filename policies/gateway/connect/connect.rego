@@ -177,12 +177,18 @@ _restricted := false if {
 	some name in _granting
 	_all[name].restricted == false
 	not _takes_away
+	not _obliged
 	not _guarded
 }
 
 _takes_away if {
 	some role in _all
 	count(role.permissions.deny) > 0
+}
+
+_obliged if {
+	some role in _all
+	count(role.obligations) > 0
 }
 
 _guarded if {

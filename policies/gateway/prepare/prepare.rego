@@ -11,6 +11,7 @@ package gateway.prepare
 
 import data.gateway.lib.frame
 import data.gateway.lib.labels
+import data.gateway.lib.obliging
 import data.gateway.lib.permissions
 import data.gateway.lib.templates
 
@@ -24,6 +25,10 @@ index := {
 	"denying": {name: true |
 		some name, document in input.roles
 		count(_list(_part(document, "deny"), "db_permissions")) > 0
+	},
+	"obliging": {name: true |
+		some name, document in input.roles
+		count(_obligations(document)) > 0
 	},
 }
 
@@ -50,6 +55,7 @@ _entry(document) := {
 		"deny": _rules(document, "deny"),
 	},
 	"limits": _limits(_options(document)),
+	"obligations": _obligations(document),
 }
 
 _side(version, part) := {
@@ -158,7 +164,15 @@ unsupported_in_allow(document) := (_unsupported_fields(document, "allow") | _bad
 unsupported_elsewhere(document) := (_unsupported_fields(document, "deny") | _bad_fields(document, "deny")) | {field |
 	some name, value in _options(document)
 	not _option_carried_out(name, value)
+	not _is_obligation(document, name, value)
 	field := concat(".", ["options", name])
+}
+
+# Obligations are our own version's.
+_is_obligation(document, name, value) if {
+	document.version == "regate/v1"
+	obliging.kinds[name]
+	count(obliging.mistakes(name, value)) == 0
 }
 
 _option_carried_out(name, value) if {
@@ -215,6 +229,10 @@ _options_elsewhere := {
 	"ssh_file_copy",
 	"ssh_port_forwarding",
 }
+
+_obligations(document) := obliging.compiled(_options(document)) if document.version == "regate/v1"
+
+else := []
 
 _limits(options) := {limit: bound |
 	some limit, option in {
@@ -361,7 +379,7 @@ _errors(document) := {problem |
 	some side in ["allow", "deny"]
 	some mistake in _mistakes(document, side)
 	problem := {"severity": "error", "path": concat(".", ["spec", mistake.path]), "message": mistake.message}
-} | (({problem |
+} | ((({problem |
 	document.kind == "role"
 	some field in ["client_idle_timeout", "max_session_ttl"]
 	value := _options(document)[field]
@@ -372,6 +390,12 @@ _errors(document) := {problem |
 		"message": "a duration such as 8h0m0s is expected",
 	}
 } | {problem |
+	document.kind == "role"
+	document.version == "regate/v1"
+	some name, value in _options(document)
+	some message in obliging.mistakes(name, value)
+	problem := {"severity": "error", "path": concat(".", ["spec.options", name]), "message": message}
+}) | {problem |
 	document.kind == "lock"
 	value := document.spec.expires
 	not _is_time(value)

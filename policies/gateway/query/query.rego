@@ -10,6 +10,7 @@ package gateway.query
 
 import data.gateway.lib.frame
 import data.gateway.lib.guards
+import data.gateway.lib.obligations
 import data.gateway.lib.statements
 
 # METADATA
@@ -26,7 +27,7 @@ default decision := {
 
 decision := _answer(false, _objections) if count(_objections) > 0
 
-decision := permitted(input.session.roles) if {
+decision := object.union(permitted(input.session.roles), {"obligations": obligations.asked}) if {
 	count(_objections) == 0
 	count(input.session.roles) > 0
 	is_array(input.request.statements)
@@ -75,6 +76,9 @@ _denied if count(statements.denying(input.session.user)) > 0
 _limited if not _unrestricted
 
 _limited if _denied
+
+# What conceals holds only where it is known what a statement reads, and which code it runs.
+_limited if obligations.conceals
 
 _looked_at if _limited
 
@@ -131,6 +135,14 @@ _about_statements contains reason if {
 	reason := {
 		"code": "setting_refused",
 		"message": sprintf("setting %s may not be changed so under db_permissions", [setting.name]),
+	}
+}
+
+_about_statements contains reason if {
+	some thing in obligations.telling
+	reason := {
+		"code": "mask_refused",
+		"message": sprintf("%s may tell what is concealed here", [_told("use of", thing)]),
 	}
 }
 

@@ -9,6 +9,7 @@
 package gateway.query_batch
 
 import data.gateway.lib.frame
+import data.gateway.lib.obligations
 import data.gateway.lib.statements
 import data.gateway.query
 
@@ -25,6 +26,7 @@ _lifted := {id: decision |
 	some id, item in input.items
 	item.session.data_revision == frame.data_revision
 	statements.all_known(item.session.roles)
+	obligations.none_for(item.session.user)
 	is_array(item.request.statements)
 	lifting := statements.lifting(item.session.roles)
 	count(lifting) > 0
@@ -39,6 +41,7 @@ _granted := {id: decision |
 	not _lifted[id]
 	item.session.data_revision == frame.data_revision
 	statements.all_known(item.session.roles)
+	obligations.none_for(item.session.user)
 	is_array(item.request.statements)
 	every statement in item.request.statements {
 		statement.complete == true
