@@ -39,8 +39,8 @@ class Allowed:
 
     ``roles`` are the roles that granted it. ``restricted`` says (for a connect) that statements will be
     judged by permissions or guards, so that names must be resolved. ``limits`` only come with a connect.
-    ``obligations`` must be carried out with the statements; where other texts are sent for that than were asked
-    for, ``sent`` are those, fit to be recorded. ``approved_by`` is the second person who let a held one go.
+    ``obligations`` must be carried out with the statements; where other texts are sent for that than were
+    asked for, ``sent`` are those, fit to be recorded. ``approved_by`` is who let a held one go.
     """
 
     decision_id: str

@@ -19,6 +19,8 @@ class Kind(StrEnum):
     SESSION_DENIED = "db.session.denied"
     AGENT_JOIN = "agent.join"
     AGENT_REMOVE = "agent.remove"
+    SESSION_HOLD = "db.session.hold"
+    HOLD_ANSWER = "hold.answer"
     RESOURCE_CREATE = "resource.create"
     RESOURCE_UPDATE = "resource.update"
     RESOURCE_DELETE = "resource.delete"

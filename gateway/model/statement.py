@@ -36,8 +36,8 @@ class Catalog:
     ``relations`` maps (schema, name) to the relation; ``functions`` holds (schema, name) of every function
     that is not in ``pg_catalog``; ``operators`` likewise. ``numbers`` says which type a client means by its
     number. ``casts`` are the functions that casts to a type may run, and ``implicit`` those of them that run
-    where no cast is written. ``shares`` says for a relation whose rows it shows: a view its sources', a parent
-    its children's and the other way round; only those that are known one step away.
+    where no cast is written. ``shares`` says for a relation whose rows it shows: a view its sources', a
+    parent its children's and the other way round; only what is one step away.
     """
 
     relations: Mapping[tuple[str, str], Relation]

@@ -134,9 +134,7 @@ def query(value: Any, time_ns: int = 0) -> Verdict:
     except PolicyError:
         return refused(INVALID)
     roles = tuple(reason.role for reason in reasons if reason.role) if allow else ()
-    return Verdict(
-        allow, reasons, revisions, roles, time_ns=time_ns, obligations=asked if allow else NONE
-    )
+    return Verdict(allow, reasons, revisions, roles, time_ns=time_ns, obligations=asked if allow else NONE)
 
 
 def connect(value: Any) -> Verdict:

@@ -18,7 +18,7 @@ from gateway.model.decision import Allowed, Decision, Denied, Reason, Revisions
 from gateway.model.identity import Identity, Subject
 from gateway.model.joining import Admission, Grant, Joining
 from gateway.model.resource import Database
-from gateway.policy import answer, document
+from gateway.policy import answer, document, filters
 from gateway.policy.answer import Problem, Verdict, Visible
 from gateway.policy.batches import Item, Queue
 from gateway.policy.client_line import Lines
@@ -158,6 +158,18 @@ class PolicyClient:
                 verdict = answer.refused(answer.INVALID)
         return self._issue(verdict, input_digest, started)
 
+    async def row_filter(self, session: SessionQuestion, guard: str) -> str | None:
+        """The condition that a guard sets on the rows of its relation, for a session: ``""`` all, None none.
+
+        Raises:
+            PolicyError: there was no usable answer.
+        """
+        path, body = filters.path(guard), filters.question(session.content, self._clock.now_ns())
+        if not self.available:
+            raise _NobodyAnswersError(answer.UNAVAILABLE)
+        response = await self._exchange(path, body, self._deadline, filters.ACCEPT)
+        return filters.condition(response.status, response.body)
+
     async def connect(self, question: ConnectQuestion) -> Decision:
         """May this identity open this database; an ``Allowed`` carries the granting roles and the limits."""
         asked = question.to_json()
@@ -224,7 +236,7 @@ class PolicyClient:
         """
         asked = document.question({"contract": document.CONTRACT, "roles": roles, "locks": locks})
         value = await self._result(_INDEX, asked, 60.0, even_if_unavailable=True)
-        if type(value) is not dict or value.keys() != {"contract", "roles", "locks", "denying"}:
+        if type(value) is not dict or value.keys() != {"contract", "roles", "locks", "denying", "obliging"}:
             raise PolicyError("the prepared index is not one")
         return value
 
@@ -248,10 +260,10 @@ class PolicyClient:
         response = await self._exchange(path, body, seconds)
         return answer.result(response.status, response.body)
 
-    async def _exchange(self, path: str, body: bytes, seconds: float) -> Response:
+    async def _exchange(self, path: str, body: bytes, seconds: float, accept: str = "") -> Response:
         try:
             async with asyncio.timeout(seconds):
-                return await self._lines.ask(path, body)
+                return await self._lines.ask(path, body, accept)
         except TimeoutError as error:
             raise _NobodyAnswersError(answer.TIMEOUT) from error
         except OSError as error:

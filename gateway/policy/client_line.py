@@ -64,7 +64,7 @@ class Lines:
         self._idle: deque[_Connection] = deque()
         self._busy: set[_Connection] = set()
 
-    async def ask(self, path: str, body: bytes) -> Response:
+    async def ask(self, path: str, body: bytes, accept: str = "") -> Response:
         """Put one question and wait for its answer.
 
         A connection that OPA closed while it lay idle is replaced once: questions change nothing there.
@@ -73,7 +73,7 @@ class Lines:
             PolicyError: the answer is no answer.
             OSError: nobody answers on the socket.
         """
-        data = request(path, body, self._token)
+        data = request(path, body, self._token, accept)
         reused = self._reusable()
         if reused is not None:
             try:

@@ -21,11 +21,12 @@ class Response:
     keep: bool  # whether the connection may be used again
 
 
-def request(path: str, body: bytes, token: str) -> bytes:
-    """A POST as bytes."""
+def request(path: str, body: bytes, token: str, accept: str = "") -> bytes:
+    """A POST as bytes; *accept* is the media type of the answer where there is a choice."""
+    wanted = f"Accept: {accept}\r\n" if accept else ""
     authorization = f"Authorization: Bearer {token}\r\n" if token else ""
     head = (
-        f"POST {path} HTTP/1.1\r\nHost: opa\r\n{authorization}"
+        f"POST {path} HTTP/1.1\r\nHost: opa\r\n{authorization}{wanted}"
         f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
     )
     return head.encode("ascii") + body

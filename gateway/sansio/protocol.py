@@ -21,6 +21,7 @@ from typing import TypeAlias
 from gateway.model.classification import Classification
 from gateway.model.decision import Denied
 from gateway.model.identity import Identity, Route
+from gateway.model.obligation import Obligations, RowFilter
 from gateway.model.resource import Database
 from gateway.model.statement import Catalog, NameContext, Phase, Statement
 from gateway.sansio.flow import Flow
@@ -138,6 +139,34 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
+class Duty:
+    """What must be done with a request: *obligations*, and of each row filter the condition in SQL.
+
+    A condition is ``""`` where all rows may be seen and None where none may. ``salt`` is a secret of the
+    cluster's, for masks that hash; it must not be shown to anybody.
+    """
+
+    obligations: Obligations
+    conditions: tuple[tuple[RowFilter, str | None], ...] = ()
+    salt: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Obliged:
+    """A duty can be done; ``statements`` are what will be sent, where that is not what was asked for."""
+
+    statements: tuple[Statement, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Unable:
+    """A duty cannot be done with this request, which is then refused: ``code`` is stable."""
+
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
 class Relay:
     """What a chunk from the backend becomes: usually the very chunk, and whatever ended with it."""
 
@@ -166,6 +195,17 @@ class Conversation(typing.Protocol):
 
     def refuse(self, request: Request, facts: Facts, denial: Denied) -> Refusal:
         """What both sides get instead."""
+        ...
+
+    def oblige(self, request: Request, facts: Facts, duty: Duty) -> Obliged | Unable:
+        """How *duty* is done with a request that is neither admitted nor refused yet.
+
+        The ``admit`` that follows does it; where other statements are sent for it, they are judged first.
+        """
+        ...
+
+    def overdue(self, request: Request, denial: Denied) -> bool:
+        """True when *request* runs now, and for too long: its cancellation will be told as *denial*."""
         ...
 
     def from_backend(self, data: bytes) -> Relay:
@@ -215,3 +255,4 @@ class Protocol:
     route_conflict: Callable[[Startup, Identity], str]  # a sentence when start-up contradicts the certificate
     # What rehearses the entries of a corpus, by their kind; empty: they are not judged.
     rehearsals: Rehearsals = field(default_factory=dict)
+    obligations: frozenset[str] = frozenset()  # the kinds that can be carried out; all others are refusals

@@ -56,14 +56,13 @@ class Connection:
 
     async def cancel(self) -> None:
         """Withdraw what is judged now, or ask the database to stop what it runs."""
+        session = self._session
+        if session is not None and not session.judge.cancel() and session.judge.is_busy:
+            await self._cancel_backend()
+
+    async def _cancel_backend(self) -> None:
         session, grant, backend = self._session, self._grant, self._backend
-        if (
-            session is None
-            or grant is None
-            or backend is None
-            or session.judge.cancel()
-            or not session.judge.is_busy
-        ):
+        if session is None or grant is None or backend is None:
             return
         session.judge.hold()
         try:
@@ -241,6 +240,7 @@ class Connection:
         client = await line.adopt()
         conversation = self._protocol.converse(startup, backend.ready, grant.route)
         self._session = Session(grant, client, backend.stream, conversation, self._env)
+        self._session.cancel_backend = self._cancel_backend
         self._env.live.add(self)
         self._env.metrics.session_started(grant.database.name, grant.database.protocol)
         over = SessionOver("service_stopped")

@@ -1,5 +1,6 @@
 """What a session needs from the service around it, in one value."""
 
+import secrets
 import typing
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from gateway.policy.client import PolicyClient
 from gateway.session.catalog import Catalogs
 from gateway.session.dial import Dialler
 from gateway.session.facts import Classifier
+from gateway.session.hold import Holds
 from gateway.session.live import Live
 
 
@@ -55,3 +57,5 @@ class Environment:
     log: FilteringBoundLogger
     deadlines: Deadlines = field(default_factory=Deadlines)
     user_connections: int = 50
+    holds: Holds = field(default_factory=Holds)
+    salt: str = field(default_factory=lambda: secrets.token_hex(32), repr=False)  # of masks that hash

@@ -13,6 +13,7 @@ from gateway.sansio.protocol import Conversation, Facts, Outcome, Protocol, Requ
 from gateway.session.catalog import AGAIN_SECONDS, FRESH_SECONDS
 from gateway.session.denial import local_denial
 from gateway.session.environment import Environment
+from gateway.session.hold import Held
 from gateway.session.record import Recorder, Who
 
 STALE = "stale_session"
@@ -97,6 +98,11 @@ class Grant:
             case other:
                 assert_never(other)
 
+    async def row_filter(self, guard: str) -> str | None:
+        """The condition that a guard sets on rows, for this session; PolicyError if there is none to be had."""
+        assert self._session is not None, "queries come after a granted connect"
+        return await self._env.policy.row_filter(self._session, guard)
+
     async def refresh_catalog(self, conversation: Conversation) -> None:
         """Read the catalogue where the conversation's is stale or 30 s old."""
         now = self._env.clock.monotonic()
@@ -146,6 +152,10 @@ class Grant:
     def events(self, request: Request, facts: Facts, decision: Decision) -> list[Event]:
         """The records of one judged request."""
         return self._recorder.requested(request, facts, decision)
+
+    def held(self, held: Held) -> Event:
+        """A statement waits for a second person."""
+        return self._recorder.held(held)
 
     def finished(self, queries: list[str], outcome: Outcome, duration_ns: int) -> list[Event]:
         """The records of how it went."""

@@ -4,18 +4,21 @@ What arrived together is one question and one group in the log, with a verdict a
 """
 
 import asyncio  # noqa: TID251
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import assert_never
 
 from gateway.errors import AuditError
 from gateway.model.decision import Allowed, Decision, Denied
 from gateway.model.event import Event
+from gateway.model.obligation import NONE
 from gateway.model.statement import Phase, Statement
 from gateway.sansio.protocol import Conversation, Facts, Outcome, Request
 from gateway.session.denial import local_denial
 from gateway.session.environment import Environment
 from gateway.session.grant import Grant
+from gateway.session.obliging import Obliging
+from gateway.session.timeouts import Timeouts
 
 
 @dataclass(slots=True)
@@ -41,6 +44,9 @@ class Judge:
         self._withdrawn = False
         self._cancels = 0
         self._released = asyncio.Event()
+        self.obliging = Obliging(grant, conversation, env, self.classify)
+        self._timeouts = Timeouts(self._overdue)
+        self.cancel_running: Callable[[], None] | None = None  # the session's way to have the backend stop
 
     @property
     def is_busy(self) -> bool:
@@ -63,7 +69,10 @@ class Judge:
         """A durable verdict for each request; a cancel that came meanwhile withdraws them all."""
         self._is_judging, self._withdrawn = True, False
         try:
-            decisions = await self._record(requests, await self._judge(requests))
+            decisions = await self._judge(requests)
+            if any(isinstance(each, Allowed) and each.obligations is not NONE for each in decisions):
+                decisions = await self._carry(requests, decisions)
+            decisions = await self._record(requests, decisions)
             while self._cancels:
                 self._released.clear()
                 await self._released.wait()
@@ -81,10 +90,15 @@ class Judge:
         running = self._running.pop(outcome.request, None)
         if running is None:
             return
+        self._timeouts.ended(outcome.request)
         queries, started_ns = running
         duration_ns = max(0, self._env.clock.now_ns() - started_ns)
         for event in self._grant.finished(queries, outcome, duration_ns):
             self._env.audit.post(event)
+
+    def close(self) -> None:
+        """The session is over."""
+        self._timeouts.close()
 
     def local(self, code: str, message: str) -> Denied:
         """A refusal that no policy had to be asked for."""
@@ -95,6 +109,7 @@ class Judge:
     def cancel(self) -> bool:
         """Withdraw what is being judged; False when nothing is, so that the backend must be asked."""
         self._withdrawn = self._is_judging
+        self.obliging.withdraw()
         return self._is_judging
 
     def hold(self) -> None:
@@ -107,6 +122,30 @@ class Judge:
         self._released.set()
 
     # -- own
+
+    async def _carry(self, requests: Sequence[Judged], decisions: Sequence[Decision]) -> list[Decision]:
+        """Carry out what the decisions are tied to, one after the other."""
+        carried: list[Decision] = []
+        for item, decision in zip(requests, decisions, strict=True):
+            if isinstance(decision, Allowed) and decision.obligations is not NONE:
+                carried.append(await self.obliging.carry(item.request, item.facts, decision))
+            else:
+                carried.append(decision)
+        return carried
+
+    def _overdue(self, request: Request, limit_ms: int) -> bool:
+        denial = self.local("timeout", f"the policy lets a statement run for {limit_ms} ms")
+        if self.cancel_running is None or not self._conversation.overdue(request, denial):
+            return False
+        self.cancel_running()
+        return True
+
+    def _time(self, request: Request, decision: Allowed) -> None:
+        """The clock of what is sent now; an Execute goes on with its Bind's, from the start."""
+        limit = decision.obligations.timeout_ms
+        if limit is not None:
+            known = request.covered_by if request.covered_by in self._running else request
+            self._timeouts.started(known or request, limit)
 
     async def _judge(self, requests: Sequence[Judged]) -> list[Decision]:
         """Ask; and ask once more when a refusal may be due to a catalogue that was read before."""
@@ -138,6 +177,8 @@ class Judge:
         for item, decision in zip(requests, decisions, strict=True):
             request = item.request
             if self._stands_already(request, decision):
+                if isinstance(decision, Allowed):
+                    self._time(request, decision)
                 continue
             made = self._grant.events(request, item.facts, decision)
             events += made
@@ -145,6 +186,7 @@ class Judge:
                 case Allowed():
                     self._refused = None
                     self._running[request] = ([event.id for event in made], now)
+                    self._time(request, decision)
                 case Denied():
                     self._refused = _subject(request)
                 case other:
@@ -156,6 +198,7 @@ class Judge:
         except AuditError as error:
             for item in requests:
                 self._running.pop(item.request, None)
+                self._timeouts.ended(item.request)
             return [self.local("audit_unavailable", str(error))] * len(requests)
         return decisions
 

@@ -17,9 +17,12 @@ from gateway.model.classification import Classification
 from gateway.model.decision import Allowed, Decision, Denied
 from gateway.model.event import Event, Kind
 from gateway.model.identity import Identity
+from gateway.model.obligation import NONE
 from gateway.model.resource import Database
 from gateway.model.statement import Phase
+from gateway.policy.obligations import to_json
 from gateway.sansio.protocol import Facts, Outcome, Request
+from gateway.session.hold import Held
 
 KEPT = 256  # statements of one session whose records are kept ready
 
@@ -74,6 +77,7 @@ class _Kept:
             and decision.input_digest == known.input_digest
             and decision.revisions == known.revisions
             and decision.reasons == known.reasons
+            and _is_carried_out_as(decision, known)
         )
 
 
@@ -103,6 +107,17 @@ class Recorder:
     def denied(self, denial: Denied) -> Event:
         """A connect was refused."""
         return self.event(Kind.SESSION_DENIED, {**self._who, **verdict(denial), "subject": "connect"})
+
+    def held(self, held: Held) -> Event:
+        """A statement waits for a second person; how that ended, the record of its decision says."""
+        fields = {
+            **self._who,
+            "hold_id": held.id,
+            "statements": list(held.statements),
+            "reason": held.reason,
+            "expires_ns": held.expires_ns,
+        }
+        return self.event(Kind.SESSION_HOLD, fields)
 
     def requested(self, request: Request, facts: Facts, decision: Decision) -> list[Event]:
         """One event for each statement of a request, allowed or not."""
@@ -183,6 +198,16 @@ def _end_of_query(who: Mapping[str, Any]) -> str:
     )
 
 
+def _is_carried_out_as(decision: Decision, known: Decision) -> bool:
+    if not isinstance(decision, Allowed) or not isinstance(known, Allowed):
+        return True
+    return (
+        decision.obligations == known.obligations
+        and decision.sent == known.sent
+        and decision.approved_by == known.approved_by
+    )
+
+
 def statement(item: Classification) -> dict[str, Any]:
     """The fields that say what a statement is."""
     return {
@@ -212,6 +237,7 @@ def verdict(decision: Decision) -> dict[str, Any]:
             fields["granted_by"] = list(decision.roles)
             fields["policy_revision"] = revisions.policy
             fields["data_revision"] = revisions.data
+            fields |= _obligations(decision)
         case Denied(revisions=revisions):
             fields["verdict"] = "denied"
             if revisions is not None:
@@ -219,4 +245,16 @@ def verdict(decision: Decision) -> dict[str, Any]:
                 fields["data_revision"] = revisions.data
         case other:
             assert_never(other)
+    return fields
+
+
+def _obligations(decision: Allowed) -> dict[str, Any]:
+    """What was done with the statement; nothing where nothing had to be."""
+    fields: dict[str, Any] = {}
+    if decision.obligations is not NONE:
+        fields["obligations"] = to_json(decision.obligations)
+    if decision.sent:
+        fields["sent"] = list(decision.sent)
+    if decision.approved_by:
+        fields["approved_by"] = decision.approved_by
     return fields

@@ -5,7 +5,7 @@ arrive, so that a client that pipelines without reading cannot hold up its own a
 """
 
 import asyncio  # noqa: TID251
-from collections.abc import Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import assert_never
 
 from gateway.errors import ProtocolError
@@ -38,6 +38,8 @@ class Session:
         self._conversation = conversation
         self._env = env
         self.judge = Judge(grant, conversation, env)
+        self.judge.obliging.client_left = client.closed
+        self.cancel_backend: Callable[[], Coroutine[None, None, None]] | None = None
         self._settled = asyncio.Event()
         self.left_running = False  # known once the session is over: the backend still owed an answer
         self.last_active = env.clock.monotonic()
@@ -50,12 +52,14 @@ class Session:
         over: SessionOver | None = None
         try:
             async with asyncio.TaskGroup() as tasks:
+                self.judge.cancel_running = lambda: self._stop_running(tasks)
                 tasks.create_task(self._pump())
                 tasks.create_task(self._watch_backend())
                 tasks.create_task(self._watch_end())
         except* SessionOver as group:
             over = next(error for error in group.exceptions if isinstance(error, SessionOver))
         finally:
+            self.judge.close()
             self.left_running = self.judge.is_busy
             for outcome in self._conversation.abandon():
                 self.judge.finished(outcome)
@@ -66,6 +70,11 @@ class Session:
         """End the session from outside: a lock, the clock, the service."""
         if not self.over.done():
             self.over.set_result(SessionOver(code, denial))
+
+    def _stop_running(self, tasks: asyncio.TaskGroup) -> None:
+        """Have the backend stop what it runs, beside everything else."""
+        if self.cancel_backend is not None:
+            tasks.create_task(self.cancel_backend())
 
     # -- client to backend
 

@@ -8,6 +8,10 @@ from hypothesis import strategies as st
 from gateway.model.obligation import CONCEALING, KINDS, NONE, Conceal, Hold, Mask, Obligations, RowFilter
 from gateway.policy.obligations import merge, parse, to_json
 
+def _json(value: Mask | RowFilter) -> dict[str, Any]:
+    return {name: str(getattr(value, name)) for name in value.__dataclass_fields__}
+
+
 masks = st.builds(
     Mask, st.just("app"), st.sampled_from("ab"), st.sampled_from("xy"), st.sampled_from(list(Conceal))
 )
@@ -28,10 +32,6 @@ asked = st.fixed_dictionaries(
         ),
     },
 )
-
-
-def _json(value: Mask | RowFilter) -> dict[str, Any]:
-    return {name: str(getattr(value, name)) for name in value.__dataclass_fields__}
 
 
 def test_the_strictest_wins() -> None:

@@ -7,7 +7,7 @@ settle before the next is judged, and the backend answers each line with a line.
 import asyncio
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, cast
 
@@ -21,7 +21,18 @@ from gateway.model.event import Event, Kind
 from gateway.model.identity import Identity, Route, Use
 from gateway.model.resource import Database
 from gateway.model.statement import Catalog, NameContext, Phase, Statement
-from gateway.sansio.protocol import Facts, Housekeeping, Outcome, Refusal, Relay, Request, Settle
+from gateway.sansio.protocol import (
+    Duty,
+    Facts,
+    Housekeeping,
+    Obliged,
+    Outcome,
+    Refusal,
+    Relay,
+    Request,
+    Settle,
+    Unable,
+)
 from gateway.session.environment import Deadlines, Environment
 from gateway.session.grant import Grant
 from gateway.session.session import Session, SessionOver
@@ -37,6 +48,7 @@ class Lines:
         self._partial = b""
         self._waiting: list[Request] = []
         self._kept: dict[bytes, Request] = {}
+        self.late: list[str] = []
 
     def from_client(self, data: bytes) -> Iterator[Request | Housekeeping | Settle]:
         *lines, self._partial = (self._partial + data).split(b"\n")
@@ -63,6 +75,16 @@ class Lines:
 
     def refuse(self, request: Request, _facts: Facts, denial: Denied) -> Refusal:
         return Refusal(to_backend=b"#refused\n", to_client=f"-{denial.code}\n".encode())
+
+    def oblige(self, request: Request, _facts: Facts, duty: Duty) -> Obliged | Unable:
+        if request.raw == b"unable\n":
+            return Unable("toy_unable", "a toy cannot")
+        masks = bool(duty.obligations.masks)
+        return Obliged(tuple(replace(each, text=f"masked {each.text}") for each in request.statements * masks))
+
+    def overdue(self, request: Request, denial: Denied) -> bool:
+        self.late = [*self.late, denial.code]
+        return bool(self._waiting) and self._waiting[0] is request
 
     def from_backend(self, data: bytes) -> Relay:
         done = [self._waiting.pop(0) for _ in range(min(data.count(b"\n"), len(self._waiting)))]

@@ -34,10 +34,10 @@ def read(text: str) -> tuple[Piece, ...]:
         limits.check(tokens)
     except DoubtError as error:
         return (_unreadable(text, error.reason),)
-    return tuple(_statement(text, piece) for piece in _split(tokens))
+    return tuple(_statement(text, piece) for piece in split(tokens))
 
 
-def _split(tokens: list[Token]) -> list[list[Token]]:
+def split(tokens: list[Token]) -> list[list[Token]]:
     """Statements between semicolons; a body in BEGIN ATOMIC … END has some of its own, and is not cut."""
     pieces: list[list[Token]] = []
     current: list[Token] = []

@@ -10,6 +10,7 @@ from gateway.model.identity import Route
 from gateway.model.statement import NameContext, Statement
 from gateway.protocols.postgres.catalog import read_catalog
 from gateway.protocols.postgres.conversation import converse
+from gateway.protocols.postgres.duties import CARRIED_OUT
 from gateway.protocols.postgres.errors import refuse_startup
 from gateway.protocols.postgres.handshake import accept, greet, new_cancel_key, route_conflict
 from gateway.protocols.postgres.login import cancel, dial, login
@@ -41,4 +42,5 @@ POSTGRES: Final = Protocol(
     read_catalog=read_catalog,
     route_conflict=route_conflict,
     rehearsals=REHEARSALS,
+    obligations=CARRIED_OUT,
 )

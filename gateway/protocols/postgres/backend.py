@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Final
 
 from gateway.errors import ProtocolError
-from gateway.protocols.postgres import errors, messages
+from gateway.protocols.postgres import errors, messages, results
 from gateway.protocols.postgres.login import PINNED
 from gateway.protocols.postgres.pipeline import Expected
 from gateway.protocols.postgres.state import State
@@ -77,7 +77,7 @@ class Backend:
         while size - at >= _HEADER:
             kind = data[at]
             if kind == messages.DATA_ROW or kind == messages.COPY_DATA:  # noqa: PLR1714 - this loop is hot
-                if self._takes_rows():
+                if self._takes_rows(kind):
                     at = self._rows_from(data, at, size)
                     continue
             elif kind in _STREAMED:
@@ -128,11 +128,14 @@ class Backend:
         self._rows += rows
         return at
 
-    def _takes_rows(self) -> bool:
+    def _takes_rows(self, kind: int) -> bool:
+        """True for rows that pass uncounted; those of a COPY are bounded by the statement itself."""
         queue = self._state.pipeline.queue
         if not queue:
             return False
         head = queue[0]
+        if head.bound is not None and kind == messages.DATA_ROW:
+            return False
         return head.kind in _RUNNING and not head.is_own and head.denial is None
 
     # -- matching
@@ -190,12 +193,12 @@ class Backend:
             raise ProtocolError("the database sent ParameterDescription where it was not asked for")
         return None
 
-    def _described(self, _data: bytes, _at: int, _stop: int) -> bytes | None:
+    def _described(self, data: bytes, at: int, stop: int) -> bytes | None:
         queue = self._state.pipeline.queue
-        if queue and queue[0].kind == messages.DESCRIBE:
-            queue.popleft()
-            return None
-        self._head("a description of rows")
+        described = queue.popleft() if queue and queue[0].kind == messages.DESCRIBE else None
+        head = described or self._head("a description of rows")
+        if head.masked and data[at] == messages.ROW_DESCRIPTION:
+            results.check_origins(data[at + _HEADER : stop], head.masked)
         return None
 
     # -- results
@@ -213,16 +216,22 @@ class Backend:
         rows = (
             messages.rows_of(data[at + _HEADER : stop]) if kind == messages.COMMAND_COMPLETE else self._rows
         )
+        instead = None
+        if head.bound is not None:
+            rows = head.counted if head.dropped or kind != messages.COMMAND_COMPLETE else rows
+            instead = results.ended(head, data[at:stop])
         if head.kind == messages.QUERY:
             if rows is not None:
                 head.rows = rows + (head.rows or 0)
-            return None
+            return instead
         self._state.pipeline.queue.popleft()
         self._state.pipeline.finish(head, "", rows, self._size(stop))
-        return None
+        return instead
 
     def _own_row(self, data: bytes, at: int, stop: int) -> bytes | None:
         head = self._head("a row")
+        if head.bound is not None:
+            return None if results.may_pass(head) else b""
         if not head.is_own:
             raise ProtocolError("the database sent a row where nothing runs")
         columns = messages.read_row(data[at + _HEADER : stop])
@@ -254,6 +263,8 @@ class Backend:
             instead = errors.unsupported_function_call() if denial is None else errors.refused(denial)
         elif head.denial is not None and head.marker in body:
             instead = errors.refused(head.denial)
+        elif head.late is not None and code == errors.QUERY_CANCELED:
+            instead = errors.refused(head.late)
         state.pipeline.fail(code)
         return instead
 

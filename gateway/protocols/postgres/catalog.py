@@ -24,10 +24,10 @@ _KINDS: Final = {
     "S": "sequence",
 }
 
-# Row kinds: r a relation and one of its columns with its number and type, s a view and a relation that its rule
-# reads, or two relations of which one inherits from the other, f a function, o an operator, t a type with its number and
-# its element's name, e and i a cast written out or implicit: its function and its target. Casts by functions
-# in C are left out: only a superuser can make those, and extensions have many.
+# Row kinds: r a relation and one of its columns with its number and type, s a view and a relation that its
+# rule reads, or two relations of which one inherits from the other, f a function, o an operator, t a type
+# with its number and its element's name, e and i a cast written out or implicit: its function and its target.
+# Casts by functions in C are left out: only a superuser can make those, and extensions have many.
 _SQL: Final = """
 SELECT 'r', n.nspname, c.relname, c.relkind::pg_catalog.text, a.attname,
        c.oid::pg_catalog.text, a.attnum::pg_catalog.text, pg_catalog.format_type(a.atttypid, a.atttypmod)

@@ -229,7 +229,7 @@ class Client:
             is_statement, name = messages.read_target(data, at + _HEADER, stop)
             state.is_mid_pipeline = True
             if kind == messages.DESCRIBE:
-                state.pipeline.expect(pipeline.DESCRIBE)
+                state.pipeline.expect(self._described(name, is_statement=is_statement))
             else:
                 self._close(name, is_statement=is_statement)
             return data[at:stop]
@@ -242,6 +242,18 @@ class Client:
             self._is_over = True
             return data[at:stop]
         return b"" if state.is_copying else data[at:stop]  # Flush, which the server ignores in a COPY
+
+    def _described(self, name: bytes, *, is_statement: bool) -> Expected:
+        """What is awaited of a Describe: where something is masked, its answer is looked at."""
+        key, registry = name[: messages.MAX_NAME], self._state.registry
+        if is_statement:
+            prepared = registry.prepared.get(key)
+        else:
+            portal = registry.portals.get(key)
+            prepared = None if portal is None else portal.prepared
+        if prepared is None or not prepared.masked:
+            return pipeline.DESCRIBE
+        return Expected(messages.DESCRIBE, masked=prepared.masked)
 
     def _sync(self) -> bytes:
         state = self._state

@@ -16,6 +16,7 @@ from gateway.model.statement import Catalog, NameContext, Phase
 from gateway.protocols.postgres import errors, messages
 from gateway.protocols.postgres.backend import Backend
 from gateway.protocols.postgres.client import Client
+from gateway.protocols.postgres.duties import Duties
 from gateway.protocols.postgres.pipeline import Expected
 from gateway.protocols.postgres.state import State
 from gateway.protocols.postgres.steering import NOTHING, Steering
@@ -43,7 +44,7 @@ _NO_FUNCTION: Final = messages.frame(messages.FUNCTION_CALL, b"\0\0\0\0\0\0\0\0\
 class PostgresConversation:
     """One session's machine; see ``gateway.sansio.protocol.Conversation`` for the contract."""
 
-    __slots__ = ("_backend", "_client", "_refusals", "_state", "_steering")
+    __slots__ = ("_backend", "_client", "_refusals", "_state", "_steering", "oblige", "overdue")
 
     def __init__(self, ready: Ready, route: Route) -> None:
         self._state = State(ready, route)
@@ -51,6 +52,9 @@ class PostgresConversation:
         self._backend = Backend(self._state)
         self._steering = Steering()
         self._refusals = 0
+        duties = Duties(self._state)
+        self.oblige = duties.oblige
+        self.overdue = duties.overdue
 
     def from_client(self, data: bytes) -> Iterator[Request | Housekeeping | Settle]:
         """What the client's next bytes hold, lazily."""
@@ -89,20 +93,21 @@ class PostgresConversation:
         portal = expected.portal
         if portal is not None and portal.request is request:
             portal.is_admitted = True
+        raw = expected.instead or request.raw
         if expected.is_over:
             state.pipeline.skipped(expected)
-            return request.raw
+            return raw
         if expected.kind == messages.FUNCTION_CALL:
             return _NO_FUNCTION
         steer = expected.foreseen or self._steering.of(request, facts)
         if steer is NOTHING or not state.matters(steer):
-            return request.raw
+            return raw
         if request.phase is not Phase.BIND:
             state.copy_may_follow = steer.copy
         state.steers(expected, steer)
         if request.phase is Phase.QUERY and state.wants_path and not steer.copy and not state.is_mid_pipeline:
-            return request.raw + state.read_path()
-        return request.raw
+            return raw + state.read_path()
+        return raw
 
     def refuse(self, request: Request, facts: Facts, denial: Denied) -> Refusal:
         """A message that fails by itself, whose error will carry *denial*."""

@@ -15,6 +15,7 @@ INVALID_AUTHORIZATION: Final = "28000"
 ADMIN_SHUTDOWN: Final = "57P01"
 QUERY_CANCELED: Final = "57014"
 FEATURE_NOT_SUPPORTED: Final = "0A000"
+WARNING: Final = "01000"
 
 _SHOWN: Final = 4_000  # characters of a sentence that a client is shown
 
@@ -23,13 +24,22 @@ class LoginError(BackendError, ProtocolError):
     """The database server refused the gateway, or offered what the gateway does not accept."""
 
 
+def notice(message: str) -> bytes:
+    """A NoticeResponse: a warning beside a result."""
+    return _response(messages.NOTICE_RESPONSE, "WARNING", WARNING, message)
+
+
 def error_response(severity: str, code: str, message: str) -> bytes:
     """An ErrorResponse with severity, code and message; control characters become blanks."""
+    return _response(messages.ERROR_RESPONSE, severity, code, message)
+
+
+def _response(kind: int, severity: str, code: str, message: str) -> bytes:
     shown = "".join(character if character.isprintable() else " " for character in message[:_SHOWN])
     shown = shown.encode("utf-8", "replace").decode()
     fields = (("S", severity), ("V", severity), ("C", code), ("M", shown))
     body = b"".join(name.encode() + messages.text(value) for name, value in fields)
-    return messages.frame(messages.ERROR_RESPONSE, body + b"\0")
+    return messages.frame(kind, body + b"\0")
 
 
 def fields(body: bytes) -> dict[str, str]:
@@ -62,6 +72,8 @@ def refused(denial: Denied) -> bytes:
     """The ErrorResponse of a refused statement; it ends the transaction, not the session."""
     if denial.code == "query_canceled":  # withdrawn by the client while it was judged
         return error_response("ERROR", QUERY_CANCELED, denial.sentence)
+    if denial.code == "timeout":  # it ran, and for longer than the policy allows
+        return error_response("ERROR", QUERY_CANCELED, sentence(denial))
     return error_response("ERROR", INSUFFICIENT_PRIVILEGE, sentence(denial))
 
 

@@ -159,6 +159,13 @@ def read_parse(body: bytes) -> Parse:
     return Parse(name, statement, struct.unpack(f">{count}I", reader.rest()))
 
 
+def with_text(body: bytes, statement: bytes) -> bytes:
+    """The Parse whose body is *body*, with another text."""
+    name_end = body.index(b"\0")
+    text_end = body.index(b"\0", name_end + 1)
+    return frame(PARSE, body[: name_end + 1] + statement + body[text_end:])
+
+
 def read_bind(data: bytes, at: int, stop: int) -> tuple[bytes, bytes, int]:
     """Portal, statement and number of values of the Bind whose body is ``data[at:stop]``.
 

@@ -36,6 +36,13 @@ class Expected:
     denial: Denied | None = None
     error: str = ""
     rows: int | None = None
+    instead: bytes = b""  # what is sent in the place of the request's own bytes
+    masked: frozenset[tuple[int, int]] = frozenset()  # columns that no result may have, as (table, number)
+    bound: int | None = None  # rows of one result that may be passed
+    passed: int = 0  # of the result under way, where it has no portal that counts
+    counted: int = 0  # passed by this one message
+    dropped: int = 0  # and left out
+    late: Denied | None = None  # it ran for too long: its cancellation is told so
 
 
 SYNC: Final = Expected(messages.SYNC)

@@ -38,6 +38,8 @@ class Prepared:
     previous: "Prepared | None" = None
     statement: Statement | None = None
     bind_types: tuple[str, ...] = ()
+    sent: bytes | None = None  # the text that the server has in the place of ``text``
+    masked: frozenset[tuple[int, int]] = frozenset()  # columns that no result of it may have
 
 
 @dataclass(slots=True, eq=False)
@@ -52,6 +54,7 @@ class Portal:
     is_confirmed: bool = False
     is_started: bool = False
     is_reported: bool = False
+    passed: int = 0  # rows that the client got of it where they are counted
 
 
 @dataclass(slots=True)

@@ -9,10 +9,9 @@ from typing import Any, Final
 
 from sqlglot import exp
 
-from gateway.classify.doubt import DoubtError
 from gateway.classify.postgres import tree
 from gateway.classify.postgres.changes import Walk
-from gateway.classify.postgres.lexer import MARK, NAMES, WORD, Token
+from gateway.classify.postgres.lexer import NAMES, WORD, Token
 from gateway.classify.postgres.reduce import PLACE, reduce
 from gateway.classify.postgres.scope import Scope
 
@@ -24,13 +23,14 @@ _NO_PLACE_AHEAD: Final = frozenset(("tablesample",))
 class Place:
     """Where a relation stands in FROM: its number, its tokens (the end is outside), and if it has an alias.
 
-    ``is_free`` says that a subquery may stand there.
+    ``is_free`` says that a subquery may stand there, ``renames`` that the alias gives columns new names.
     """
 
     relation: int
     start: int
     stop: int
     has_alias: bool
+    renames: bool
     is_free: bool
 
 
@@ -51,7 +51,8 @@ class Sources(Walk):
         self.tokens = tokens
         self.places: list[Place] = []
         self.uses: list[ColumnUse] = []
-        self.rows: set[int] = set()  # relations of which a whole row is taken as one value
+        # Relations of which a whole row is one value, unless they have a column of that name.
+        self.rows: set[tuple[int, str]] = set()
 
     def name(self, node: Any) -> str:
         """A name without its place."""
@@ -81,7 +82,9 @@ class Sources(Walk):
             and not (ahead is not None and ahead.kind is WORD and ahead.value in _NO_PLACE_AHEAD)
             and not (ahead is not None and ahead.value in {"*", "("} and ahead.kind not in NAMES)
         )
-        return Place(number, start, stop, node.args.get("alias") is not None, is_free)
+        alias = node.args.get("alias")
+        renames = alias is not None and bool(alias.args.get("columns"))
+        return Place(number, start, stop, alias is not None, renames, is_free)
 
     # -- what columns are used for
 
@@ -97,9 +100,8 @@ class Sources(Walk):
         name = self.name(column)
         if table is None:
             found = tuple(source.relation for source in _in_sight(scope) if source.relation >= 0)
-            self.rows.update(
-                source.relation for source in _in_sight(scope) if source.alias == name and source.relation >= 0
-            )
+            whole = [source for source in _in_sight(scope) if source.alias == name and source.relation >= 0]
+            self.rows.update((source.relation, name) for source in whole)
         else:
             source = scope.find(self.name(table), self.optional_name(node.args.get("db")))
             found = (source.relation,) if source is not None and source.relation >= 0 else ()
@@ -109,7 +111,7 @@ class Sources(Walk):
     def _whole_row(self, alias: str, schema: str, scope: Scope) -> None:
         source = scope.find(alias, schema)
         if source is not None and source.relation >= 0:
-            self.rows.add(source.relation)
+            self.rows.add((source.relation, ""))
 
     def _join(self, node: exp.Join, scope: Scope) -> None:
         super()._join(node, scope)
@@ -117,17 +119,15 @@ class Sources(Walk):
         for column in node.args.get("using") or ():
             self.uses.append(ColumnUse(self.name(column), relations, is_bare=False))
         if str(node.args.get("method") or "").upper() == "NATURAL":
-            self.rows.update(relations)
+            self.rows.update((relation, "") for relation in relations)
 
 
-def find(tokens: list[Token]) -> tuple[Sources, exp.Expr]:
+def find(tokens: list[Token]) -> Sources:
     """Walk one query or change; DoubtError where the classifier would not understand it either."""
     reduced = reduce(tokens, with_places=True)
-    root = tree.parse_plain(reduced.text)
     sources = Sources(tokens)
-    sources.calls.update(reduced.calls)
-    sources.statement(root)
-    return sources, root
+    sources.statement(tree.parse_plain(reduced.text))
+    return sources
 
 
 def _in_sight(scope: Scope | None) -> list[Any]:
@@ -140,16 +140,12 @@ def _in_sight(scope: Scope | None) -> list[Any]:
 
 def _is_item(node: Any) -> bool:
     """True for ``a`` and ``a AS b`` as an item of a select list."""
-    parent, key = node.parent, node.arg_key
-    if isinstance(parent, exp.Alias) and key == "this":
-        parent, key = parent.parent, parent.arg_key
-    return isinstance(parent, exp.Select) and key == "expressions"
+    if isinstance(node.parent, exp.Alias) and node.arg_key == "this":
+        node = node.parent
+    return isinstance(node.parent, exp.Select) and node.arg_key == "expressions"
 
 
 def _token_of(part: Any) -> int:
     """The number of the token that an identifier was, or -1."""
     _, mark, number = str(part.this).partition(PLACE)
     return int(number) if mark and number.isdigit() else -1
-
-
-__all__ = ["MARK", "ColumnUse", "DoubtError", "Place", "Sources", "find"]

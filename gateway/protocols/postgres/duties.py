@@ -1,0 +1,101 @@
+"""How a session does what its decisions oblige it to: texts rewritten, rows counted, results looked at.
+
+A prepared statement is rewritten when it is parsed. When it is bound or runs, the same duty must lead to the
+same text, or it is refused: what it conceals was decided for another moment.
+"""
+
+from collections import OrderedDict
+from dataclasses import replace
+from typing import Final
+
+from gateway.model.decision import Denied
+from gateway.model.obligation import KINDS
+from gateway.model.statement import NameContext, Phase, Statement
+from gateway.protocols.postgres import messages
+from gateway.protocols.postgres.concealment import RefusedError
+from gateway.protocols.postgres.pipeline import Expected
+from gateway.protocols.postgres.registry import Prepared
+from gateway.protocols.postgres.rewriting import Rewritten, rewrite
+from gateway.protocols.postgres.state import State
+from gateway.sansio.protocol import Duty, Facts, Obliged, Request, Unable
+
+CARRIED_OUT: Final = frozenset(KINDS)
+_REMEMBERED: Final = 64
+_HEADER: Final = 5
+_RUNNING: Final = frozenset({messages.BIND, messages.EXECUTE, messages.QUERY})
+
+
+class Duties:
+    """The duties of one session; what was rewritten is remembered while what it rests on stays the same."""
+
+    __slots__ = ("_known", "_state")
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+        self._known: OrderedDict[tuple[str, int, Duty], tuple[NameContext, Rewritten | Unable]] = (
+            OrderedDict()
+        )
+
+    def oblige(self, request: Request, facts: Facts, duty: Duty) -> Obliged | Unable:
+        """See ``gateway.sansio.protocol.Conversation.oblige``."""
+        expected = next(each for each in self._state.pipeline.unjudged if each.request is request)
+        statement = request.statements[0]
+        found = self._rewritten(statement, facts, duty)
+        if isinstance(found, Unable):
+            return found
+        expected.bound = duty.obligations.max_rows
+        expected.masked = found.masked
+        changed = found.text != statement.text
+        if request.phase is Phase.QUERY:
+            expected.instead = messages.query(found.text) if changed else b""
+        elif request.phase is Phase.PREPARE:
+            _prepare(expected, request, found, changed=changed)
+        elif not _stands(None if expected.portal is None else expected.portal.prepared, statement, found):
+            return Unable(
+                "obligations_changed", "this was prepared when other things were concealed; prepare it again"
+            )
+        return Obliged((replace(statement, text=found.text),) if changed else ())
+
+    def overdue(self, request: Request, denial: Denied) -> bool:
+        """See ``gateway.sansio.protocol.Conversation.overdue``."""
+        queue = self._state.pipeline.queue
+        if not queue or queue[0].kind not in _RUNNING:
+            return False
+        head = queue[0]
+        if head.request is not request and (head.portal is None or head.portal.request is not request):
+            return False
+        head.late = denial
+        return True
+
+    def _rewritten(self, statement: Statement, facts: Facts, duty: Duty) -> Rewritten | Unable:
+        key = (statement.text, id(statement.names), duty)
+        known = self._known.get(key)
+        if known is not None and known[0] is statement.names:
+            self._known.move_to_end(key)
+            return known[1]
+        found: Rewritten | Unable
+        try:
+            found = rewrite(statement.text, facts, statement.names, duty)
+        except RefusedError as error:
+            found = Unable(error.code, error.message)
+        self._known[key] = statement.names, found
+        if len(self._known) > _REMEMBERED:
+            self._known.popitem(last=False)
+        return found
+
+
+def _prepare(expected: Expected, request: Request, found: Rewritten, *, changed: bool) -> None:
+    prepared = expected.prepared
+    assert prepared is not None, "a Parse makes one"
+    prepared.masked = found.masked
+    if changed:
+        prepared.sent = found.text.encode()
+        expected.instead = messages.with_text(request.raw[_HEADER:], prepared.sent)
+
+
+def _stands(prepared: Prepared | None, statement: Statement, found: Rewritten) -> bool:
+    """True when the server has the very text that is called for now."""
+    if prepared is None or prepared.text is None:
+        return found.text == statement.text
+    has = prepared.text if prepared.sent is None else prepared.sent
+    return has == found.text.encode()
