@@ -99,7 +99,7 @@ class Grant:
                 assert_never(other)
 
     async def row_filter(self, guard: str) -> str | None:
-        """The condition that a guard sets on rows, for this session; PolicyError if there is none to be had."""
+        """The condition that a guard sets on rows for this session; PolicyError if none can be had."""
         assert self._session is not None, "queries come after a granted connect"
         return await self._env.policy.row_filter(self._session, guard)
 

@@ -144,8 +144,8 @@ class Judge:
         """The clock of what is sent now; an Execute goes on with its Bind's, from the start."""
         limit = decision.obligations.timeout_ms
         if limit is not None:
-            known = request.covered_by if request.covered_by in self._running else request
-            self._timeouts.started(known or request, limit)
+            bound = request.covered_by
+            self._timeouts.started(bound if bound is not None and bound in self._running else request, limit)
 
     async def _judge(self, requests: Sequence[Judged]) -> list[Decision]:
         """Ask; and ask once more when a refusal may be due to a catalogue that was read before."""

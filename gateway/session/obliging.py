@@ -37,11 +37,12 @@ class Obliging:
         self.client_left: Callable[[], Awaitable[None]] | None = None
 
     async def carry(self, request: Request, facts: Facts, decision: Allowed) -> Decision:
-        """*decision* with its obligations carried out, as far as that is done before the statement is sent."""
+        """*decision* with its obligations carried out, as far as that comes before sending."""
         obligations = decision.obligations
         missing = obligations.kinds - self._grant.protocol.obligations
         if missing:
-            return self._denied("obligation_unsupported", f"{', '.join(sorted(missing))} cannot be carried out here")
+            told = ", ".join(sorted(missing)) + " cannot be carried out here"
+            return self._denied("obligation_unsupported", told)
         try:
             conditions = await self._conditions(obligations)
         except PolicyError as error:
@@ -67,9 +68,7 @@ class Obliging:
     # -- what is concealed
 
     async def _conditions(self, obligations: Obligations) -> tuple[tuple[RowFilter, str | None], ...]:
-        return tuple(
-            [(each, await self._grant.row_filter(each.guard)) for each in obligations.row_filters]
-        )
+        return tuple([(each, await self._grant.row_filter(each.guard)) for each in obligations.row_filters])
 
     async def _oblige(self, request: Request, facts: Facts, duty: Duty) -> Obliged | Unable:
         """Once more with a newer catalogue where something was not known."""

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from gateway.model.obligation import CONCEALING, KINDS, NONE, Conceal, Hold, Mask, Obligations, RowFilter
 from gateway.policy.obligations import merge, parse, to_json
 
+
 def _json(value: Mask | RowFilter) -> dict[str, Any]:
     return {name: str(getattr(value, name)) for name in value.__dataclass_fields__}
 
@@ -19,9 +20,7 @@ filters = st.builds(RowFilter, st.just("app"), st.sampled_from("ab"), st.sampled
 asked = st.fixed_dictionaries(
     {},
     optional={
-        "mask": st.lists(
-            masks.map(_json), min_size=1, max_size=6
-        ),
+        "mask": st.lists(masks.map(_json), min_size=1, max_size=6),
         "row_filter": st.lists(filters.map(_json), min_size=1, max_size=4),
         "max_rows": st.lists(st.integers(1, 50), min_size=1, max_size=3),
         "timeout_ms": st.lists(st.integers(1, 50), min_size=1, max_size=3),

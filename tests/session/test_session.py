@@ -80,7 +80,9 @@ class Lines:
         if request.raw == b"unable\n":
             return Unable("toy_unable", "a toy cannot")
         masks = bool(duty.obligations.masks)
-        return Obliged(tuple(replace(each, text=f"masked {each.text}") for each in request.statements * masks))
+        return Obliged(
+            tuple(replace(each, text=f"masked {each.text}") for each in request.statements * masks)
+        )
 
     def overdue(self, request: Request, denial: Denied) -> bool:
         self.late = [*self.late, denial.code]

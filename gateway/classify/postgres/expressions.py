@@ -149,6 +149,7 @@ class Expressions(Collector):
         table, column = args.get("table"), args["this"]
         if len(args) > 1:
             self.check(node)
+        self.met_column(node, scope)
         if table is None:
             self._bare(self.name(column), scope)
             return
@@ -161,6 +162,9 @@ class Expressions(Collector):
                 self.reads_all(source)
             else:
                 self._reads(source, self.name(column))
+
+    def met_column(self, node: Any, scope: Scope) -> None:
+        """For a walk that wants to know what columns are used for; this one does not."""
 
     def _reads(self, source: Source, name: str) -> None:
         if source.relation >= 0:

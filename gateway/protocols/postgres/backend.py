@@ -265,6 +265,8 @@ class Backend:
             instead = errors.refused(head.denial)
         elif head.late is not None and code == errors.QUERY_CANCELED:
             instead = errors.refused(head.late)
+        elif state.hides_details:
+            instead = errors.without_details(body)
         state.pipeline.fail(code)
         return instead
 

@@ -43,6 +43,8 @@ class Duties:
         found = self._rewritten(statement, facts, duty)
         if isinstance(found, Unable):
             return found
+        if duty.obligations.masks or duty.conditions:
+            self._state.hides_details = True
         expected.bound = duty.obligations.max_rows
         expected.masked = found.masked
         changed = found.text != statement.text

@@ -17,6 +17,7 @@ QUERY_CANCELED: Final = "57014"
 FEATURE_NOT_SUPPORTED: Final = "0A000"
 WARNING: Final = "01000"
 
+_QUOTING: Final = frozenset({b"D", b"W", b"p", b"q"})  # detail, context, internal position and query
 _SHOWN: Final = 4_000  # characters of a sentence that a client is shown
 
 
@@ -50,6 +51,12 @@ def fields(body: bytes) -> dict[str, str]:
             break
         found.setdefault(chr(part[0]), part[1:].decode("utf-8", "backslashreplace"))
     return found
+
+
+def without_details(body: bytes) -> bytes:
+    """The same ErrorResponse without what may quote a row: a failed CHECK shows all of it as a detail."""
+    parts = [part for part in body.split(b"\0") if part and part[:1] not in _QUOTING]
+    return messages.frame(messages.ERROR_RESPONSE, b"\0".join([*parts, b"\0"]))
 
 
 def code_of(body: bytes) -> str:

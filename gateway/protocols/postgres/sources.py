@@ -13,7 +13,7 @@ from gateway.classify.postgres import tree
 from gateway.classify.postgres.changes import Walk
 from gateway.classify.postgres.lexer import NAMES, WORD, Token
 from gateway.classify.postgres.reduce import PLACE, reduce
-from gateway.classify.postgres.scope import Scope
+from gateway.classify.postgres.scope import Scope, Source
 
 _NO_PLACE_BEHIND: Final = frozenset(("only", "table"))
 _NO_PLACE_AHEAD: Final = frozenset(("tablesample",))
@@ -88,38 +88,33 @@ class Sources(Walk):
 
     # -- what columns are used for
 
-    def on_column(self, node: Any, scope: Scope, stack: list[Any]) -> None:
+    def met_column(self, node: Any, scope: Scope) -> None:
         """Note which relations' column it may be, and whether it only stands in a select list."""
-        super().on_column(node, scope, stack)
         table, column = node.args.get("table"), node.args["this"]
-        bare = _is_item(node)
+        is_bare = _is_item(node)
+        if table is not None:
+            found = scope.find(self.name(table), self.optional_name(node.args.get("db")))
+        else:
+            found = _in_sight(scope)
+        numbers = tuple(dict.fromkeys(source.relation for source in found if source.relation >= 0))
         if isinstance(column, exp.Star):
-            if not bare:
-                self._whole_row(self.name(table), self.optional_name(node.args.get("db")), scope)
+            if not is_bare:
+                self.rows.update((number, "") for number in numbers)
             return
         name = self.name(column)
+        if numbers:
+            self.uses.append(ColumnUse(name, numbers, is_bare))
         if table is None:
-            found = tuple(source.relation for source in _in_sight(scope) if source.relation >= 0)
-            whole = [source for source in _in_sight(scope) if source.alias == name and source.relation >= 0]
+            whole = [source for source in found if source.alias == name and source.relation >= 0]
             self.rows.update((source.relation, name) for source in whole)
-        else:
-            source = scope.find(self.name(table), self.optional_name(node.args.get("db")))
-            found = (source.relation,) if source is not None and source.relation >= 0 else ()
-        if found:
-            self.uses.append(ColumnUse(name, found, bare))
 
-    def _whole_row(self, alias: str, schema: str, scope: Scope) -> None:
-        source = scope.find(alias, schema)
-        if source is not None and source.relation >= 0:
-            self.rows.add((source.relation, ""))
-
-    def _join(self, node: exp.Join, scope: Scope) -> None:
-        super()._join(node, scope)
-        relations = tuple(source.relation for source in scope.sources if source.relation >= 0)
+    def _join(self, node: exp.Join, scope: Scope, start: int) -> None:
+        super()._join(node, scope, start)
+        numbers = tuple(dict.fromkeys(source.relation for source in scope.sources if source.relation >= 0))
         for column in node.args.get("using") or ():
-            self.uses.append(ColumnUse(self.name(column), relations, is_bare=False))
+            self.uses.append(ColumnUse(self.name(column), numbers, is_bare=False))
         if str(node.args.get("method") or "").upper() == "NATURAL":
-            self.rows.update((relation, "") for relation in relations)
+            self.rows.update((number, "") for number in numbers)
 
 
 def find(tokens: list[Token]) -> Sources:
@@ -130,8 +125,8 @@ def find(tokens: list[Token]) -> Sources:
     return sources
 
 
-def _in_sight(scope: Scope | None) -> list[Any]:
-    found: list[Any] = []
+def _in_sight(scope: Scope | None) -> list[Source]:
+    found: list[Source] = []
     while scope is not None:
         found += scope.sources
         scope = scope.outer

@@ -51,6 +51,7 @@ class State:
         "catalog_is_stale",
         "copy_may_follow",
         "ddl_is_open",
+        "hides_details",
         "is_copying",
         "is_mid_pipeline",
         "path_is_asked",
@@ -80,6 +81,7 @@ class State:
         self.path_is_touched = False  # in this transaction
         self.catalog_is_stale = True
         self.ddl_is_open = False
+        self.hides_details = False  # something is concealed, and the details of errors show rows
 
     # -- settling
 
