@@ -23,6 +23,10 @@ DEFAULT_LISTEN = "0.0.0.0:3080"
 DEFAULT_AUTH_LISTEN = "0.0.0.0:3025"
 MAX_SOCKET_PATH = 107  # bytes of sun_path on Linux, less the closing NUL
 MIN_PERIOD_SECONDS = 1  # of a dynamic label
+_ADDRESS_OF_OPA = re.compile(
+    r"unix:/.+|https://[^/?#@]+|http://(?:localhost|127\.[0-9.]+|\[::1\])(?::[0-9]+)?"
+)
+"""Plain HTTP to another host would show the token to the network."""
 _DURATION_PART = re.compile(r"([0-9.]+)([hms])")
 _ROOM_FOR_SOCKETS = 32  # the longest socket name that is made below the data directory
 
@@ -96,9 +100,16 @@ class Join:
 
 @dataclass(frozen=True, slots=True)
 class Opa:
-    """The OPA to run; without one it is found or installed."""
+    """The OPA to run; without one it is found or installed.
+
+    With an *address* it is the operator's own that decides, asked with the token in *token_file*; *path* is
+    then only used to build the bundle that it loads.
+    """
 
     path: Path | None = None
+    address: str = ""
+    token_file: Path | None = None
+    ca_file: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +206,12 @@ def _config(value: Mapping[str, Any], path: Path) -> Config:
             },
             workers=value.get("db_service", {}).get("workers", 1),
         ),
-        opa=Opa(base / opa["path"] if "path" in opa else None),
+        opa=Opa(
+            path=base / opa["path"] if "path" in opa else None,
+            address=opa.get("address", ""),
+            token_file=base / opa["token_file"] if "token_file" in opa else None,
+            ca_file=base / opa["ca_file"] if "ca_file" in opa else None,
+        ),
         policy_dir=base / policy_dir if policy_dir else None,
         join=_join(overall, base),
         diagnostics=address.parse(overall["diag_addr"]) if "diag_addr" in overall else None,
@@ -269,9 +285,7 @@ def _problems(read: Document, path: Path) -> Iterator[Problem]:
     if "regate" in value and "teleport" in value:
         yield _problem(read, ("teleport",), "expected one of regate and teleport, got both")
     yield from _service_problems(read)
-    if "address" in value.get("opa", {}):
-        sentence = "expected nothing: an OPA that somebody else runs is not supported in this version"
-        yield _problem(read, ("opa", "address"), sentence)
+    yield from _opa_problems(read, path.absolute().parent)
     overall = value.get("regate") or value.get("teleport") or {}
     data_dir = path.absolute().parent / overall.get("data_dir", DEFAULT_DATA_DIR)
     if len(os.fsencode(data_dir)) + _ROOM_FOR_SOCKETS > MAX_SOCKET_PATH:
@@ -319,6 +333,38 @@ def _service_problems(read: Document) -> Iterator[Problem]:
         if wanted not in overall:
             sentence = f"expected the address of {what}, as in {wanted}: host:port"
             yield _problem(read, (key, wanted) if key in value else (), sentence)
+
+
+def _opa_problems(read: Document, base: Path) -> Iterator[Problem]:
+    """An OPA of the operator's own needs an address that can be trusted, and a token."""
+    section = read.value.get("opa", {})
+    text = section.get("address", "")
+    for name in ("token_file", "ca_file"):
+        if name in section and not text:
+            yield _problem(read, ("opa", name), f"expected nothing: {name} goes with an address")
+    if not text:
+        return
+    if _ADDRESS_OF_OPA.fullmatch(text) is None:
+        sentence = f"expected unix:/path, https://host:port, or http:// on this host, got {shown(text)}"
+        yield _problem(read, ("opa", "address"), sentence)
+    elif not text.startswith("unix:") and read.value.get("db_service", {}).get("workers", 1) > 1:
+        sentence = "expected unix:/path: several workers ask OPA over a unix socket"
+        yield _problem(read, ("opa", "address"), sentence)
+    if "token_file" not in section:
+        sentence = 'expected the field "token_file", the file with the token that may push data to it'
+        yield _problem(read, ("opa",), sentence)
+    elif trouble := _unreadable(base / section["token_file"]):
+        yield _problem(read, ("opa", "token_file"), trouble)
+    if "ca_file" in section and (trouble := _pem_trouble(base / section["ca_file"])):
+        yield _problem(read, ("opa", "ca_file"), trouble)
+
+
+def _unreadable(path: Path) -> str:
+    try:
+        path.read_bytes()
+    except OSError as error:
+        return f"cannot read {path}: {os.strerror(error.errno or 0)}"
+    return ""
 
 
 def _proxy_problems(read: Document) -> Iterator[Problem]:

@@ -179,7 +179,26 @@ MISTAKES = [
     ),
     (
         "version: v3\nopa:\n  address: unix:/run/opa.sock",
-        "3: opa.address: expected nothing: an OPA that somebody else runs is not supported in this version",
+        '2: opa: expected the field "token_file", the file with the token that may push data to it',
+    ),
+    (
+        "version: v3\nopa:\n  address: unix:/run/opa.sock\n  token_file: /nowhere/token",
+        "4: opa.token_file: cannot read /nowhere/token: No such file or directory",
+    ),
+    (
+        "version: v3\ndb_service: {workers: 2}\nopa: {address: 'https://x', token_file: /dev/null}",
+        "3: opa.address: expected unix:/path: several workers ask OPA over a unix socket",
+    ),
+    (
+        "version: v3\nopa:\n  token_file: /dev/null",
+        "3: opa.token_file: expected nothing: token_file goes with an address",
+    ),
+    (
+        "version: v3\nopa:\n  address: http://opa.example.com:8181\n  token_file: /dev/null",
+        (
+            "3: opa.address: expected unix:/path, https://host:port, or http:// on this host, got "
+            "'http://opa.example.com:8181'"
+        ),
     ),
     ("version: v3\nauth_service:\n  enabled: 1", "3: auth_service.enabled: expected yes or no, got 1"),
     (

@@ -23,6 +23,7 @@ from gateway.policy.answer import Problem, Verdict, Visible
 from gateway.policy.batches import Item, Queue
 from gateway.policy.client_line import Lines
 from gateway.policy.document import AgentQuestion, ConnectQuestion, FactsCache, SessionQuestion
+from gateway.policy.endpoint import Endpoint, endpoint
 from gateway.policy.http import Response
 
 # A built-in that fails would otherwise silently remove its rule.
@@ -77,7 +78,7 @@ class PolicyClient:
 
     def __init__(
         self,
-        socket_path: str | os.PathLike[str],
+        socket_path: Endpoint | str | os.PathLike[str],
         token: str,
         *,
         clock: Clock,
@@ -93,7 +94,7 @@ class PolicyClient:
         self._slots = slots or default_slots()
         self._deadline = deadline_seconds
         self._metrics = metrics
-        self._lines = Lines(os.fspath(socket_path), token)
+        self._lines = Lines(endpoint(socket_path), token)
         self._facts = FactsCache()
         self._queue: Queue[_Waiter] = Queue(clock.monotonic)
         self._wake = asyncio.Event()
@@ -122,11 +123,11 @@ class PolicyClient:
     @property
     def place(self) -> tuple[str, str]:
         """The socket that is asked, and the token that opens it."""
-        return self._lines.socket_path, self._token
+        return self._lines.endpoint.path, self._token
 
-    def move_to(self, socket_path: str | os.PathLike[str]) -> Lines:
+    def move_to(self, socket_path: Endpoint | str | os.PathLike[str]) -> Lines:
         """Ask another socket from now on; returns the old connections, to be closed once they are idle."""
-        old, self._lines = self._lines, Lines(os.fspath(socket_path), self._token)
+        old, self._lines = self._lines, Lines(endpoint(socket_path), self._token)
         return old
 
     def close(self) -> None:

@@ -5,6 +5,7 @@ import typing
 from collections import deque
 
 from gateway.errors import PolicyError
+from gateway.policy.endpoint import Endpoint, endpoint
 from gateway.policy.http import Response, ResponseReader, request
 
 
@@ -56,10 +57,10 @@ class _Connection(asyncio.Protocol):
 
 
 class Lines:
-    """Connections to one socket, made when needed and reused; a cancelled or late question closes its own."""
+    """Connections to one OPA, made when needed and reused; a cancelled or late question closes its own."""
 
-    def __init__(self, socket_path: str, token: str) -> None:
-        self.socket_path = socket_path
+    def __init__(self, place: Endpoint | str, token: str) -> None:
+        self.endpoint = endpoint(place)
         self._token = token
         self._idle: deque[_Connection] = deque()
         self._busy: set[_Connection] = set()
@@ -97,9 +98,7 @@ class Lines:
         return None
 
     async def _connect(self) -> _Connection:
-        loop = asyncio.get_running_loop()
-        _, connection = await loop.create_unix_connection(_Connection, self.socket_path)
-        return connection
+        return await self.endpoint.connect(_Connection)
 
     async def _exchange(self, connection: _Connection, data: bytes) -> Response:
         self._busy.add(connection)

@@ -28,6 +28,7 @@ from gateway.model.decision import Revisions
 from gateway.policy import canary, publish
 from gateway.policy.client import PolicyClient, PolicyMetrics
 from gateway.policy.client_line import Lines
+from gateway.policy.endpoint import Endpoint
 from gateway.policy.publish import Bundle
 from gateway.policy.sidecar_child import Child, UnixOpaClient, start, stop
 from gateway.schema import data_dir
@@ -77,6 +78,7 @@ class Sidecar:
         slots: int | None = None,
         deadline_seconds: float = 0.25,
         metrics: SidecarMetrics | None = None,
+        token: str = "",
     ) -> None:
         self.restarts = 0
         self._opa = opa
@@ -84,14 +86,14 @@ class Sidecar:
         self._key = key
         self._clock = clock
         self._metrics = metrics
-        self._token = secrets.token_urlsafe(32)
+        self._token = token or secrets.token_urlsafe(32)
         # Short, because a socket's path must be; nobody guesses it, and it is made anew with mode 0700.
         self._folder = Path(tempfile.gettempdir(), f"regate-opa-{secrets.token_hex(8)}")
         self._started = 0
         self._child: Child | None = None
         self._data: _Data | None = None
         self._index: tuple[str, Any, Any, dict[str, Any]] | None = None
-        self._directed: Path | None = None
+        self._directed: Path | Endpoint | None = None
         self._changing = asyncio.Lock()
         self._tasks: asyncio.TaskGroup | None = None
         self.client = PolicyClient(
@@ -238,8 +240,7 @@ class Sidecar:
     async def _feed(self, child: Child, data: _Data) -> None:
         """Push the data and try the canaries."""
         try:
-            async with UnixOpaClient(child.socket, self._token) as control:
-                await control.update_or_create_data(data.pushed, "regate")
+            await self._put(child, data.pushed)
         except (aiohttp.ClientError, OSError, ValueError, KeyError) as error:
             raise PolicyError("opa did not take the data") from error
         revisions = Revisions(child.bundle.revision, data.revision)
@@ -247,6 +248,11 @@ class Sidecar:
             for question in canary.canaries(data.revision, self._clock.now_ns()):
                 result = await asker.ask_raw(question.path, question.body, _CANARY_SECONDS)
                 question.check(result, revisions)
+
+    async def _put(self, child: Child, data: Mapping[str, Any]) -> None:
+        assert isinstance(child.socket, Path)
+        async with UnixOpaClient(child.socket, self._token) as control:
+            await control.update_or_create_data(data, "regate")
 
     def _direct(self, child: Child) -> Lines | None:
         """Let questions go to this child; returns connections to another, if there were any."""
@@ -271,7 +277,10 @@ class Sidecar:
     async def _start(self, bundle: Bundle) -> Child:
         self._started += 1
         socket = self._folder / f"{self._started}.sock"
-        return await start(self._opa, bundle, self._folder / _AUTHORIZATION, socket, self._token)
+        return await start(self._opa, bundle, self._authorization(), socket, self._token)
+
+    def _authorization(self) -> Path:
+        return self._folder / _AUTHORIZATION
 
     def _build_authorization(self) -> None:
         """A second bundle, which says who may ask what; it knows the token only by its digest."""
@@ -284,7 +293,7 @@ class Sidecar:
             (place / "data.json").write_text(json.dumps(token), encoding="utf-8")
             manifest = {"roots": ["system/authz"], "rego_version": 1}
             (staging / ".manifest").write_text(json.dumps(manifest), encoding="utf-8")
-            publish.sign(self._opa, staging, self._folder / _AUTHORIZATION, self._key)
+            publish.sign(self._opa, staging, self._authorization(), self._key)
 
     async def _clean(self) -> None:
         child, self._child = self._child, None

@@ -6,6 +6,7 @@ import shutil
 import signal
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import aiohttp
 from opa_client.opa_async import AsyncOpaClient
@@ -13,6 +14,7 @@ from opa_client.opa_async import AsyncOpaClient
 from gateway.errors import PolicyError
 from gateway.policy import publish
 from gateway.policy.client import default_slots
+from gateway.policy.endpoint import Endpoint
 from gateway.policy.publish import Bundle
 
 _START_SECONDS = 15.0
@@ -20,12 +22,38 @@ _CONTROL_SECONDS = 30.0
 _STOP_SECONDS = 3.0
 
 
+class Process(Protocol):
+    """What is needed of a process."""
+
+    @property
+    def pid(self) -> int:
+        """Its number."""
+        ...
+
+    @property
+    def returncode(self) -> int | None:
+        """How it ended; None while it runs."""
+        ...
+
+    async def wait(self) -> int:
+        """Return when it has ended."""
+        ...
+
+    def send_signal(self, number: int, /) -> None:
+        """Ask it to end."""
+        ...
+
+    def kill(self) -> None:
+        """End it."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Child:
     """A running OPA, where it listens and which bundle it holds."""
 
-    process: asyncio.subprocess.Process
-    socket: Path
+    process: Process
+    socket: Path | Endpoint
     bundle: Bundle
 
 
@@ -67,7 +95,7 @@ async def start(opa: Path, bundle: Bundle, authorization: Path, socket: Path, to
     return Child(process, socket, bundle)
 
 
-async def stop(process: asyncio.subprocess.Process) -> None:
+async def stop(process: Process) -> None:
     """End the process, kindly first."""
     if process.returncode is not None:
         return

@@ -3,14 +3,21 @@
 import asyncio  # noqa: TID251
 from pathlib import Path
 
+import structlog
+
 from gateway.ca.keys import Authorities
 from gateway.clock import Clock
 from gateway.config import Config
+from gateway.errors import ConfigError
 from gateway.observe.metrics import Metrics
+from gateway.policy import endpoint
 from gateway.policy.install import ensure_opa
 from gateway.policy.publish import Bundle, publish
+from gateway.policy.remote import Remote
 from gateway.policy.sidecar import Sidecar
 from gateway.schema import data_dir
+
+MIN_TOKEN = 32  # characters: 128 bits in hexadecimal
 
 
 async def prepare(config: Config, authorities: Authorities, clock: Clock, metrics: Metrics) -> Sidecar:
@@ -18,7 +25,32 @@ async def prepare(config: Config, authorities: Authorities, clock: Clock, metric
     named = config.opa.path
     opa = named if named is not None else await asyncio.to_thread(ensure_opa)
     bundle = await asyncio.to_thread(_publish, opa, config, authorities)
+    if config.opa.address:
+        return _remote(opa, bundle, config, authorities, clock, metrics)
     return Sidecar(opa=opa, bundle=bundle, key=authorities.bundle_key, clock=clock, metrics=metrics)
+
+
+def _remote(
+    opa: Path, bundle: Bundle, config: Config, authorities: Authorities, clock: Clock, metrics: Metrics
+) -> Remote:
+    """The operator's own OPA, once it has loaded the bundle that was just written."""
+    assert config.opa.token_file is not None
+    token = config.opa.token_file.read_text(encoding="utf-8").strip()
+    if len(token) < MIN_TOKEN or not token.isascii() or not token.isprintable() or " " in token:
+        raise ConfigError(
+            f"{config.opa.token_file} does not hold a token of at least {MIN_TOKEN} plain characters",
+            hint=f"openssl rand -hex 32 > {config.opa.token_file}",
+        )
+    return Remote(
+        endpoint=endpoint.parse(config.opa.address, config.opa.ca_file),
+        token=token,
+        opa=opa,
+        bundle=bundle,
+        key=authorities.bundle_key,
+        clock=clock,
+        say=lambda said: structlog.get_logger("regate").warning(said),
+        metrics=metrics,
+    )
 
 
 def _publish(opa: Path, config: Config, authorities: Authorities) -> Bundle:

@@ -23,6 +23,7 @@ from gateway.model.joining import Grant, Joining
 from gateway.policy import canary, document, publish
 from gateway.policy.client import PolicyClient
 from gateway.policy.client_line import Lines
+from gateway.policy.endpoint import Endpoint
 from gateway.policy.publish import Bundle
 from gateway.policy.sidecar import Sidecar
 from gateway.schema import data_dir
@@ -341,11 +342,12 @@ async def test_an_opa_that_is_none_says_so(
         await sidecar.__aenter__()
 
 
-async def _put(socket: Path, token: str, path: str, body: bytes) -> int:
+async def _put(socket: Path | Endpoint, token: str, path: str, body: bytes) -> int:
     return await _exchange(socket, token, "PUT", path, body)
 
 
-async def _exchange(socket: Path, token: str, method: str, path: str, body: bytes = b"{}") -> int:
+async def _exchange(socket: Path | Endpoint, token: str, method: str, path: str, body: bytes = b"{}") -> int:
+    assert isinstance(socket, Path)
     reader, writer = await asyncio.open_unix_connection(socket)
     authorization = f"Authorization: Bearer {token}\r\n" if token else ""
     head = f"{method} {path} HTTP/1.1\r\nHost: opa\r\n{authorization}Connection: close\r\n"
