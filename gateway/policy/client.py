@@ -21,9 +21,9 @@ from gateway.model.resource import Database
 from gateway.policy import answer, document, filters
 from gateway.policy.answer import Problem, Verdict, Visible
 from gateway.policy.batches import Item, Queue
+from gateway.policy.client_endpoint import Endpoint, endpoint
 from gateway.policy.client_line import Lines
 from gateway.policy.document import AgentQuestion, ConnectQuestion, FactsCache, SessionQuestion
-from gateway.policy.endpoint import Endpoint, endpoint
 from gateway.policy.http import Response
 
 # A built-in that fails would otherwise silently remove its rule.

@@ -5,7 +5,7 @@ import typing
 from collections import deque
 
 from gateway.errors import PolicyError
-from gateway.policy.endpoint import Endpoint, endpoint
+from gateway.policy.client_endpoint import Endpoint, endpoint
 from gateway.policy.http import Response, ResponseReader, request
 
 

@@ -27,8 +27,8 @@ from gateway.errors import PolicyError
 from gateway.model.decision import Revisions
 from gateway.policy import canary, publish
 from gateway.policy.client import PolicyClient, PolicyMetrics
+from gateway.policy.client_endpoint import Endpoint
 from gateway.policy.client_line import Lines
-from gateway.policy.endpoint import Endpoint
 from gateway.policy.publish import Bundle
 from gateway.policy.sidecar_child import Child, UnixOpaClient, start, stop
 from gateway.schema import data_dir

@@ -14,7 +14,7 @@ from opa_client.opa_async import AsyncOpaClient
 from gateway.errors import PolicyError
 from gateway.policy import publish
 from gateway.policy.client import default_slots
-from gateway.policy.endpoint import Endpoint
+from gateway.policy.client_endpoint import Endpoint
 from gateway.policy.publish import Bundle
 
 _START_SECONDS = 15.0

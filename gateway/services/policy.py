@@ -10,11 +10,11 @@ from gateway.clock import Clock
 from gateway.config import Config
 from gateway.errors import ConfigError
 from gateway.observe.metrics import Metrics
-from gateway.policy import endpoint
+from gateway.policy import client_endpoint
 from gateway.policy.install import ensure_opa
 from gateway.policy.publish import Bundle, publish
-from gateway.policy.remote import Remote
 from gateway.policy.sidecar import Sidecar
+from gateway.policy.sidecar_remote import Remote
 from gateway.schema import data_dir
 
 MIN_TOKEN = 32  # characters: 128 bits in hexadecimal
@@ -42,7 +42,7 @@ def _remote(
             hint=f"openssl rand -hex 32 > {config.opa.token_file}",
         )
     return Remote(
-        endpoint=endpoint.parse(config.opa.address, config.opa.ca_file),
+        endpoint=client_endpoint.parse(config.opa.address, config.opa.ca_file),
         token=token,
         opa=opa,
         bundle=bundle,

@@ -22,8 +22,8 @@ from gateway.model.identity import Subject
 from gateway.model.joining import Grant, Joining
 from gateway.policy import canary, document, publish
 from gateway.policy.client import PolicyClient
+from gateway.policy.client_endpoint import Endpoint
 from gateway.policy.client_line import Lines
-from gateway.policy.endpoint import Endpoint
 from gateway.policy.publish import Bundle
 from gateway.policy.sidecar import Sidecar
 from gateway.schema import data_dir

@@ -17,9 +17,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from gateway.clock import SystemClock
 from gateway.errors import ConfigError, PolicyError
 from gateway.model.decision import Allowed, Denied
-from gateway.policy import endpoint
+from gateway.policy import client_endpoint
 from gateway.policy.publish import Bundle
-from gateway.policy.remote import Remote
+from gateway.policy.sidecar_remote import Remote
 from tests.e2e.cluster import is_alive
 from tests.policy import documents
 from tests.servers import certificates, process
@@ -98,7 +98,7 @@ async def entered(
     """Regate, started before the operator's OPA as likely as after it."""
     ca = authority.server().ca if operator.address.startswith("https") else None
     remote = Remote(
-        endpoint=endpoint.parse(operator.address, ca),
+        endpoint=client_endpoint.parse(operator.address, ca),
         token=token,
         opa=operator.opa,
         bundle=operator.bundle,
@@ -210,7 +210,7 @@ async def test_one_whose_certificate_is_not_known_is_not_asked(
         async with entered(operator, bundle_key, authority):
             pass
         stranger = Remote(
-            endpoint=endpoint.parse(operator.address),
+            endpoint=client_endpoint.parse(operator.address),
             token=TOKEN,
             opa=opa,
             bundle=own_bundle,
@@ -244,14 +244,14 @@ async def test_one_whose_certificate_is_not_known_is_not_asked(
 )
 def test_an_address_that_shows_the_token_or_is_none_is_refused(text: str) -> None:
     with pytest.raises(ConfigError):
-        endpoint.parse(text)
+        client_endpoint.parse(text)
 
 
 def test_addresses_read_as_they_are_written() -> None:
-    assert endpoint.parse("unix:/run/opa.sock") == endpoint.Endpoint("/run/opa.sock")
-    assert endpoint.parse("unix:///run/opa.sock") == endpoint.Endpoint("/run/opa.sock")
-    assert endpoint.parse("http://[::1]:81").url == "http://[::1]:81"
-    found = endpoint.parse("https://opa.example.com")
+    assert client_endpoint.parse("unix:/run/opa.sock") == client_endpoint.Endpoint("/run/opa.sock")
+    assert client_endpoint.parse("unix:///run/opa.sock") == client_endpoint.Endpoint("/run/opa.sock")
+    assert client_endpoint.parse("http://[::1]:81").url == "http://[::1]:81"
+    found = client_endpoint.parse("https://opa.example.com")
     assert found.url == "https://opa.example.com:443"
     assert found.tls is not None
     assert (found.tls.verify_mode, found.tls.check_hostname) == (ssl.CERT_REQUIRED, True)

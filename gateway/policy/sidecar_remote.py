@@ -20,7 +20,7 @@ from gateway.errors import PolicyError
 from gateway.model.identity import Subject
 from gateway.policy import answer, canary, document
 from gateway.policy.client import PolicyClient
-from gateway.policy.endpoint import Endpoint
+from gateway.policy.client_endpoint import Endpoint
 from gateway.policy.publish import Bundle
 from gateway.policy.sidecar import Sidecar, SidecarMetrics
 from gateway.policy.sidecar_child import Child
