@@ -35,6 +35,15 @@ def write_private(path: Path, data: bytes) -> bool:
     return True
 
 
+def replace_private(path: Path, data: bytes) -> None:
+    """Put *data* in *path* with mode 0600, whole or not at all, whatever was there."""
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    if not write_private(temporary, data):
+        raise ConfigError(f"{temporary} is there already")
+    temporary.replace(path)
+    _sync_directory(path.parent)
+
+
 def read_private(path: Path) -> bytes:
     """The bytes of a file that nobody else may read; a symlink or a looser mode is refused."""
     try:

@@ -63,13 +63,19 @@ def read(path: Path) -> SealingKey | None:
         text = read_private(path)
     except FileNotFoundError:
         return None
+    found = parse(text)
+    if found is None:
+        raise ConfigError(f"{path} does not hold a sealing key: expected 32 bytes in base64")
+    return found
+
+
+def parse(text: bytes) -> SealingKey | None:
+    """The key in a key file's *text*; None when there is none."""
     try:
         secret = base64.b64decode(text.strip(), validate=True)
     except ValueError:
-        secret = b""
-    if len(secret) != _KEY_BYTES:
-        raise ConfigError(f"{path} does not hold a sealing key: expected 32 bytes in base64")
-    return SealingKey(secret)
+        return None
+    return SealingKey(secret) if len(secret) == _KEY_BYTES else None
 
 
 def read_or_create(path: Path) -> SealingKey:

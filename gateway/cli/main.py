@@ -33,6 +33,11 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "proxy": ("proxy:proxy", "A local port for clients that cannot do certificates."),
     "policy": ("policy:policy", "Access rules as code: understand, test and compare them."),
     "audit": ("audit:audit", "Read and verify the audit log."),
+    "backup": ("backup:backup", "Back up the cluster's state and keys, encrypted with a passphrase."),
+    "restore": (
+        "backup:restore",
+        "Put a backup of state and keys in the place that the configuration names.",
+    ),
     "doctor": ("doctor:doctor", "Find out what is wrong, and what to do about it."),
     "completion": ("completion:completion", "Print the completion script for a shell."),
     "version": ("version:version", VERSION_HELP),

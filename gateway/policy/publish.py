@@ -188,6 +188,20 @@ def _database(database: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def last_number(folder: Path) -> int:
+    """The number of the last bundle made in *folder*; 0 when there is none."""
+    return int(_last(folder)["number"])
+
+
+def set_number(folder: Path, number: int) -> None:
+    """Let the next bundle's number be above *number*, and above any that *folder* has seen."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    state = json.dumps({"number": max(number, last_number(folder)), "content": "", "revision": ""})
+    temporary = folder / f"{_STATE}.new"
+    temporary.write_text(state, encoding="utf-8")
+    temporary.replace(folder / _STATE)
+
+
 def _last(folder: Path) -> dict[str, Any]:
     try:
         value = json.loads((folder / _STATE).read_text(encoding="utf-8"))

@@ -4,6 +4,7 @@ import asyncio  # noqa: TID251
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 import structlog
@@ -13,6 +14,7 @@ from gateway.clock import Clock, new_id
 from gateway.errors import AuditError
 from gateway.model.event import Event, Kind
 from gateway.policy.sidecar import Sidecar
+from gateway.services import backup
 from gateway.services.evidence import InForce
 
 SERVICES = ("auth", "proxy", "db")
@@ -53,3 +55,11 @@ async def record(audit: AuditLog, clock: Clock, kind: Kind, fields: Mapping[str,
     """One event, durable when this returns."""
     now = clock.now_ns()
     await audit.append([Event(kind, new_id(now), now, fields)])
+
+
+async def restored(audit: AuditLog, clock: Clock, data_dir: Path) -> None:
+    """Record, once, that the state was put back from a backup; nothing starts without that record."""
+    found = backup.marker(data_dir)
+    if found is not None:
+        await record(audit, clock, Kind.STATE_RESTORE, found)
+        (data_dir / backup.MARKER).unlink()

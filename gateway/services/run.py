@@ -17,6 +17,7 @@ import structlog
 from gateway.api.caller import service_by_certificate
 from gateway.api.estate import Estate
 from gateway.api.logs import Intake
+from gateway.audit import naming
 from gateway.audit.depot import Depot
 from gateway.audit.log import AuditLog
 from gateway.auth.authority import Auth
@@ -86,7 +87,6 @@ async def cluster(config: Config) -> AsyncIterator[Cluster]:
     """All parts but the listeners; when the block ends everything is closed, the log last."""
     clock, metrics, health = SystemClock(), Metrics(), Health(("policy", "audit"))
     log = structlog.get_logger("regate")
-    origin = f"{config.cluster_name}/audit"
     config.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(await Store.open(config.storage))
@@ -98,10 +98,14 @@ async def cluster(config: Config) -> AsyncIterator[Cluster]:
             clock=clock,
         )
         authorities = keyring.authorities
+        origin = naming.node_log(
+            config.audit_dir, config.cluster_name, is_shared=store.is_shared, clock=clock
+        )
         audit = await AuditLog.open(
             config.audit_dir, key=authorities.audit_key, origin=origin, clock=clock, metrics=metrics
         )
         stack.push_async_callback(audit.close)
+        await lifecycle.restored(audit, clock, config.data_dir)
         await stack.enter_async_context(lifecycle.recorded(audit, clock, config.cluster_name))
         labels = DynamicLabels(config.db_service, log)
         await labels.start()
