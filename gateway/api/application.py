@@ -8,7 +8,18 @@ from collections.abc import Iterable
 
 from aiohttp import web
 
-from gateway.api import accounts, agents, audit, cluster, databases, evidence, probes, resources, tokens
+from gateway.api import (
+    accounts,
+    agents,
+    audit,
+    cluster,
+    databases,
+    evidence,
+    probes,
+    resources,
+    rotation,
+    tokens,
+)
 from gateway.api.agents import Feed
 from gateway.api.audit import AuditReader
 from gateway.api.caller import AdminPolicy, Callers, SubjectFromRequest
@@ -36,6 +47,7 @@ def application(  # noqa: PLR0913 # one for each part that answers
     callers = Callers(subject_from_request, policy)
     made = web.Application(middlewares=[errors], client_max_size=MAX_BODY)
     made.add_routes(cluster.routes(auth, callers, public_addr))
+    made.add_routes(rotation.routes(auth, callers))
     made.add_routes(accounts.routes(auth, callers, metrics, public_addr))
     made.add_routes(resources.routes(auth, callers))
     made.add_routes(tokens.routes(auth, callers, public_addr))

@@ -35,6 +35,7 @@ def routes(auth: Auth, callers: Callers, public_addr: str) -> list[web.RouteDef]
                 "roles": list(identity.roles),
                 "cluster": identity.cluster,
                 "expires": identity.expires.isoformat(),
+                "host_ca": auth.ca_pem(Ca.HOST),
             }
         )
 

@@ -12,6 +12,7 @@ from gateway.api.exchange import answer, body
 from gateway.auth.authority import Auth
 from gateway.auth.serving import Served
 from gateway.ca import identity as certificates
+from gateway.ca.profile import Kind as Ca
 from gateway.model.identity import Identity
 from gateway.model.resource import Database
 
@@ -50,7 +51,12 @@ def routes(auth: Auth, callers: Callers, visible: Visible) -> list[web.RouteDef]
         route = certificates.from_certificate(_parse(made.pem), now=auth.steady.now()).route
         assert route is not None
         return answer(
-            {"certificate": made.pem, "expires": made.expires.isoformat(), "protocol": route.protocol}
+            {
+                "certificate": made.pem,
+                "expires": made.expires.isoformat(),
+                "protocol": route.protocol,
+                "host_ca": auth.ca_pem(Ca.HOST),
+            }
         )
 
     return [web.get("/v1/db", list_visible), web.post("/v1/db/{name}/certificate", certificate)]

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Self
 
-from gateway.auth import catalog, certificates, login, presets, tokens, users
+from gateway.auth import catalog, certificates, login, presets, rotate, tokens, users
 from gateway.auth.catalog import Applied
 from gateway.auth.certificates import SignedServer
 from gateway.auth.databases import to_resource
@@ -27,6 +27,7 @@ from gateway.auth.users import Accepted, Invitation, UserView
 from gateway.ca.issue import Issued
 from gateway.ca.keys import host_ca_pin
 from gateway.ca.profile import Kind as Ca
+from gateway.ca.rotation import Series
 from gateway.ca.steady import SteadyClock
 from gateway.clock import Clock
 from gateway.model.identity import Identity, Subject
@@ -201,6 +202,18 @@ class Auth:
     ) -> SignedServer:
         """A certificate and key for a database server, and the authority it must trust for clients."""
         return await certificates.for_db_server(self._desk, subject, hosts, ttl=ttl)
+
+    async def rotate(self, subject: Subject, wanted: rotate.Step) -> dict[str, Any]:
+        """Begin replacing an authority, or bring that into its next phase; says where it stands then."""
+        return rotate.describe(await rotate.step(self._desk, subject, wanted))
+
+    async def rotate_due(self) -> Sequence[Series]:
+        """Bring automatic rotations on whose time has come; for the service's clock, nobody is asked."""
+        return await rotate.step_due(self._desk)
+
+    async def rotations(self, subject: Subject) -> Sequence[dict[str, Any]]:
+        """Where the rotation of each authority stands."""
+        return await rotate.overview(self._desk, subject)
 
     async def export_ca(self, subject: Subject, kind: Ca | str) -> str:
         """An authority's certificate in PEM, or the audit log's public key; a private key never leaves."""

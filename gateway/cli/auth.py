@@ -6,6 +6,7 @@ import click
 
 from gateway.cli import channel, output, private
 from gateway.cli.options import config_option, duration, examples, names
+from gateway.cli.rotate import rotate
 from gateway.errors import ConfigError
 
 EXPORTS = ("db-client", "db", "host", "user", "audit")
@@ -14,6 +15,9 @@ EXPORTS = ("db-client", "db", "host", "user", "audit")
 @click.group()
 def auth() -> None:
     """Certificates and authorities of the cluster."""
+
+
+auth.add_command(rotate)
 
 
 @auth.command(
@@ -80,6 +84,9 @@ def sign(form: str, host: list[str], out: str, ttl: int, config: str, proxy: str
 )
 @config_option
 def export(kind: str, config: str, proxy: str) -> None:
-    """Print the certificate of one of the cluster's authorities, or the audit log's public key."""
+    """Print the certificate of one of the cluster's authorities, or the audit log's public key.
+
+    While an authority is being replaced, both certificates are printed: whoever trusts it must trust both.
+    """
     answer = channel.admin(config, proxy).get("/v1/auth/export", {"type": kind})
     click.echo(str(answer["pem"]).rstrip("\n"))

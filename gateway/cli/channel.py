@@ -1,14 +1,17 @@
 """Which way a command reaches the API: the unix socket on the auth service's host, or the login."""
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-from gateway.cli import profile, trust
+from gateway.cli import private, profile, trust
 from gateway.cli.client import TIMEOUT_SECONDS, Api, PublicEndpoint, SocketEndpoint
 from gateway.cli.failures import LoginNeededError, UnreachableError
 from gateway.cli.profile import Profile
 from gateway.cli.trust import Trust
 from gateway.clock import SystemClock, utc
+from gateway.errors import ConfigError
 
 DEFAULT_CONFIG = "/etc/regate.yaml"
 
@@ -59,6 +62,26 @@ def api(chosen: Profile, *, timeout: float = TIMEOUT_SECONDS) -> Api:
 def kept_trust(chosen: Profile) -> Trust:
     """How the profile's proxy was verified when it was first trusted."""
     return Trust(chosen.proxy_ca())
+
+
+def learn(chosen: Profile, answer: Mapping[str, Any], trusted: Trust) -> None:
+    """Keep the host authorities that the proxy, verified as *trusted* says, tells of.
+
+    During a rotation the next one is among them, and is known before the proxy shows it.
+    """
+    told = answer.get("host_ca")
+    if not isinstance(told, str):
+        return  # a proxy of version 0.1
+    try:
+        known = private.read(chosen.folder / "host-ca.pem").decode("ascii")
+    except FileNotFoundError:
+        known = told
+    kept = trusted.proxy_ca
+    try:
+        proxy_ca = None if kept is None else trust.learned(kept, known, told)
+    except ValueError as error:
+        raise ConfigError(f"{chosen.folder} cannot be read", hint=f"rm -r {chosen.folder}") from error
+    profile.save(chosen, host_ca=told, proxy_ca=proxy_ca)
 
 
 def establish(chosen: Profile, *, pin: str, proxy_ca: str) -> tuple[Api, Trust]:

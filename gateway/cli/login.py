@@ -72,7 +72,7 @@ def login(
         body["ttl_seconds"] = ttl
     answer = _post_login(api, body, is_script=password_stdin)
     chosen = replace(chosen, cluster=answer["cluster"], user=answer["user"])
-    profile.save(chosen, host_ca=answer["host_ca"], proxy_ca=trusted.proxy_ca)
+    channel.learn(chosen, answer, trusted)
     profile.save_login(chosen, key=made.key_pem, certificate=answer["certificate"])
     shown = _about(chosen, answer)
     output.show(shown, form, lambda: _say(shown))
@@ -116,7 +116,9 @@ def status(form: str, config: str, proxy: str) -> None:
             raise
         _show_cluster(host, form)
         return
-    shown = _about(chosen, channel.api(chosen).get("/v1/status"))
+    answer = channel.api(chosen).get("/v1/status")
+    channel.learn(chosen, answer, channel.kept_trust(chosen))
+    shown = _about(chosen, answer)
     shown["databases"] = [
         {
             "name": item.route.database,

@@ -35,6 +35,7 @@ def renew(chosen: Profile, database: str, *, db_user: str, db_name: str) -> Data
     made = keys.make()
     body = {"db_user": db_user, "db_name": db_name, "csr": made.request_pem}
     answer = channel.api(chosen).post(f"/v1/db/{segment(database)}/certificate", body)
+    channel.learn(chosen, answer, channel.kept_trust(chosen))
     route = Route(database, str(answer["protocol"]), db_user, db_name)
     folder = profile.save_database(chosen, route, key=made.key_pem, certificate=answer["certificate"])
     expires = datetime.fromisoformat(answer["expires"])

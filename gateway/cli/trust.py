@@ -56,17 +56,34 @@ def by_pin(proxy: Address, pin: str, ping: Any) -> Trust:
     if not isinstance(host_ca, str):
         raise TrustError(f"{proxy} did not show its certificate authority", hint="is it a Regate proxy?")
     try:
-        found = pin_of(host_ca)
+        shown = {pin_of(pem): pem for pem in certificates(host_ca)}
     except (ValueError, UnicodeEncodeError) as error:
         raise TrustError(f"{proxy} showed an authority that cannot be read") from error
-    if not hmac.compare_digest(found, pin):
-        raise TrustError(
-            f"{proxy} has not the pinned authority: expected {pin}, got {found}",
-            hint="stop here unless the cluster was set up anew; ask its operator for the pin",
-        )
-    # Exactly the first certificate: whatever else stands in the answer was not pinned.
-    first = x509.load_pem_x509_certificate(host_ca.encode("ascii"))
-    return Trust(first.public_bytes(serialization.Encoding.PEM).decode("ascii"))
+    for found, pem in shown.items():
+        if hmac.compare_digest(found, pin):
+            return Trust(pem)  # this one alone: whatever else stands in the answer was not pinned
+    raise TrustError(
+        f"{proxy} has not the pinned authority: expected {pin}, got {' and '.join(shown)}",
+        hint="stop here unless the cluster was set up anew or its host authority was replaced; "
+        "ask its operator for the pin",
+    )
+
+
+def certificates(pem: str) -> list[str]:
+    """Each certificate of *pem* by itself: a cluster has two of a kind while one replaces the other."""
+    found = x509.load_pem_x509_certificates(pem.encode("ascii"))
+    return [one.public_bytes(serialization.Encoding.PEM).decode("ascii") for one in found]
+
+
+def learned(trusted: str, known: str, told: str) -> str:
+    """What verifies the proxy from now on, after it was verified with *trusted* and told about *told*.
+
+    All are PEM texts: *known* are the host authorities that this cluster had before, *told* those of now.
+    Where the proxy is verified by an authority of the operator's own, nothing is learned: that is no
+    authority of the cluster.
+    """
+    ours = {*certificates(known), *certificates(told)}
+    return told if set(certificates(trusted)) <= ours else trusted
 
 
 def by_file(path: Path) -> Trust:

@@ -11,6 +11,7 @@ class Kind(StrEnum):
 
     USER_LOGIN = "user.login"
     CERT_CREATE = "cert.create"
+    CA_ROTATE = "cert_authority.rotate"
     SESSION_START = "db.session.start"
     SESSION_END = "db.session.end"
     SESSION_PREPARE = "db.session.prepare"

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 from structlog.typing import FilteringBoundLogger
 
 from gateway.auth.store import Store
-from gateway.errors import PolicyError
+from gateway.errors import PolicyError, StateError
 from gateway.model.decision import Denied
 from gateway.policy.publish import build_data
 from gateway.policy.sidecar import Sidecar
@@ -103,8 +103,8 @@ class Publisher:
         while True:
             try:
                 await self.publish()
-            except PolicyError as error:
-                self._log.warning("the policy engine did not take the new data", error=str(error))
+            except (PolicyError, StateError) as error:
+                self._log.warning("the new data could not be published", error=str(error))
                 await asyncio.sleep(RETRY_SECONDS)
             else:
                 return

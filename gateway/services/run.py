@@ -41,6 +41,7 @@ from gateway.policy.sidecar import Sidecar
 from gateway.protocols import REGISTRY
 from gateway.services import diagnostics, lifecycle, policy, proxy
 from gateway.services.cluster import Cluster
+from gateway.services.control import keep_in_step
 from gateway.services.databases import Databases
 from gateway.services.evidence import InForce
 from gateway.services.labels import DynamicLabels
@@ -50,6 +51,7 @@ from gateway.session.denial import local_denial
 from gateway.session.dial import Dialler
 from gateway.session.environment import Environment
 from gateway.session.facts import Classifier
+from gateway.session.lease import Lease
 from gateway.session.live import Live
 from gateway.session.minted import Minted, maker
 
@@ -85,7 +87,7 @@ async def run(config: Config) -> None:
 @asynccontextmanager
 async def cluster(config: Config) -> AsyncIterator[Cluster]:
     """All parts but the listeners; when the block ends everything is closed, the log last."""
-    clock, metrics, health = SystemClock(), Metrics(), Health(("policy", "audit"))
+    clock, metrics, health = SystemClock(), Metrics(), Health(("policy", "audit", "state"))
     log = structlog.get_logger("regate")
     config.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     async with AsyncExitStack() as stack:
@@ -124,7 +126,9 @@ async def cluster(config: Config) -> AsyncIterator[Cluster]:
         classifier = Classifier()
         await classifier.start()
         stack.push_async_callback(classifier.close)
-        dialler = Dialler(Minted(maker(authorities, auth.steady), clock))
+        minted = Minted(maker(authorities, auth.steady), clock)
+        authorities.on_change(minted.forget)
+        dialler = Dialler(minted)
         environment = Environment(
             cluster=config.cluster_name,
             clock=clock,
@@ -133,6 +137,7 @@ async def cluster(config: Config) -> AsyncIterator[Cluster]:
             dialler=dialler,
             databases=databases.get,
             live=live,
+            lease=Lease(clock),
             classifier=classifier,
             catalogs=Catalogs(dialler, clock),
             metrics=metrics,
@@ -183,6 +188,7 @@ async def _background(running: Cluster, labels: DynamicLabels) -> AsyncIterator[
     async with asyncio.TaskGroup() as group:
         tasks = [
             group.create_task(running.publisher.run()),
+            group.create_task(keep_in_step(running)),
             group.create_task(running.environment.live.sweep_forever()),
             group.create_task(_watch_health(running)),
             group.create_task(labels.run(relabel)),

@@ -14,6 +14,7 @@ from gateway.model.identity import Identity, Route, Use
 from gateway.model.resource import Database
 from gateway.policy.document import ConnectQuestion
 from gateway.sansio.protocol import Conversation, Hello, Protocol, Startup
+from gateway.session import lease
 from gateway.session.denial import local_denial
 from gateway.session.dial import Backend
 from gateway.session.environment import Environment
@@ -76,8 +77,13 @@ class Connection:
         if session is None or grant is None or grant.decision is None:
             return
         limits, now = grant.decision.limits, self._env.clock.monotonic()
+        ends = grant.identity.login_expires
+        if self._env.lease.has_lapsed:  # nobody vouches for more than the certificate itself says
+            ends = min(ends, grant.identity.expires)
         idle = min(limits.idle_seconds or self._env.deadlines.idle, self._env.deadlines.idle)
-        if utc(self._env.clock) >= grant.identity.login_expires:
+        if utc(self._env.clock) >= ends and ends < grant.identity.login_expires:
+            self.end(self._denial(lease.CODE, lease.SENTENCE))
+        elif utc(self._env.clock) >= ends:
             self.end(
                 self._denial("login_expired", "the login behind this session has ended; run `regate login`")
             )
@@ -168,6 +174,8 @@ class Connection:
         """May connect: asked for a database that does not exist too, so that both take the same time."""
         grant = self._grant
         assert grant is not None
+        if self._env.lease.has_lapsed:
+            return self._denial(lease.CODE, lease.SENTENCE)
         decision = await self._env.policy.connect(grant.question())
         match decision:
             case Denied():

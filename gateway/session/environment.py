@@ -16,6 +16,7 @@ from gateway.session.catalog import Catalogs
 from gateway.session.dial import Dialler
 from gateway.session.facts import Classifier
 from gateway.session.hold import Holds
+from gateway.session.lease import Lease
 from gateway.session.live import Live
 
 
@@ -51,6 +52,7 @@ class Environment:
     dialler: Dialler
     databases: Callable[[str], Database | None]
     live: Live
+    lease: Lease
     classifier: Classifier
     catalogs: Catalogs
     metrics: Metrics

@@ -90,6 +90,8 @@ PRIVATE = [
     ("GET", "/v1/evidence/data/x"),
     ("GET", "/v1/evidence/policy/x"),
     ("GET", "/metrics"),
+    ("GET", "/v1/auth/rotation"),
+    ("POST", "/v1/auth/rotation"),
     ("GET", "/v1/agents"),
     ("DELETE", "/v1/agents/x"),
 ]
