@@ -21,8 +21,8 @@ class Elsewhere:
 
     def identify(self, der: bytes) -> Identity:
         """The service that showed this host certificate; CertificateError when it is none of ours."""
-        issuer = self._desk.authorities.by_kind(Ca.HOST)
-        return from_chain(der, issuer, uses=(Use.HOST,), now=self._desk.steady.now())
+        issuers = self._desk.authorities.trusted(Ca.HOST)
+        return from_chain(der, *issuers, uses=(Use.HOST,), now=self._desk.steady.now())
 
     async def join(self, request: JoinRequest) -> Joined:
         """Use up a token for a host certificate."""

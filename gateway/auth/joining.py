@@ -16,6 +16,7 @@ from gateway.auth.desk import Desk
 from gateway.auth.store import Agent, Change
 from gateway.ca import issue
 from gateway.ca.profile import HOST_MAX, PublicKey, public_key_from_csr
+from gateway.ca.profile import Kind as Ca
 from gateway.clock import new_id
 from gateway.errors import AccessError, ConfigError, NotFoundError
 from gateway.model.decision import Allowed, Denied
@@ -162,4 +163,5 @@ async def _certify(desk: Desk, change: Change, agent: Agent, key: PublicKey, sou
 
 def _joined(desk: Desk, agent: Agent, certificate: str) -> Joined:
     known = desk.authorities
-    return Joined(agent.id, known.cluster, certificate, known.host.pem, known.user.pem, known.db.pem)
+    host, user, db = (known.trusted_pem(kind) for kind in (Ca.HOST, Ca.USER, Ca.DB))
+    return Joined(agent.id, known.cluster, certificate, host, user, db)

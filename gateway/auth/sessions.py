@@ -19,6 +19,7 @@ from gateway.auth.store import Agent
 from gateway.ca import issue
 from gateway.ca.identity import from_chain
 from gateway.ca.profile import DB_CLIENT_MAX, public_key_from_csr
+from gateway.ca.profile import Kind as Ca
 from gateway.errors import AccessError, CertificateError
 from gateway.model.decision import Allowed, Denied
 from gateway.model.event import Kind
@@ -53,7 +54,7 @@ async def open_session(desk: Desk, proxy: Identity | None, wish: Wish) -> Opened
     if proxy is not None:
         await standing(desk, proxy, "open")
     now = desk.steady.now()
-    identity = from_chain(wish.certificate, desk.authorities.user, uses=(Use.DATABASE,), now=now)
+    identity = from_chain(wish.certificate, *desk.authorities.trusted(Ca.USER), uses=(Use.DATABASE,), now=now)
     assert identity.route is not None
     agent = await _choose(desk, identity.route.database, wish.connected)
     certificate = issue.issue_session(
@@ -151,7 +152,7 @@ def _session(desk: Desk, der: bytes) -> Identity:
     except ValueError as error:
         raise CertificateError("certificate cannot be read") from error
     moment = min(now, end - _A_MOMENT)
-    identity = from_chain(der, desk.authorities.user, uses=(Use.SESSION,), now=moment)
+    identity = from_chain(der, *desk.authorities.trusted(Ca.USER), uses=(Use.SESSION,), now=moment)
     if now >= identity.login_expires:
         raise CertificateError("the login behind this session has ended")
     return identity

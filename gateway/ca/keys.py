@@ -7,6 +7,7 @@ reads and writes them there.
 import hashlib
 import re
 from collections.abc import Callable
+from dataclasses import replace
 
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
@@ -96,6 +97,11 @@ class Authorities:
         if kind is Kind.HOST and found[0] is not self.host_serving:
             found.reverse()
         return "".join(authority.pem for authority in found)
+
+    def signing_with(self, kind: Kind, authority: Authority) -> "Authorities":
+        """The same keys, but *authority* signs what its kind signs: for trying what it would be like."""
+        series = {**self._ring.series, kind: Series(kind, authority)}
+        return Authorities(self.cluster, replace(self._ring, series=series))
 
     def on_change(self, listener: Callable[[], None]) -> None:
         """Call *listener* after each change."""

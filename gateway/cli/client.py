@@ -39,6 +39,7 @@ class PublicEndpoint:
 
     def __init__(self, proxy: Address, trusted: Trust | None, login: Certified | None = None) -> None:
         self.proxy = proxy
+        self.shows_login = login is not None
         self._context = trust.unverified_context() if trusted is None else trust.context(trusted)
         if login is not None:
             self._context.load_cert_chain(login.certificate, login.key)
@@ -158,6 +159,12 @@ class Api:
             case ssl.SSLError() if "ALERT" in (error.reason or ""):
                 return LoginNeededError(
                     f"{where} refused the login's certificate ({_words(error.reason)})",
+                    hint=f"run: regate login --proxy={where}",
+                )
+            case ConnectionResetError() if isinstance(where, PublicEndpoint) and where.shows_login:
+                # What TLS 1.3 leaves of a refused certificate when the alert is overtaken by the close.
+                return LoginNeededError(
+                    f"{where} closed the connection when it saw the login's certificate",
                     hint=f"run: regate login --proxy={where}",
                 )
             case ssl.SSLError():

@@ -73,6 +73,10 @@ def _host(path: Path, database: str, db_user: str, db_name: str) -> Iterator[Che
         yield failed("configuration", error)
         return
     yield from host.examine(read)
+    if read.admin_socket.is_socket():
+        from gateway.cli.checks import rotation  # noqa: PLC0415
+
+        yield from rotation.examine(read)
     if database:
         from gateway.cli.checks import database as databases  # noqa: PLC0415
 

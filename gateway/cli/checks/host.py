@@ -170,6 +170,10 @@ def _authorities(api: Api, config: Config) -> Iterator[Check]:
         left = datetime.fromisoformat(text) - datetime.now(UTC)
         shown = f"valid until {text[:10]}"
         name = f"{kind} authority"
-        yield bad(name, shown, "plan its replacement now") if left < _SOON else good(name, shown)
+        yield (
+            bad(name, shown, f"replace it: regate auth rotate --type={kind}")
+            if left < _SOON
+            else good(name, shown)
+        )
     remedy = "keep backups of it apart from those of the state: together they are the cluster"
     yield note("authority keys", f"sealed in the state; {config.storage.sealing_key} opens them", remedy)
