@@ -228,9 +228,13 @@ class Fleet:
         self._tell("listener", self._listener())
 
     async def _watch_policy(self) -> None:
-        last = None
+        last, heard = None, 0.0
         while True:
             await asyncio.sleep(POLICY_SECONDS)
+            renewed = self._running.environment.lease.renewed_at
+            if renewed != heard:
+                heard = renewed
+                self._tell("lease", renewed)
             now = self._policy()
             if now != last:
                 last = now

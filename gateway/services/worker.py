@@ -28,6 +28,7 @@ from gateway.session.catalog import Catalogs
 from gateway.session.dial import Dialler
 from gateway.session.environment import Environment
 from gateway.session.facts import Classifier
+from gateway.session.lease import Lease
 from gateway.session.listener import Listener, Port
 from gateway.session.minted import Minted
 from gateway.session.stream import Stream
@@ -63,6 +64,7 @@ class WorkerProcess:
         self._channel = await Channel.over(channel, self._handlers())
         self._live = SharedLive(self._channel)
         self._log = RemoteLog(self._channel, self._clock)
+        self._lease = Lease(self._clock)
         async with self._stack:
             sweeping = asyncio.create_task(self._live.sweep_forever())
             await self._channel.closed
@@ -75,6 +77,7 @@ class WorkerProcess:
             "start": self._start,
             "databases": self._take_databases,
             "policy": self._move_policy,
+            "lease": self._renew,
             "listener": self._listen,
             "rejudge": self._rejudge,
             "cancel": self._cancel,
@@ -106,6 +109,7 @@ class WorkerProcess:
             dialler=dialler,
             databases=self._databases.get,
             live=self._live,
+            lease=self._lease,
             classifier=classifier,
             catalogs=Catalogs(dialler, self._clock),
             metrics=self._metrics,
@@ -134,6 +138,9 @@ class WorkerProcess:
             asyncio.get_running_loop().call_later(DRAIN_SECONDS, old.close)
         client.revisions = Revisions(*value["revisions"])
         client.available = value["available"]
+
+    async def _renew(self, value: Any, _blob: bytes) -> None:
+        self._lease.renewed_at = value  # both processes read one monotonic clock
 
     async def _listen(self, value: Mapping[str, Any], _blob: bytes) -> None:
         minted = certificate(value["certificate"])
