@@ -37,6 +37,7 @@ BELOW: dict[str, frozenset[str]] = {
 # What commands work out without a session; it judges by the same parts as one.
 BELOW["analysis"] = LEAVES | {"sansio", "protocols", "classify", "policy", "audit", "config", "auth"}
 BELOW["workers"] = BELOW["session"] | {"session"}
+BELOW["tunnel"] = BELOW["session"] | {"session"}
 BELOW["api"] = LEAVES | {"policy", "audit", "ca", "config", "auth"}
 BELOW["services"] = frozenset(BELOW) - {"services"}
 BELOW["cli"] = frozenset(BELOW)
@@ -44,6 +45,7 @@ BELOW["cli"] = frozenset(BELOW)
 # The edge: everywhere else ruff refuses asyncio, and this test sees that nobody waved it through.
 ASYNC = (
     "session/",
+    "tunnel/",
     "services/",
     "workers/",
     "api/",

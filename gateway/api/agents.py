@@ -15,7 +15,7 @@ from gateway.api.caller import Callers, source
 from gateway.api.exchange import Body, answer, body, failure
 from gateway.auth.authority import Auth
 from gateway.auth.joining import Joined, JoinRequest
-from gateway.auth.serving import Offered
+from gateway.auth.serving import Offered, Served
 from gateway.auth.sessions import Wish
 from gateway.auth.store import Agent
 from gateway.errors import AccessError, CertificateError, ConfigError, RegateError
@@ -48,6 +48,7 @@ def routes(auth: Auth, callers: Callers, feed: Feed | None) -> list[web.RouteDef
         web.post("/v1/agents/open", api.open),
         web.post("/v1/agents/mint", api.mint),
         web.get("/v1/agents", api.list_all),
+        web.get("/v1/agents/databases", api.databases),
         web.delete("/v1/agents/{id}", api.remove),
     ]
     return shared if feed is None else [*shared, *_feeding(api, feed)]
@@ -159,9 +160,25 @@ class _Agents:
         found = await self._auth.elsewhere.list_all(self._callers.subject(request))
         return answer({"agents": [_shown(agent) for agent in found]})
 
+    async def databases(self, request: web.Request) -> web.Response:
+        await self._auth.elsewhere.list_all(self._callers.subject(request))  # asks the policy
+        found = await self._auth.elsewhere.services_of()
+        return answer({"databases": {name: [shown(item) for item in held] for name, held in found.items()}})
+
     async def remove(self, request: web.Request) -> web.Response:
         await self._auth.elsewhere.remove(self._callers.subject(request), request.match_info["id"])
         return answer({})
+
+
+def shown(served: Served) -> dict[str, Any]:
+    """One service of a database, as lists show it."""
+    return {
+        "id": served.id,
+        "hostname": served.hostname,
+        "healthy": served.healthy,
+        "reason": served.reason,
+        "last_seen": served.last_seen,
+    }
 
 
 def _joined(joined: Joined) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from typing import Any, TypeAlias
 from aiohttp import web
 from cryptography import x509
 
+from gateway.api import agents
 from gateway.api.caller import Callers, source
 from gateway.api.exchange import answer, body
 from gateway.auth.authority import Auth
@@ -35,7 +36,7 @@ def routes(auth: Auth, callers: Callers, visible: Visible) -> list[web.RouteDef]
     async def list_visible(request: web.Request) -> web.Response:
         found = await visible(callers.identity(request))
         services = await auth.elsewhere.services_of()
-        shown = [{**_shown(item), "agents": _agents(services.get(item.database.name, ()))} for item in found]
+        shown = [_shown(item, services.get(item.database.name, ())) for item in found]
         return answer({"databases": shown})
 
     async def certificate(request: web.Request) -> web.Response:
@@ -66,21 +67,7 @@ def _parse(pem: str) -> x509.Certificate:
     return x509.load_pem_x509_certificate(pem.encode("ascii"))
 
 
-def _agents(services: Sequence[Served]) -> list[dict[str, Any]]:
-    """Which services elsewhere serve it; none for a database that the proxy reaches by itself."""
-    return [
-        {
-            "id": item.id,
-            "hostname": item.hostname,
-            "healthy": item.healthy,
-            "reason": item.reason,
-            "last_seen": item.last_seen,
-        }
-        for item in services
-    ]
-
-
-def _shown(item: VisibleDatabase) -> dict[str, Any]:
+def _shown(item: VisibleDatabase, services: Sequence[Served]) -> dict[str, Any]:
     """Without the address: clients go through the proxy, and need not know the network behind it."""
     database = item.database
     return {
@@ -90,4 +77,5 @@ def _shown(item: VisibleDatabase) -> dict[str, Any]:
         "labels": dict(database.labels),
         "db_users": list(item.db_users),
         "db_names": list(item.db_names),
+        "agents": [agents.shown(served) for served in services],
     }

@@ -40,6 +40,21 @@ class Elsewhere:
         """Take a heartbeat; returns what the service may not serve."""
         return await serving.register(self._desk, identity, offered)
 
+    async def standings(self) -> Mapping[str, str]:
+        """For each database service why it may not be given sessions, or empty text."""
+        return await joining.standings(self._desk)
+
+    async def proxies(self) -> list[str]:
+        """The addresses of proxies that joined."""
+        async with self._desk.store.agents() as agents:
+            return [name for agent in await agents.all() if agent.service == "proxy" for name in agent.names]
+
+    def trust(self) -> dict[str, str]:
+        """The authorities that services believe, in PEM."""
+        known = self._desk.authorities
+        kinds = {"host_ca": Ca.HOST, "user_ca": Ca.USER, "db_ca": Ca.DB}
+        return {name: known.trusted_pem(kind) for name, kind in kinds.items()}
+
     async def databases_of(self, identifier: str) -> list[str]:
         """The names that a service serves."""
         async with self._desk.store.agents() as agents:

@@ -117,6 +117,21 @@ async def authorise(desk: Desk, agent: Agent, verb: str) -> None:
             assert_never(other)
 
 
+async def standings(desk: Desk) -> dict[str, str]:
+    """For each database service why it may not be given sessions, or empty text."""
+    async with desk.store.agents() as agents:
+        known = [agent for agent in await agents.all() if agent.service == "db"]
+    found = {}
+    for agent in known:
+        try:
+            await authorise(desk, agent, "serve")
+        except AccessError as error:
+            found[agent.id] = str(error)
+        else:
+            found[agent.id] = ""
+    return found
+
+
 async def list_all(desk: Desk, subject: Subject) -> Sequence[Agent]:
     """All services that joined."""
     await desk.authorise(subject, "list", "agent")

@@ -16,8 +16,10 @@ from gateway.config import Config
 from gateway.observe.health import Health
 from gateway.policy.sidecar import Sidecar
 from gateway.services.databases import Databases
+from gateway.services.feed import Feed
 from gateway.services.publisher import Publisher
 from gateway.session.environment import Environment
+from gateway.tunnel.links import Links
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,8 @@ class Cluster:
     databases: Databases
     publisher: Publisher
     environment: Environment
+    feed: Feed
+    links: Links
     health: Health
     estate: Estate
     intake: Intake

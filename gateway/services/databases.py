@@ -26,6 +26,11 @@ class Databases:
             for database in found
         }
 
+    @property
+    def has_elsewhere(self) -> bool:
+        """True when services elsewhere serve some of them."""
+        return any(database.elsewhere for database in self._known.values())
+
     def get(self, name: str) -> Database | None:
         """One database by name."""
         return self._known.get(name)

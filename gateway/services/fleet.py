@@ -107,6 +107,8 @@ class Fleet:
 
     def hand_over(self, sock: socket.socket, peer: str, first: int) -> bool:
         """Give a database client's connection to the least busy worker; False: serve it here."""
+        if self._running.databases.has_elsewhere:
+            return False  # only this process is connected to the services elsewhere
         if first == TLS_RECORD:
             offered = hello.alpn(sock.recv(hello.PEEK, socket.MSG_PEEK))
             if not offered or not self._alpn.issuperset(offered):

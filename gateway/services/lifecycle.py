@@ -1,7 +1,7 @@
 """What the services record about themselves: that they started, under which policy, and that they stopped."""
 
 import asyncio  # noqa: TID251
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from importlib import metadata
 from pathlib import Path
@@ -23,12 +23,14 @@ _say = structlog.get_logger("regate")
 
 
 @asynccontextmanager
-async def recorded(audit: AuditLog, clock: Clock, cluster: str) -> AsyncIterator[None]:
+async def recorded(
+    audit: AuditLog, clock: Clock, cluster: str, services: Sequence[str] = SERVICES
+) -> AsyncIterator[None]:
     """``service.start`` before the block and ``service.stop`` after it: the first and last of a run.
 
     Without the first nothing starts; without the last it stops nevertheless.
     """
-    fields = {"cluster": cluster, "services": list(SERVICES), "version": metadata.version("regate")}
+    fields = {"cluster": cluster, "services": list(services), "version": metadata.version("regate")}
     await record(audit, clock, Kind.SERVICE_START, fields)
     try:
         yield

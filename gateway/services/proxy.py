@@ -21,7 +21,9 @@ from gateway.model.identity import Identity
 from gateway.protocols import REGISTRY
 from gateway.services.cluster import Cluster
 from gateway.services.fleet import Fleet
+from gateway.session.connection import serving
 from gateway.session.listener import HTTP, Listener, Port, listen
+from gateway.tunnel import preface
 
 RENEW_AFTER = HOST_MAX / 2
 LOCAL_NAMES = ("localhost", "127.0.0.1")
@@ -57,7 +59,8 @@ class HostCertificate:
             authorities.host_serving, names=self._names, now=self._running.auth.steady.now()
         )
         users = authorities.trusted_pem(Kind.USER)
-        return server_context(self.minted, users, alpn=[*self.databases, HTTP])
+        trusted = users + authorities.trusted_pem(Kind.HOST)  # services show host certificates
+        return server_context(self.minted, trusted, alpn=[*self.databases, HTTP, preface.ALPN])
 
 
 @asynccontextmanager
@@ -74,17 +77,24 @@ async def listening(running: Cluster) -> AsyncIterator[str]:
         await _admin_socket(local, running.config.admin_socket)
         fleet = Fleet(running, certificate, running.config.db_service.workers)
         await stack.enter_async_context(fleet.serving())
+        control = web.AppRunner(running.links.application(), access_log=None, handle_signals=False)
+        await control.setup()
+        stack.push_async_callback(control.cleanup)
+        stack.push_async_callback(running.links.close)
         assert public.server is not None
+        assert control.server is not None
         port = Port(
             context=certificate.context,
             by_alpn={name: protocol for protocol in REGISTRY.values() for name in protocol.alpn},
             plain=REGISTRY["postgres"],
             http=public.server,
             hand_over=fleet.hand_over,
+            others={preface.ALPN: control.server},
+            greetings={preface.FIRST_BYTE: running.links.arrived},
         )
         listening_socket = listen(config.listen.host, config.listen.port)
         stack.callback(listening_socket.close)
-        listener = Listener(port, running.environment, running.log)
+        listener = Listener(port, serving(running.environment), running.log)
         tasks = await stack.enter_async_context(asyncio.TaskGroup())
         serving = [
             tasks.create_task(listener.serve(listening_socket)),
@@ -111,6 +121,7 @@ async def _runner(running: Cluster, who: SubjectFromRequest) -> AsyncIterator[we
         metrics=running.environment.metrics,
         public_addr=str(config.proxy_service.public[0]),
         more=running.intake.routes(),
+        feed=running.feed,
     )
     runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=2.0)
     await runner.setup()

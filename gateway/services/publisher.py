@@ -51,6 +51,7 @@ class Publisher:
         log: FilteringBoundLogger,
         *,
         keep: Keep | None = None,
+        tell: Keep | None = None,
     ) -> None:
         self.followers: list[Follower] = []
         self._store = store
@@ -59,6 +60,7 @@ class Publisher:
         self._live = live
         self._log = log
         self._keep = keep
+        self._tell = tell
         self._changed = asyncio.Event()
 
     async def publish(self) -> None:
@@ -73,6 +75,8 @@ class Publisher:
             await self._keep(data, snapshot.revision)
         for follower in self.followers:
             follower.take(snapshot.databases)
+        if self._tell is not None:
+            await self._tell(data, snapshot.revision)
 
     async def run(self) -> None:
         """Publish each change as it comes, and ask about the live sessions after each, for ever."""

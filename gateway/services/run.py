@@ -26,6 +26,7 @@ from gateway.auth.desk import ConnectAttempt, Hooks
 from gateway.auth.keyring import Keyring
 from gateway.auth.store import Store
 from gateway.ca import keys
+from gateway.ca.profile import Kind as Ca
 from gateway.clock import Clock, SystemClock
 from gateway.config import Config
 from gateway.errors import ConfigError
@@ -39,11 +40,13 @@ from gateway.policy.document import ConnectQuestion
 from gateway.policy.keeper import Keeper
 from gateway.policy.sidecar import Sidecar
 from gateway.protocols import REGISTRY
-from gateway.services import diagnostics, lifecycle, policy, proxy
+from gateway.services import alone, diagnostics, lifecycle, policy, proxy
 from gateway.services.cluster import Cluster
 from gateway.services.control import keep_in_step
 from gateway.services.databases import Databases
 from gateway.services.evidence import InForce
+from gateway.services.feed import Feed
+from gateway.services.here import Here, certificates_of, opener
 from gateway.services.labels import DynamicLabels
 from gateway.services.publisher import Publisher
 from gateway.session.catalog import Catalogs
@@ -54,6 +57,8 @@ from gateway.session.facts import Classifier
 from gateway.session.lease import Lease
 from gateway.session.live import Live
 from gateway.session.minted import Minted, maker
+from gateway.tunnel.links import Links
+from gateway.tunnel.relay import Relay
 
 STOP_SECONDS = 5.0
 SWITCH_SECONDS = 0.0002
@@ -62,14 +67,17 @@ _GENERATIONS = (50_000, 20, 50)  # fewer collector pauses: what lives long is fr
 
 async def run(config: Config) -> None:
     """Serve until SIGINT or SIGTERM; prints the addresses and the CA pin when ready."""
-    if config.services != lifecycle.SERVICES:
-        raise ConfigError("a service by itself cannot be started yet", hint="enable all three in one file")
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
     logs.configure(level=_level(config.log.severity), json=_json(config.log.format))
     try:
+        if config.services == ("db",):
+            await alone.database_service(config, stop, _tune_interpreter)
+            return
+        if not {"auth", "proxy"} <= set(config.services):
+            raise ConfigError("a proxy or auth service by itself cannot be started yet")
         async with (
             cluster(config) as running,
             diagnostics.serving(running),
@@ -108,7 +116,9 @@ async def cluster(config: Config) -> AsyncIterator[Cluster]:
         )
         stack.push_async_callback(audit.close)
         await lifecycle.restored(audit, clock, config.data_dir)
-        await stack.enter_async_context(lifecycle.recorded(audit, clock, config.cluster_name))
+        await stack.enter_async_context(
+            lifecycle.recorded(audit, clock, config.cluster_name, config.services)
+        )
         labels = DynamicLabels(config.db_service, log)
         await labels.start()
         await store.declare([to_resource(database) for database in labels.databases()])
@@ -118,8 +128,12 @@ async def cluster(config: Config) -> AsyncIterator[Cluster]:
         sidecar.client.keeper = keeper
         in_force = InForce(keeper, audit, clock)
         databases, live = Databases(), Live()
-        publisher = Publisher(store, sidecar, databases, live, log, keep=in_force.data)
         auth = await Auth.open(store, keyring, clock, _hooks(sidecar, audit, databases, clock))
+        feed = Feed(auth.elsewhere, authorities, sidecar, str(config.proxy_service.public[0]))
+        links = Links(lambda: certificates_of(authorities, Ca.HOST), clock, log)
+        feed.judge = links.judge
+        authorities.on_change(feed.nudge)
+        publisher = Publisher(store, sidecar, databases, live, log, keep=in_force.data, tell=feed.tell)
         stack.push_async_callback(auth.close)
         await publisher.publish()
         await lifecycle.policy_in_force(audit, clock, sidecar, in_force)
@@ -135,13 +149,14 @@ async def cluster(config: Config) -> AsyncIterator[Cluster]:
             policy=sidecar.client,
             audit=audit,
             dialler=dialler,
-            databases=databases.get,
+            databases=databases.get if config.db_service.enabled else _nowhere,
             live=live,
             lease=Lease(clock),
             classifier=classifier,
             catalogs=Catalogs(dialler, clock),
             metrics=metrics,
             log=log,
+            elsewhere=Relay(links, Here(authorities, databases), opener(auth.elsewhere), clock, log),
         )
         estate = _estate(config, keyring, origin, clock)
         running = Cluster(
@@ -156,6 +171,8 @@ async def cluster(config: Config) -> AsyncIterator[Cluster]:
             databases=databases,
             publisher=publisher,
             environment=environment,
+            feed=feed,
+            links=links,
             health=health,
             estate=estate,
             intake=Intake(estate.depot, auth.logs, service_by_certificate(authorities, clock)),
@@ -243,6 +260,11 @@ def _hooks(sidecar: Sidecar, audit: AuditLog, databases: Databases, clock: Clock
         protocols=frozenset(REGISTRY),
         find_database=databases.get,
     )
+
+
+def _nowhere(_name: str) -> Database | None:
+    """Where no database service runs, nothing is dialled from here."""
+    return None
 
 
 def _tune_interpreter() -> None:

@@ -25,6 +25,7 @@ from gateway.policy.client import PolicyClient
 from gateway.protocols import REGISTRY
 from gateway.services.databases import Databases
 from gateway.session.catalog import Catalogs
+from gateway.session.connection import serving
 from gateway.session.dial import Dialler
 from gateway.session.environment import Environment
 from gateway.session.facts import Classifier
@@ -122,7 +123,7 @@ class WorkerProcess:
             plain=REGISTRY["postgres"],
             http=_Nobody,
         )
-        self._listener = Listener(port, environment, log)
+        self._listener = Listener(port, serving(environment), log)
         asyncio.get_running_loop().add_reader(self._door, self._take_socket)
         gc.collect()
         gc.freeze()

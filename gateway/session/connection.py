@@ -2,6 +2,7 @@
 
 import asyncio  # noqa: TID251
 import ssl
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import assert_never
 
@@ -100,6 +101,10 @@ class Connection:
         try:
             async with asyncio.timeout(self._env.deadlines.handshake):
                 startup = await drive(self._protocol.accept(hello), line)
+            elsewhere = self._env.elsewhere
+            if elsewhere is not None and await elsewhere.carry(self._protocol, startup, line):
+                return
+            line.heard = None
             if startup.kind == "cancel":
                 await self._cancel_other(startup, line)
             else:
@@ -123,7 +128,9 @@ class Connection:
     async def _cancel_other(self, startup: Startup, line: Line) -> None:
         der = line.peer_certificate()
         user = None if der is None else from_certificate(der, now=utc(self._env.clock)).user
-        await self._env.live.cancel(startup.cancel_key, user)
+        found = await self._env.live.cancel(startup.cancel_key, user)
+        if not found and self._env.elsewhere is not None:
+            await self._env.elsewhere.cancel(startup.cancel_key, user)
 
     async def _open(self, startup: Startup, line: Line) -> None:
         found = self._route(startup, line)
@@ -159,7 +166,8 @@ class Connection:
             identity = from_certificate(der, now=utc(self._env.clock))
         except CertificateError as error:
             return self._denial("certificate_refused", str(error))
-        if identity.use is not Use.DATABASE or identity.route is None:
+        wanted = Use.SESSION if self._env.agent else Use.DATABASE
+        if identity.use is not wanted or identity.route is None or identity.agent != self._env.agent:
             return self._denial(
                 "certificate_refused", "this certificate opens no database: run `regate db login` first"
             )
@@ -282,3 +290,12 @@ class Connection:
 
     def _denial(self, code: str, message: str) -> Denied:
         return local_denial(self._env.clock, code, message)
+
+
+def serving(env: Environment) -> Callable[[Protocol, Line, Hello], Awaitable[None]]:
+    """How a listener serves each connection: with one of these."""
+
+    async def serve(protocol: Protocol, line: Line, hello: Hello) -> None:
+        await Connection(protocol, env).serve(line, hello)
+
+    return serve

@@ -14,7 +14,7 @@ from gateway.model.identity import Route
 from gateway.model.resource import BackendAuth, Database
 from gateway.sansio.protocol import Login, Protocol, Ready, Startup
 from gateway.session.line import Line, Upgrade, client_upgrade, drive
-from gateway.session.minted import Minted
+from gateway.session.minted import Settings
 from gateway.session.stream import Stream
 
 UNIX = "unix:"
@@ -34,7 +34,7 @@ class Backend:
 class Dialler:
     """Opens connections to databases on behalf of sessions."""
 
-    minted: Minted
+    minted: Settings
     dial_seconds: float = 5.0
     login_seconds: float = 10.0
 

@@ -12,11 +12,13 @@ from gateway.model.event import Event
 from gateway.model.resource import Database
 from gateway.observe.metrics import Metrics
 from gateway.policy.client import PolicyClient
+from gateway.sansio.protocol import Protocol, Startup
 from gateway.session.catalog import Catalogs
 from gateway.session.dial import Dialler
 from gateway.session.facts import Classifier
 from gateway.session.hold import Holds
 from gateway.session.lease import Lease
+from gateway.session.line import Line
 from gateway.session.live import Live
 
 
@@ -29,6 +31,18 @@ class Record(typing.Protocol):
 
     def post(self, event: Event) -> None:
         """Record *event* with the next group; nobody waits."""
+        ...
+
+
+class Elsewhere(typing.Protocol):
+    """Sessions that services elsewhere take: ``gateway.tunnel.relay`` brings them there."""
+
+    async def carry(self, protocol: Protocol, startup: Startup, line: Line) -> bool:
+        """Serve *line* to its end if its certificate is for a database elsewhere; False if it is not."""
+        ...
+
+    async def cancel(self, key: bytes, user: str | None) -> None:
+        """Pass on a cancel whose key nobody here knows."""
         ...
 
 
@@ -61,3 +75,5 @@ class Environment:
     user_connections: int = 50
     holds: Holds = field(default_factory=Holds)
     salt: str = field(default_factory=lambda: secrets.token_hex(32), repr=False)  # of masks that hash
+    elsewhere: Elsewhere | None = None
+    agent: str = ""  # this service's identifier, where it takes sessions that a proxy brings

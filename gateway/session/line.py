@@ -31,6 +31,7 @@ class Line:
     peer: str = ""  # the other end as host:port, or unix
     upgrade: Upgrade | None = None
     stream: Stream | None = None
+    heard: bytearray | None = None  # if given: what was read since the last write, for whoever takes over
 
     @property
     def encrypted(self) -> bool:
@@ -39,6 +40,12 @@ class Line:
 
     async def read(self, size: int) -> bytes:
         """Exactly *size* bytes."""
+        data = await self._read(size)
+        if self.heard is not None:
+            self.heard += data
+        return data
+
+    async def _read(self, size: int) -> bytes:
         if self.stream is not None:
             return await self.stream.read_exactly(size)
         loop = asyncio.get_running_loop()
@@ -52,6 +59,8 @@ class Line:
 
     async def write(self, data: bytes) -> None:
         """Send *data*."""
+        if self.heard is not None:
+            self.heard.clear()
         if self.stream is not None:
             self.stream.write(data)
             await self.stream.drain()

@@ -8,16 +8,15 @@ import asyncio  # noqa: TID251
 import os
 import socket
 import ssl
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TypeAlias
 
 from structlog.typing import FilteringBoundLogger
 
 from gateway.errors import ConfigError
 from gateway.sansio.protocol import Hello, Protocol
-from gateway.session.connection import Connection
 from gateway.session.dial import keep_alive
-from gateway.session.environment import Environment
 from gateway.session.line import TLS_HANDSHAKE_SECONDS, TLS_SHUTDOWN_SECONDS, Line, server_upgrade
 from gateway.session.stream import Stream
 
@@ -28,24 +27,34 @@ TLS_RECORD = 0x16
 HTTP = "http/1.1"
 
 
+Serve: TypeAlias = Callable[[Protocol, Line, Hello], Awaitable[None]]
+"""Serves one connection of a database protocol to its end."""
+
+
 @dataclass(frozen=True, slots=True)
 class Port:
-    """What is behind the public port: *plain* is the protocol that is recognised by its own first bytes."""
+    """What is behind the public port.
+
+    *plain* is the protocol that is recognised by its own first bytes. *others* are further servers by ALPN,
+    and *greetings* are connections that open with a byte of their own, before any TLS.
+    """
 
     context: Callable[[], ssl.SSLContext]
     by_alpn: Mapping[str, Protocol]
-    plain: Protocol
+    plain: Protocol | None
     http: Callable[[], asyncio.Protocol]
     hand_over: Callable[[socket.socket, str, int], bool] | None = None
     """Gives a connection, by its first byte, to another process; False when it is to be served here."""
+    others: Mapping[str, Callable[[], asyncio.Protocol]] = field(default_factory=dict)
+    greetings: Mapping[int, Callable[[Line], Awaitable[None]]] = field(default_factory=dict)
 
 
 class Listener:
     """Accepts connections and serves each in a task of its own."""
 
-    def __init__(self, port: Port, env: Environment, log: FilteringBoundLogger) -> None:
+    def __init__(self, port: Port, serve: Serve, log: FilteringBoundLogger) -> None:
         self._port = port
-        self._env = env
+        self._session = serve
         self._log = log
         self._handshakes = asyncio.Semaphore(HANDSHAKES_AT_ONCE)
 
@@ -65,7 +74,7 @@ class Listener:
 
     async def serve_one(self, sock: socket.socket, peer: str) -> None:
         """Serve one connection, that comes from *peer*, to its end."""
-        line = Line(sock, peer=peer, upgrade=server_upgrade(self._port.context()))
+        line = Line(sock, peer=peer, upgrade=server_upgrade(self._port.context()), heard=bytearray())
         try:
             try:
                 await self._recognise(line)
@@ -81,6 +90,10 @@ class Listener:
         keep_alive(line.sock)
         async with asyncio.timeout(FIRST_BYTE_SECONDS):
             first = await _first_byte(line.sock)
+        greeting = None if first is None else self._port.greetings.get(first)
+        if greeting is not None:
+            await greeting(line)
+            return
         hand_over = self._port.hand_over
         if first is not None and hand_over is not None and hand_over(line.sock, line.peer, first):
             return  # closing it here closes one of two descriptors
@@ -88,9 +101,9 @@ class Listener:
             async with self._handshakes:
                 protocol = await self._handshake(line)
             if protocol is not None:
-                await Connection(protocol, self._env).serve(line, Hello(encrypted=True))
-        elif first is not None:
-            await Connection(self._port.plain, self._env).serve(line, Hello(encrypted=False))
+                await self._session(protocol, line, Hello(encrypted=True))
+        elif first is not None and self._port.plain is not None:
+            await self._session(self._port.plain, line, Hello(encrypted=False))
 
     async def _handshake(self, line: Line) -> Protocol | None:
         """TLS, then the protocol that ALPN named; None for the API, which is aiohttp's from here."""
@@ -118,10 +131,11 @@ class _First(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         tls = transport.get_extra_info("ssl_object")
-        self.protocol = self._port.by_alpn.get(tls.selected_alpn_protocol() or HTTP)
+        spoken = tls.selected_alpn_protocol() or HTTP
+        self.protocol = self._port.by_alpn.get(spoken)
         successor: asyncio.Protocol
         if self.protocol is None:
-            successor = self._port.http()
+            successor = self._port.others.get(spoken, self._port.http)()
         else:
             successor = self.stream = Stream()
         transport.set_protocol(successor)

@@ -6,6 +6,7 @@ user is made in a thread while this one logs in. Each is used once, and thrown a
 
 import asyncio  # noqa: TID251
 import ssl
+import typing
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -26,6 +27,14 @@ MOST_SPARES = 64
 
 Make: TypeAlias = Callable[[Database, str], Awaitable[ssl.SSLContext]]
 """Makes settings for a database and its user; where the keys are elsewhere it has to ask."""
+
+
+class Settings(typing.Protocol):
+    """Where the TLS settings for a connection to a database come from."""
+
+    async def take(self, database: Database, db_user: str) -> ssl.SSLContext:
+        """Settings to reach *database* as *db_user* with."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

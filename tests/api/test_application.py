@@ -93,6 +93,7 @@ PRIVATE = [
     ("GET", "/v1/auth/rotation"),
     ("POST", "/v1/auth/rotation"),
     ("GET", "/v1/agents"),
+    ("GET", "/v1/agents/databases"),
     ("DELETE", "/v1/agents/x"),
 ]
 # For services that joined: a person's login opens none of them.

@@ -328,6 +328,23 @@ def configure(cluster: Cluster, **more: Any) -> None:
 def _enrolled(
     cluster: Cluster, settings: Mapping[str, str], also_trusted: Path | None
 ) -> Iterator[postgres.Postgres]:
+    with signed_postgres(cluster, settings, also_trusted) as server:
+        cluster.create(
+            {
+                "kind": "db",
+                "version": "v3",
+                "metadata": {"name": DATABASE, "description": "the shop", "labels": {"env": "dev"}},
+                "spec": {"protocol": "postgres", "uri": server.uri},
+            }
+        )
+        yield server
+
+
+@contextmanager
+def signed_postgres(
+    cluster: Cluster, settings: Mapping[str, str], also_trusted: Path | None
+) -> Iterator[postgres.Postgres]:
+    """A PostgreSQL whose certificate is the cluster's, and which trusts the cluster's clients."""
     out = cluster.folder / "server"
     cluster.admin("auth", "sign", "--format=db", "--host=localhost", f"--out={out}", "--ttl=2190h")
     client_ca = cluster.folder / "db-client.crt"
@@ -346,12 +363,4 @@ def _enrolled(
             folder=data,
         ) as server,
     ):
-        cluster.create(
-            {
-                "kind": "db",
-                "version": "v3",
-                "metadata": {"name": DATABASE, "description": "the shop", "labels": {"env": "dev"}},
-                "spec": {"protocol": "postgres", "uri": server.uri},
-            }
-        )
         yield server

@@ -1,0 +1,337 @@
+"""A database service by itself: it joins, keeps its policy up to date, and serves what the proxies bring."""
+
+import asyncio  # noqa: TID251
+import platform
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import structlog
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+from structlog.typing import FilteringBoundLogger
+
+from gateway import address
+from gateway.audit.log import AuditLog
+from gateway.ca.files import private_directory, read_private, write_private
+from gateway.ca.ring import key_pem
+from gateway.clock import Clock, SystemClock
+from gateway.config import Config
+from gateway.errors import AccessError, BackendError, ConfigError, PolicyError, RegateError
+from gateway.model.resource import Database
+from gateway.observe.health import Health
+from gateway.observe.metrics import Metrics
+from gateway.policy.adopt import adopt
+from gateway.policy.install import ensure_opa
+from gateway.policy.keeper import Keeper
+from gateway.policy.sidecar import Sidecar
+from gateway.services import lifecycle
+from gateway.services.evidence import InForce
+from gateway.services.labels import DynamicLabels
+from gateway.session.catalog import Catalogs
+from gateway.session.denial import local_denial
+from gateway.session.dial import Dialler
+from gateway.session.environment import Environment
+from gateway.session.facts import Classifier
+from gateway.session.live import Live
+from gateway.tunnel.agent import Agent
+from gateway.tunnel.credentials import now
+from gateway.tunnel.health import problems_of
+from gateway.tunnel.join import until_joined
+from gateway.tunnel.minting import RemoteSettings
+from gateway.tunnel.remote import Remote
+
+HEARTBEAT_SECONDS = 10.0
+LOOK_SECONDS = 30.0
+REJUDGE_SECONDS = 30.0
+STOP_SECONDS = 5.0
+_BACK_OFF_SECONDS = (0.2, 0.5, 1.0, 2.0, 5.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a database service consists of, once it runs."""
+
+    config: Config
+    folder: Path
+    clock: Clock
+    remote: Remote
+    opa: Path
+    key: ec.EllipticCurvePrivateKey
+    sidecar: Sidecar
+    in_force: InForce
+    env: Environment
+    settings: RemoteSettings
+    agent: Agent
+    served: dict[str, Database]
+    labels: DynamicLabels
+    health: Health
+    log: FilteringBoundLogger
+
+
+async def database_service(config: Config, stop: asyncio.Event, tune: Callable[[], None]) -> None:
+    """Run until *stop* is set; *tune* is called once everything is loaded."""
+    assert config.join is not None, "the configuration says where the cluster is"
+    log = structlog.get_logger("regate")
+    folder = config.data_dir / "service"
+    config.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    joining = asyncio.ensure_future(until_joined(folder, config.join, "db", platform.node(), (), log))
+    if not await _unless(stop, joining):
+        return
+    async with AsyncExitStack() as stack:
+        remote = await stack.enter_async_context(Remote(config.join.server, joining.result()))
+        building = asyncio.ensure_future(_build(config, folder, remote, stack, log))
+        if not await _unless(stop, building):
+            return
+        parts = building.result()
+        tasks = await stack.enter_async_context(asyncio.TaskGroup())
+        ready = asyncio.Event()
+        work = [
+            tasks.create_task(parts.agent.run()),
+            tasks.create_task(_follow(parts, ready)),
+            tasks.create_task(_beat(parts, ready)),
+            tasks.create_task(_renew(parts)),
+            tasks.create_task(parts.labels.run(_told)),
+            tasks.create_task(_rejudge(parts)),
+            tasks.create_task(parts.env.live.sweep_forever()),
+        ]
+        tune()
+        await _unless(stop, asyncio.ensure_future(ready.wait()))
+        _announce(parts)
+        await stop.wait()
+        print("Stopping", flush=True)  # noqa: T201 - the command's own words
+        stopping = local_denial(parts.clock, "service_stopping", "the database service is being stopped")
+        with suppress(TimeoutError):
+            async with asyncio.timeout(STOP_SECONDS):
+                await parts.env.live.end_all(stopping)
+        for task in work:
+            task.cancel()
+
+
+async def _told(_databases: Sequence[Database]) -> None:
+    """New labels go out with the next heartbeat."""
+
+
+async def _unless(stop: asyncio.Event, work: "asyncio.Future[Any]") -> bool:
+    """Wait for *work*; False, and the work is cancelled, when the service is to stop before."""
+    stopping = asyncio.ensure_future(stop.wait())
+    await asyncio.wait({stopping, work}, return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    if work.done():
+        work.result()
+        return True
+    work.cancel()
+    with suppress(asyncio.CancelledError):
+        await work
+    return False
+
+
+async def _build(
+    config: Config, folder: Path, remote: Remote, stack: AsyncExitStack, log: FilteringBoundLogger
+) -> Parts:
+    clock, metrics, health = SystemClock(), Metrics(), Health(("policy", "audit"))
+    credentials = remote.credentials
+    audit = await AuditLog.open(
+        config.audit_dir,
+        key=_audit_key(folder),
+        origin=f"{credentials.cluster}/{credentials.id}",
+        clock=clock,
+        metrics=metrics,
+    )
+    stack.push_async_callback(audit.close)
+    await stack.enter_async_context(lifecycle.recorded(audit, clock, credentials.cluster, ("db",)))
+    named = config.opa.path
+    opa = named if named is not None else await asyncio.to_thread(ensure_opa)
+    key = ec.generate_private_key(ec.SECP256R1())
+    bundle = await asyncio.to_thread(adopt, opa, await _bundle(remote, log), folder / "policy", key)
+    sidecar = await stack.enter_async_context(
+        Sidecar(opa=opa, bundle=bundle, key=key, clock=clock, metrics=metrics)
+    )
+    keeper = Keeper(config.audit_dir, clock)
+    stack.push_async_callback(asyncio.to_thread, keeper.close)
+    sidecar.client.keeper = keeper
+    classifier = Classifier()
+    await classifier.start()
+    stack.push_async_callback(classifier.close)
+    settings = RemoteSettings(remote, clock)
+    dialler = Dialler(settings)
+    served: dict[str, Database] = {}
+    env = Environment(
+        cluster=credentials.cluster,
+        clock=clock,
+        policy=sidecar.client,
+        audit=audit,
+        dialler=dialler,
+        databases=served.get,
+        live=Live(),
+        classifier=classifier,
+        catalogs=Catalogs(dialler, clock),
+        metrics=metrics,
+        log=log,
+        agent=credentials.id,
+    )
+    agent = Agent(lambda: remote.credentials, settings, env, log)
+    in_force = InForce(keeper, audit, clock)
+    labels = DynamicLabels(config.db_service, log)
+    await labels.start()
+    return Parts(
+        config,
+        folder,
+        clock,
+        remote,
+        opa,
+        key,
+        sidecar,
+        in_force,
+        env,
+        settings,
+        agent,
+        served,
+        labels,
+        health,
+        log,
+    )
+
+
+async def _bundle(remote: Remote, log: FilteringBoundLogger) -> Mapping[str, Any]:
+    """The policies, asked for until somebody answers."""
+    delay = 1.0
+    while True:
+        try:
+            return await remote.bundle()
+        except BackendError as error:
+            log.warning("no policies yet", error=str(error), again_in_seconds=delay)
+        await asyncio.sleep(delay)
+        delay = min(delay * 2, 30.0)
+
+
+async def _follow(parts: Parts, ready: asyncio.Event) -> None:
+    """Take up every change as it is told; go on with what is known while nobody tells."""
+    failures = 0
+    while True:
+        try:
+            async for told in parts.remote.follow():
+                await _take(parts, told)
+                failures = 0
+                ready.set()
+        except AccessError as error:
+            parts.log.warning("this service may not serve any more", error=str(error), code=error.code)
+            parts.agent.reach(())
+            for session in parts.env.live:
+                session.end(local_denial(parts.clock, error.code, str(error)))
+        except RegateError as error:
+            parts.log.warning("the auth service tells nothing", error=str(error))
+        await asyncio.sleep(_BACK_OFF_SECONDS[min(failures, len(_BACK_OFF_SECONDS) - 1)])
+        failures += 1
+
+
+async def _take(parts: Parts, told: Mapping[str, Any]) -> None:
+    credentials = parts.remote.credentials
+    trusting = credentials.trusting(**told["trust"])
+    if trusting != credentials:
+        parts.remote.use(trusting)
+        await asyncio.to_thread(trusting.save, parts.folder)
+    if told["bundle"] != parts.sidecar.bundle.revision:
+        about = await parts.remote.bundle()
+        bundle = await asyncio.to_thread(adopt, parts.opa, about, parts.folder / "policy", parts.key)
+        await parts.sidecar.replace_bundle(bundle, rollback=True)  # the auth service decided on it
+    await parts.sidecar.push(told["data"], told["revision"])
+    await parts.in_force.data(told["data"], told["revision"])
+    await parts.env.live.rejudge(parts.sidecar.client)
+    assert parts.config.join is not None
+    parts.agent.reach(_addresses(parts.config.join.server, told["proxies"]))
+
+
+def _addresses(first: address.Address, told: list[str]) -> list[address.Address]:
+    """The proxies to be connected to: the one in the file, and those that the cluster names."""
+    found = [first]
+    for text in told:
+        with suppress(ConfigError):
+            found.append(address.parse(text, default_port=443))
+    return list(dict.fromkeys(found))
+
+
+async def _beat(parts: Parts, ready: asyncio.Event) -> None:
+    """Say what is served here, and how it is."""
+    await ready.wait()
+    problems: dict[str, str] = {}
+    told: set[tuple[str, str]] = set()
+    looked_at = float("-inf")
+    while True:
+        try:
+            databases = parts.labels.databases()
+            offered = [(item, problems.get(item.name, "not looked at yet")) for item in databases]
+            refused = await parts.remote.register(offered)
+            for item in refused:
+                if (item.name, item.code) not in told:
+                    parts.log.error("database not served", error=item.message, code=item.code, hint=item.hint)
+            told = {(item.name, item.code) for item in refused}
+            _serve(parts, databases, {item.name for item in refused})
+            if parts.clock.monotonic() - looked_at >= LOOK_SECONDS:
+                looked_at = parts.clock.monotonic()
+                found = await problems_of(parts.served.values(), parts.env.dialler, parts.settings)
+                if found != problems:
+                    problems = found
+                    continue
+        except RegateError as error:
+            parts.log.warning("no heartbeat", error=str(error))
+        await asyncio.sleep(HEARTBEAT_SECONDS)
+
+
+def _serve(parts: Parts, databases: Sequence[Database], refused: set[str]) -> None:
+    """What may be served from now on; an unchanged database stays the same object."""
+    named = {item.name: item for item in databases if item.name not in refused}
+    for gone in set(parts.served) - set(named):
+        del parts.served[gone]
+    for name, item in named.items():
+        if parts.served.get(name) != item:
+            parts.served[name] = item
+
+
+async def _renew(parts: Parts) -> None:
+    """A new key and certificate at two thirds of the old one's life."""
+    while True:
+        await asyncio.sleep(parts.remote.credentials.seconds_to_renewal(now()))
+        try:
+            renewed = await parts.remote.renew()
+        except RegateError as error:
+            parts.log.warning("the certificate could not be renewed", error=str(error))
+            await asyncio.sleep(HEARTBEAT_SECONDS)
+        else:
+            parts.remote.use(renewed)
+            await asyncio.to_thread(renewed.save, parts.folder)
+            parts.log.info("certificate renewed")
+
+
+async def _rejudge(parts: Parts) -> None:
+    """Time windows and locks end by the clock, without a change of state."""
+    while True:
+        await asyncio.sleep(REJUDGE_SECONDS)
+        with suppress(PolicyError):
+            await parts.env.live.rejudge(parts.sidecar.client)
+
+
+def _audit_key(folder: Path) -> ed25519.Ed25519PrivateKey:
+    """The key that signs this service's own log; made at its first start."""
+    private_directory(folder)
+    path = folder / "audit.key"
+    with suppress(FileExistsError):
+        if not path.exists():
+            write_private(path, key_pem(ed25519.Ed25519PrivateKey.generate()))
+    key = serialization.load_pem_private_key(read_private(path), password=None)
+    if not isinstance(key, ed25519.Ed25519PrivateKey):
+        raise ConfigError(f"{path}: expected an Ed25519 key")
+    return key
+
+
+def _announce(parts: Parts) -> None:
+    assert parts.config.join is not None
+    lines = (
+        f"Cluster:  {parts.remote.credentials.cluster}",
+        f"Service:  {parts.remote.credentials.id}",
+        f"Proxy:    {parts.config.join.server}",
+        "Ready",
+    )
+    print("\n".join(lines), flush=True)  # noqa: T201 - the command's own words

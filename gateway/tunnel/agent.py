@@ -1,0 +1,174 @@
+"""A database service's side: a control channel to each proxy, and a connection back for each session."""
+
+import asyncio  # noqa: TID251
+import random
+import socket
+import ssl
+from collections.abc import Callable, Collection
+from contextlib import suppress
+
+import aiohttp
+from structlog.typing import FilteringBoundLogger
+
+from gateway.address import Address
+from gateway.clock import utc
+from gateway.errors import CertificateError, ProtocolError
+from gateway.protocols import REGISTRY
+from gateway.sansio.protocol import Hello
+from gateway.session.connection import Connection
+from gateway.session.dial import keep_alive
+from gateway.session.environment import Environment
+from gateway.session.line import Line, accept_tls
+from gateway.tunnel.credentials import Credentials
+from gateway.tunnel.gate import Gate
+from gateway.tunnel.links import HEARTBEAT_SECONDS
+from gateway.tunnel.minting import RemoteSettings
+from gateway.tunnel.preface import ALPN, MAX_MESSAGE, PATH, Cancel, Dial, decode, preface
+
+CONNECT_SECONDS = 5.0
+BACK_OFF_SECONDS = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
+WELL_AFTER_SECONDS = 30.0
+ARRIVALS_AT_ONCE = 200
+
+
+class Agent:
+    """Serves what the proxies bring; ``run`` lasts as long as the service."""
+
+    def __init__(
+        self,
+        credentials: Callable[[], Credentials],
+        settings: RemoteSettings,
+        env: Environment,
+        log: FilteringBoundLogger,
+    ) -> None:
+        self._credentials = credentials
+        self._settings = settings
+        self._env = env
+        self._log = log
+        self._gate = Gate(env.agent, env.cluster)
+        self._arrivals = asyncio.Semaphore(ARRIVALS_AT_ONCE)
+        self._channels: dict[Address, asyncio.Task[None]] = {}
+        self._tasks: asyncio.TaskGroup | None = None
+        self.connected: set[Address] = set()
+
+    async def run(self) -> None:
+        """Keep the channels and serve the sessions, until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            self._tasks = tasks
+            await asyncio.Event().wait()
+
+    def reach(self, proxies: Collection[Address]) -> None:
+        """Keep a channel to each of these, and to no other."""
+        assert self._tasks is not None, "run comes first"
+        for gone in set(self._channels) - set(proxies):
+            self._channels.pop(gone).cancel()
+        for proxy in proxies:
+            if proxy not in self._channels:
+                self._channels[proxy] = self._tasks.create_task(self._keep(proxy))
+
+    async def _keep(self, proxy: Address) -> None:
+        """A channel, opened again whenever it ends; the wait grows, and differs between services."""
+        failures = 0
+        while True:
+            since = self._env.clock.monotonic()
+            try:
+                await self._channel(proxy)
+                reason = "it was closed"
+            except (aiohttp.ClientError, OSError, TimeoutError, ProtocolError) as error:
+                reason = str(error) or "no answer in time"
+            finally:
+                self.connected.discard(proxy)
+            failures = 0 if self._env.clock.monotonic() - since > WELL_AFTER_SECONDS else failures + 1
+            longest = BACK_OFF_SECONDS[min(failures, len(BACK_OFF_SECONDS)) - 1]
+            delay = longest * (0.5 + random.random() / 2)  # noqa: S311 # spreads reconnects, keeps no secret
+            self._log.warning(
+                "no control channel", proxy=str(proxy), error=reason, again_in_seconds=round(delay, 1)
+            )
+            await asyncio.sleep(delay)
+
+    async def _channel(self, proxy: Address) -> None:
+        context = self._credentials().client_context(ALPN)
+        limit = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS)
+        async with (
+            aiohttp.ClientSession(timeout=limit) as session,
+            session.ws_connect(
+                f"https://{proxy}{PATH}", ssl=context, heartbeat=HEARTBEAT_SECONDS, max_msg_size=MAX_MESSAGE
+            ) as channel,
+        ):
+            self.connected.add(proxy)
+            self._log.info("control channel open", proxy=str(proxy))
+            async for message in channel:
+                if message.type is not aiohttp.WSMsgType.TEXT:
+                    return
+                self._obey(proxy, message.data)
+
+    def _obey(self, proxy: Address, text: str) -> None:
+        assert self._tasks is not None
+        match decode(text):
+            case Dial(number):
+                self._tasks.create_task(self._arrive(proxy, number))
+            case Cancel(key, user):
+                self._tasks.create_task(self._cancel(key, user))
+
+    async def _cancel(self, key: bytes, user: str | None) -> None:
+        with suppress(Exception):  # one client's cancel must not end all sessions
+            await self._env.live.cancel(key, user)
+
+    async def _arrive(self, proxy: Address, number: str) -> None:
+        """One session, from the connection back to its end; its failure is its own."""
+        try:
+            async with self._arrivals:
+                line, der = await self._connect(proxy, number)
+            try:
+                await self._serve(line, der)
+            finally:
+                line.close()
+        except (OSError, ssl.SSLError, TimeoutError, CertificateError) as error:
+            self._log.warning("session not taken", proxy=str(proxy), error=str(error) or "timeout")
+        except Exception:  # noqa: BLE001 # the outermost loop of the service: a bug ends one session, not all
+            self._log.exception("session failed", proxy=str(proxy))
+
+    async def _connect(self, proxy: Address, number: str) -> tuple[Line, bytes | None]:
+        credentials = self._credentials()
+        async with asyncio.timeout(CONNECT_SECONDS):
+            sock = await _dial(proxy)
+            try:
+                await asyncio.get_running_loop().sock_sendall(sock, preface(number))
+            except BaseException:
+                sock.close()
+                raise
+            stream = await accept_tls(sock, credentials.server_context())
+        return Line(None, stream=stream), stream.peer_certificate()
+
+    async def _serve(self, line: Line, der: bytes | None) -> None:
+        issuers = self._credentials().user_authorities()
+        identity = self._gate.admit(der, issuers, utc(self._env.clock))
+        assert der is not None
+        assert identity.route is not None
+        protocol = REGISTRY.get(identity.route.protocol)
+        if protocol is None:
+            raise CertificateError(f"{identity.route.protocol} is not spoken here")
+        line.peer = identity.client_address
+        with self._settings.session(identity, der):
+            await Connection(protocol, self._env).serve(line, Hello(encrypted=True))
+
+
+async def _dial(proxy: Address) -> socket.socket:
+    loop = asyncio.get_running_loop()
+    failure: OSError = OSError(f"{proxy.host} has no address")
+    for family, kind, proto, _, where in await loop.getaddrinfo(
+        proxy.host, proxy.port, type=socket.SOCK_STREAM
+    ):
+        sock = socket.socket(family, kind | socket.SOCK_NONBLOCK, proto)
+        try:
+            keep_alive(sock)
+            await loop.sock_connect(sock, where)
+        except OSError as error:
+            sock.close()
+            failure = error
+        except BaseException:
+            sock.close()
+            raise
+        else:
+            return sock
+    raise failure

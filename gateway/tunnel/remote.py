@@ -1,0 +1,183 @@
+"""The auth service as a service elsewhere reaches it: its API, with the host certificate of the service."""
+
+import asyncio  # noqa: TID251
+import json
+import ssl
+from base64 import b64encode
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, Self
+
+import aiohttp
+
+from gateway.address import Address
+from gateway.errors import AccessError, BackendError, ConfigError, ConflictError, NotFoundError, RegateError
+from gateway.model.resource import Database
+from gateway.tunnel.credentials import Credentials, new_key, pem_of, request_for
+
+CALL_SECONDS = 10.0
+SILENCE_SECONDS = 20.0
+MAX_LINE = 64 * 1024 * 1024  # a cluster with a hundred thousand users
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A database that the auth service does not let this service serve."""
+
+    name: str
+    code: str
+    message: str
+    hint: str
+
+
+class Remote:
+    """Calls to the auth service, as ``async with``; each raises BackendError when nobody answers."""
+
+    def __init__(self, server: Address, credentials: Credentials) -> None:
+        self.server = server
+        self.credentials = credentials
+        self._context = credentials.client_context()
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Self:
+        limit = aiohttp.ClientTimeout(total=CALL_SECONDS)
+        self._session = aiohttp.ClientSession(f"https://{self.server}", timeout=limit, read_bufsize=2**20)
+        return self
+
+    async def __aexit__(self, *_exception: object) -> None:
+        assert self._session is not None
+        await self._session.close()
+
+    def use(self, credentials: Credentials) -> None:
+        """Show these from now on."""
+        self.credentials = credentials
+        self._context = credentials.client_context()
+
+    async def renew(self) -> Credentials:
+        """The next host certificate, with a new key."""
+        key = new_key()
+        said = await self._post("/v1/agents/renew", {"csr": request_for(key)})
+        return Credentials(key=pem_of(key), **said)
+
+    async def register(self, offered: Sequence[tuple[Database, str]]) -> list[Refused]:
+        """Say what is served here and what is wrong with it; returns what may not be served."""
+        databases = [
+            {
+                "name": database.name,
+                "protocol": database.protocol,
+                "uri": database.uri,
+                "description": database.description,
+                "labels": dict(database.labels),
+                "problem": problem[:1024],
+            }
+            for database, problem in offered
+        ]
+        said = await self._post("/v1/agents/register", {"databases": databases})
+        return [Refused(**item) for item in said["refused"]]
+
+    async def open_session(
+        self, certificate: bytes, csr: str, client_address: str, connected: Sequence[str]
+    ) -> tuple[str, str]:
+        """Who takes a session, and the certificate to show there."""
+        said = await self._post(
+            "/v1/agents/open",
+            {
+                "certificate": b64encode(certificate).decode("ascii"),
+                "csr": csr,
+                "client_address": client_address,
+                "connected": list(connected),
+            },
+        )
+        return said["agent"], said["certificate"]
+
+    async def mint(self, session: bytes, csr: str) -> str:
+        """What the database sees of a session."""
+        shown = b64encode(session).decode("ascii")
+        return str((await self._post("/v1/agents/mint", {"session": shown, "csr": csr}))["certificate"])
+
+    async def mint_health(self, database: str, csr: str) -> str:
+        """What the database sees of a look at its health."""
+        return str((await self._post("/v1/agents/mint", {"health_of": database, "csr": csr}))["certificate"])
+
+    async def bundle(self) -> Mapping[str, Any]:
+        """The signed policies and the key to verify them with."""
+        async with self._asking("GET", "/v1/agents/bundle", None, CALL_SECONDS * 3) as response:
+            return dict(await response.json())
+
+    async def follow(self) -> AsyncIterator[Mapping[str, Any]]:
+        """What the auth service tells, at once and after each change, for as long as it does.
+
+        Raises:
+            AccessError: this service may not follow any more: it was locked or removed.
+            BackendError: the connection ended, or was silent for too long.
+        """
+        async with self._asking("GET", "/v1/agents/follow", None, None) as response:
+            while True:
+                told = [json.loads(line) for line in await self._lines(response)]
+                if failed := next((value for value in told if "error" in value), None):
+                    raise _refusal(403, failed["error"])
+                # Each that is not empty holds everything, so that the last one counts.
+                if newest := next((value for value in reversed(told) if value), None):
+                    yield newest
+
+    async def _lines(self, response: aiohttp.ClientResponse) -> list[bytes]:
+        """Whole lines, however long: the stream's own limit is too small for a cluster's users."""
+        parts: list[bytes] = []
+        size = 0
+        try:
+            async with asyncio.timeout(SILENCE_SECONDS):
+                while not parts or not parts[-1].endswith(b"\n"):
+                    part = await response.content.readany()
+                    if not part:
+                        raise BackendError(f"{self.server} ended the connection")
+                    parts.append(part)
+                    size += len(part)
+                    if size > MAX_LINE:
+                        raise BackendError(f"{self.server} told more than {MAX_LINE} bytes at once")
+        except (TimeoutError, aiohttp.ClientError, OSError) as error:
+            raise BackendError(f"{self.server} does not answer: {str(error) or 'silence'}") from error
+        return b"".join(parts).splitlines()
+
+    async def _post(self, path: str, document: Mapping[str, Any]) -> dict[str, Any]:
+        async with self._asking("POST", path, document, CALL_SECONDS) as response:
+            return dict(await response.json())
+
+    @asynccontextmanager
+    async def _asking(
+        self, method: str, path: str, document: Mapping[str, Any] | None, seconds: float | None
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        assert self._session is not None
+        limit = aiohttp.ClientTimeout(total=seconds, sock_connect=CALL_SECONDS)
+        try:
+            async with self._session.request(
+                method, path, json=document, ssl=self._context, timeout=limit
+            ) as response:
+                if response.status >= 400:
+                    raise await refused(response)
+                yield response
+        except (TimeoutError, aiohttp.ClientError, OSError, ssl.SSLError) as error:
+            raise BackendError(f"cannot reach {self.server}: {str(error) or 'no answer in time'}") from error
+
+
+async def refused(response: aiohttp.ClientResponse) -> RegateError:
+    """The error that the API answered with, as the class it was."""
+    try:
+        return _refusal(response.status, (await response.json())["error"])
+    except (ValueError, KeyError, TypeError, aiohttp.ClientError):
+        return BackendError(f"the auth service answered {response.status}")
+
+
+def _refusal(status: int, error: Mapping[str, str]) -> RegateError:
+    message, hint = str(error["message"]), str(error.get("hint", ""))
+    match status:
+        case 400:
+            return ConfigError(message, hint=hint)
+        case 401 | 403 | 429:
+            return AccessError(message, code=str(error["code"]), hint=hint)
+        case 404:
+            return NotFoundError(message, hint=hint)
+        case 409:
+            return ConflictError(message, hint=hint)
+        case _:
+            return BackendError(message, hint=hint)

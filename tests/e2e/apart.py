@@ -1,0 +1,177 @@
+"""The services apart: auth and proxy in one process, and database services that join, each its own."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from gateway.audit.read import Query, records
+from gateway.cli.client import Api, SocketEndpoint
+from gateway.model.event import Event
+from tests.e2e import cluster as clusters
+from tests.e2e.cluster import DATABASE, REGATE, Cluster, eventually
+from tests.servers import postgres, process
+from tests.servers.process import Server, temporary_folder
+
+
+@dataclass(slots=True)
+class Service:
+    """One ``regate start`` of a service by itself."""
+
+    name: str
+    folder: Path
+    cluster: Cluster
+    server: Server | None = None
+    prefix: Sequence[str] = field(default_factory=tuple)
+
+    @property
+    def configuration(self) -> Path:
+        """The file that it starts from."""
+        return self.folder / "regate.yaml"
+
+    @property
+    def data_dir(self) -> Path:
+        """Where it keeps what it has."""
+        return self.folder / "data"
+
+    @property
+    def log(self) -> str:
+        """All that it has said so far."""
+        return (self.folder / "start.log").read_text()
+
+    @property
+    def id(self) -> str:
+        """What the cluster calls it."""
+        return str(json.loads((self.data_dir / "service" / "service.json").read_text())["id"])
+
+    @property
+    def pid(self) -> int:
+        """Its process."""
+        assert self.server is not None
+        return self.server.pid
+
+    def start(self, *, wait: bool = True) -> None:
+        """Start it, and wait until it says that it is ready."""
+        log = self.folder / "start.log"
+        log.unlink(missing_ok=True)
+        self.server = process.start(
+            self.name,
+            [*self.prefix, REGATE, "--debug", "start", "-c", self.configuration],
+            log=log,
+            directory=self.folder,
+            environment=self.cluster.environment(self.folder),
+            as_unprivileged=False,
+        )
+        if wait:
+            self.server.wait_until(lambda: "\nReady" in log.read_text(), seconds=120)
+
+    def stop(self) -> int:
+        """Stop it as an operator would."""
+        assert self.server is not None
+        return self.server.stop(seconds=20)
+
+    def kill(self) -> None:
+        """End it as a power cut would."""
+        assert self.server is not None
+        self.server.kill()
+
+    def records(self) -> list[Event]:
+        """Its own log, oldest first."""
+        found = records(self.data_dir / "audit", Query(oldest_first=True))
+        return [item.event for item in found]
+
+
+def token(cluster: Cluster, name: str, *, uses: int = 1, kind: str = "Db") -> str:
+    """A join token's secret, made by the administrator."""
+    spec = {"roles": [kind], "uses": uses}
+    document = {"kind": "token", "version": "v2", "metadata": {"name": name}, "spec": spec}
+    said = cluster.admin("create", "--format=json", "-", stdin=yaml.safe_dump(document)).stdout
+    return str(json.loads(said)[0]["secret"])
+
+
+def database(server: postgres.Postgres, name: str = DATABASE, **more: Any) -> dict[str, Any]:
+    """A database as a service's file lists it."""
+    labels = {"env": "dev"}
+    base = {"name": name, "description": "the shop", "protocol": "postgres", "uri": server.uri}
+    return {**base, "static_labels": labels, **more}
+
+
+def service(
+    cluster: Cluster,
+    folder: Path,
+    secret: str,
+    databases: Sequence[Mapping[str, Any]],
+    *,
+    proxy: str = "",
+    pin: str = "",
+) -> Service:
+    """A database service's folder and file; it is not started."""
+    folder.mkdir(mode=0o700)
+    made = Service(folder.name, folder, cluster)
+    token_file = folder / "token"
+    token_file.write_text(secret)
+    token_file.chmod(0o600)
+    document = {
+        "version": "v3",
+        "regate": {
+            "data_dir": str(made.data_dir),
+            "proxy_server": proxy or cluster.proxy,
+            "auth_token": str(token_file),
+            "ca_pin": pin or cluster.pin,
+        },
+        "db_service": {"enabled": True, "databases": [dict(item) for item in databases]},
+        "auth_service": {"enabled": False},
+        "proxy_service": {"enabled": False},
+        "ssh_service": {"enabled": False},
+    }
+    made.configuration.write_text(yaml.safe_dump(document))
+    return made
+
+
+@contextmanager
+def centre(folder: Path, **sections: Any) -> Iterator[Cluster]:
+    """Auth and proxy in one process, without a database service, and a PostgreSQL that trusts the cluster."""
+    folder.chmod(0o700)
+    cluster = Cluster(folder, process.free_port())
+    clusters.configure(cluster, **{"db_service": {"enabled": False}, **sections})
+    cluster.start()
+    try:
+        with clusters.signed_postgres(cluster, {}, None) as server:
+            cluster.database = server
+            yield cluster
+    finally:
+        cluster.stop()
+
+
+@contextmanager
+def apart(count: int = 1) -> Iterator[tuple[Cluster, list[Service]]]:
+    """A centre, and *count* database services that all serve its PostgreSQL."""
+    with ExitStack() as stack:
+        folder = stack.enter_context(temporary_folder("regate-"))
+        cluster = stack.enter_context(centre(folder))
+        secret = token(cluster, "agents", uses=count)
+        services = []
+        for number in range(count):
+            made = service(cluster, folder / f"agent-{number}", secret, [database(cluster.pg)])
+            made.start()
+            stack.callback(made.stop)
+            services.append(made)
+        until_served(cluster, count)
+        yield cluster, services
+
+
+def until_served(cluster: Cluster, count: int, name: str = DATABASE) -> None:
+    """Wait until the cluster knows of so many services that serve a database, and are well."""
+    for _ in eventually(f"{count} services serve {name}", seconds=40):
+        if len([item for item in services_of(cluster, name) if item["healthy"]]) == count:
+            return
+
+
+def services_of(cluster: Cluster, name: str = DATABASE) -> list[dict[str, Any]]:
+    """What the cluster says of the services of a database."""
+    api = Api(SocketEndpoint(cluster.folder / "data" / "admin.sock"))
+    return list(api.get("/v1/agents/databases")["databases"].get(name, []))
