@@ -92,6 +92,9 @@ PRIVATE = [
     ("GET", "/metrics"),
     ("GET", "/v1/auth/rotation"),
     ("POST", "/v1/auth/rotation"),
+    ("GET", "/v1/tokens"),
+    ("POST", "/v1/tokens"),
+    ("DELETE", "/v1/tokens/x"),
     ("GET", "/v1/agents"),
     ("GET", "/v1/agents/databases"),
     ("DELETE", "/v1/agents/x"),
@@ -148,7 +151,11 @@ def powerless(rig: Rig, tmp_path_factory: pytest.TempPathFactory) -> Api:
     return _log_in(rig, tmp_path_factory.mktemp("powerless"), stranger, "powerless")
 
 
-ADMINISTRATION = [item for item in PRIVATE if item[1] not in {"/v1/status", "/v1/db", "/v1/db/x/certificate"}]
+ADMINISTRATION = [
+    item
+    for item in PRIVATE
+    if item[1] not in {"/v1/status", "/v1/db", "/v1/db/x/certificate"} and item != ("POST", "/v1/tokens")
+]
 BODIES: dict[str, dict[str, Any]] = {
     "/v1/users": {"name": "mallory", "roles": ["editor"]},
     "/v1/users/x": {"roles": ["editor"]},
