@@ -96,7 +96,7 @@ async def listening(running: Cluster) -> AsyncIterator[str]:
         stack.callback(listening_socket.close)
         listener = Listener(port, serving(running.environment), running.log)
         tasks = await stack.enter_async_context(asyncio.TaskGroup())
-        serving = [
+        running_tasks = [
             tasks.create_task(listener.serve(listening_socket)),
             tasks.create_task(certificate.renew_forever()),
         ]
@@ -104,7 +104,7 @@ async def listening(running: Cluster) -> AsyncIterator[str]:
         try:
             yield f"{host}:{number}"
         finally:
-            for task in serving:
+            for task in running_tasks:
                 task.cancel()
 
 
