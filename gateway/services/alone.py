@@ -35,6 +35,7 @@ from gateway.session.denial import local_denial
 from gateway.session.dial import Dialler
 from gateway.session.environment import Environment
 from gateway.session.facts import Classifier
+from gateway.session.lease import Lease
 from gateway.session.live import Live
 from gateway.tunnel.agent import Agent
 from gateway.tunnel.credentials import now
@@ -171,6 +172,7 @@ async def _build(
         metrics=metrics,
         log=log,
         agent=credentials.id,
+        lease=Lease(clock),
     )
     agent = Agent(lambda: remote.credentials, settings, env, log)
     in_force = InForce(keeper, audit, clock)
@@ -228,6 +230,7 @@ async def _follow(parts: Parts, ready: asyncio.Event) -> None:
 
 
 async def _take(parts: Parts, told: Mapping[str, Any]) -> None:
+    parts.env.lease.renew()
     credentials = parts.remote.credentials
     trusting = credentials.trusting(**told["trust"])
     if trusting != credentials:
@@ -264,6 +267,7 @@ async def _beat(parts: Parts, ready: asyncio.Event) -> None:
             databases = parts.labels.databases()
             offered = [(item, problems.get(item.name, "not looked at yet")) for item in databases]
             refused = await parts.remote.register(offered)
+            parts.env.lease.renew()
             for item in refused:
                 if (item.name, item.code) not in told:
                     parts.log.error("database not served", error=item.message, code=item.code, hint=item.hint)
