@@ -24,6 +24,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "diff": ("policy.diff:diff", "Print who gains and who loses what between two versions of the policies."),
     "who-can": ("policy.who_can:who_can", "List who may do something on a database."),
     "what-can": ("policy.what_can:what_can", "List what a user may do."),
+    "simulate": ("policy.simulate:simulate", "Say what a statement would get, and why."),
+    "explain": ("policy.explain:explain", "Say why a decision fell as it did, and what would change it."),
 }
 
 
