@@ -25,7 +25,7 @@ def audit() -> None:
     """Read and verify the audit log."""
 
 
-def _moment(value: str) -> str:
+def moment(value: str) -> str:
     """A time as people give one: ``2026-01-31T12:00:00Z``, ``2026-01-31``, or how long ago (``2h``)."""
     try:
         found = datetime.fromisoformat(value)
@@ -48,8 +48,8 @@ def _moment(value: str) -> str:
 @click.option("--session", default="", help="Only of this session id.")
 @click.option("--origin", default="", help="Only of this log: its name, or the service's that writes it.")
 @click.option("--text", default="", help="Only where this text stands in the record.")
-@click.option("--since", type=_moment, default=None, metavar="TIME", help="A time, or how long ago (2h).")
-@click.option("--until", type=_moment, default=None, metavar="TIME", help="A time, or how long ago.")
+@click.option("--since", type=moment, default=None, metavar="TIME", help="A time, or how long ago (2h).")
+@click.option("--until", type=moment, default=None, metavar="TIME", help="A time, or how long ago.")
 @click.option("--limit", type=click.IntRange(1), default=100, show_default=True, help="The latest so many.")
 @click.option("--all", "everything", is_flag=True, help="No limit.")
 @format_option

@@ -26,6 +26,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "what-can": ("policy.what_can:what_can", "List what a user may do."),
     "simulate": ("policy.simulate:simulate", "Say what a statement would get, and why."),
     "explain": ("policy.explain:explain", "Say why a decision fell as it did, and what would change it."),
+    "replay": ("policy.replay:replay", "Judge recorded decisions again, by other policies."),
 }
 
 

@@ -1,0 +1,136 @@
+"""Recorded decisions as questions that can be asked again. Pure: records and kept inputs in, questions out.
+
+The connect of each session comes first; the roles that grant it now take the place of the recorded ones in
+the questions about its statements. Everything else is asked as it was: labels, addresses, facts, the time.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from gateway.audit.encode import parse_rfc3339
+from gateway.policy import document
+
+KINDS: Final = ("db.session.start", "db.session.query", "db.session.prepare", "db.session.denied")
+_MINUTE_NS: Final = 60_000_000_000
+# Refusals that no policy gave: there is nothing to ask again.
+_NO_POLICY: Final = "no policy was asked"
+_STALE: Final = "stale_session"  # the answer to a question that was overtaken
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """One recorded decision. ``statement`` is the first text of its request; ``more`` counts the others."""
+
+    decision_id: str
+    session_id: str
+    time_ns: int
+    is_connect: bool
+    allowed: bool
+    codes: tuple[str, ...]
+    digest: str
+    who: Mapping[str, Any]
+    statement: str = ""
+    more: int = 0
+
+
+@dataclass(slots=True)
+class Gathered:
+    """What a log held: decisions in the order they were made, and how many cannot be asked again, by reason."""
+
+    decisions: dict[str, Past] = field(default_factory=dict)
+    left_out: dict[str, int] = field(default_factory=dict)
+
+    def leave_out(self, why: str) -> None:
+        """One decision more that cannot be asked again."""
+        self.left_out[why] = self.left_out.get(why, 0) + 1
+
+
+def gather(records: Iterable[Mapping[str, Any]]) -> Gathered:
+    """The decisions in *records*; the statements of one request are one decision."""
+    found = Gathered()
+    for record in records:
+        fields = record["fields"]
+        key = fields.get("decision_id", "")
+        known = found.decisions.get(key)
+        if known is not None:
+            found.decisions[key] = _with_more(known)
+        elif not fields.get("policy_revision") or _codes(fields) == (_STALE,):
+            found.leave_out(_NO_POLICY)
+        elif record["kind"] in KINDS and fields.get("database"):
+            found.decisions[key] = _past(record, fields)
+    return found
+
+
+def _past(record: Mapping[str, Any], fields: Mapping[str, Any]) -> Past:
+    is_connect = record["kind"] == "db.session.start" or fields.get("subject") == "connect"
+    return Past(
+        decision_id=fields["decision_id"],
+        session_id=str(fields.get("session_id", "")),
+        time_ns=parse_rfc3339(record["time"]),
+        is_connect=is_connect,
+        allowed=record["kind"] != "db.session.denied",
+        codes=_codes(fields),
+        digest=str(fields.get("input_digest", "")),
+        who=fields,
+        statement=str(fields.get("statement", "")),
+    )
+
+
+def _codes(fields: Mapping[str, Any]) -> tuple[str, ...]:
+    return tuple(reason["code"] for reason in fields.get("reasons", ()))
+
+
+def _with_more(known: Past) -> Past:
+    return Past(
+        known.decision_id, known.session_id, known.time_ns, known.is_connect, known.allowed, known.codes,
+        known.digest, known.who, known.statement, known.more + 1,
+    )  # fmt: skip
+
+
+def connect_of(past: Past, kept: Mapping[str, Mapping[str, Any]]) -> dict[str, Any] | None:
+    """The connect question behind *past*; None when its input was not kept.
+
+    For a statement whose connect lies before the log's piece, it is made of the statement's session.
+    """
+    given = kept.get(past.digest)
+    if given is None:
+        return None
+    if past.is_connect:
+        return {**given, "contract": document.CONTRACT, "time": past.time_ns}
+    session = given["session"]
+    return {
+        "contract": document.CONTRACT,
+        "time": past.time_ns,
+        "identity": {
+            "user": session["user"],
+            "roles": list(past.who.get("roles", ())),
+            "login_expires_ns": past.time_ns + _MINUTE_NS,
+        },
+        "database": session["database"],
+        "db_user": session["db_user"],
+        "db_name": session["db_name"],
+        "client_address": session["client_address"],
+        "session_id": past.session_id,
+        "active_connections": 0,
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One item of a batch: equal ones of the same minute are asked once."""
+
+    minute: int
+    item: bytes
+
+
+def query_of(past: Past, given: Mapping[str, Any], roles: Sequence[str], revision: int) -> Asked:
+    """The question about the statements of *past*, in a session that *roles* grant."""
+    session = {**given["session"], "roles": list(roles), "data_revision": revision}
+    facts = document.encode(given["statements"])
+    return Asked(past.time_ns // _MINUTE_NS, document.query_item(document.encode(session), facts))
+
+
+def at_ns(asked: Asked) -> int:
+    """The time that a batch of this minute is asked at."""
+    return asked.minute * _MINUTE_NS

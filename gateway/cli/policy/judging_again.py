@@ -1,0 +1,120 @@
+"""Asks OPA about recorded decisions: connects one by one, statements in batches, equal ones once."""
+
+import asyncio  # noqa: TID251
+from collections.abc import Callable, Mapping, Sequence
+from itertools import groupby
+from typing import Any, TypeAlias
+
+from gateway.analysis.replaying import Asked, Gathered, Past, at_ns, connect_of, query_of
+from gateway.errors import PolicyError
+from gateway.policy import answer, document
+from gateway.policy.answer import Verdict
+from gateway.policy.client import PolicyClient
+
+# Allowed or not, with the codes of the reasons; None where nothing could be asked.
+Outcome: TypeAlias = tuple[bool, tuple[str, ...]] | None
+
+_BATCH = 128  # nobody waits for one of them, and a large batch costs OPA less
+_AT_ONCE = 4
+_SECONDS = 30.0
+_REVISION = 1
+_NOT_KEPT = "the input was not kept"
+
+
+class Again:
+    """One replay."""
+
+    def __init__(
+        self,
+        client: PolicyClient,
+        found: Gathered,
+        kept: Mapping[str, Mapping[str, Any]],
+        advance: Callable[[int, int], object],
+    ) -> None:
+        self._client = client
+        self._found = found
+        self._kept = kept
+        self._advance = advance
+        self._done = self._of = 0
+        self._turns = asyncio.Semaphore(_AT_ONCE)
+
+    async def judge(self, decisions: Sequence[Past]) -> list[Outcome]:
+        """The outcomes now, in the order of *decisions*."""
+        self._of = len(decisions)
+        connects = await self._connects(decisions)
+        asked: dict[str, Asked] = {}
+        for past in decisions:
+            opened = connects.get(past.session_id or past.decision_id)
+            given = self._kept.get(past.digest)
+            if not past.is_connect and given is not None and opened is not None and opened.allow:
+                asked[past.decision_id] = query_of(past, given, opened.roles, _REVISION)
+        verdicts = await self._queries(list(dict.fromkeys(asked.values())))
+        return [self._outcome(past, connects, asked.get(past.decision_id), verdicts) for past in decisions]
+
+    def _outcome(
+        self,
+        past: Past,
+        connects: Mapping[str, Verdict],
+        asked: Asked | None,
+        verdicts: Mapping[Asked, Verdict],
+    ) -> Outcome:
+        opened = connects.get(past.session_id or past.decision_id)
+        if opened is None or past.digest not in self._kept:
+            self._found.leave_out(_NOT_KEPT)
+            return None
+        decided = opened if asked is None else verdicts[asked]
+        return decided.allow, tuple(reason.code for reason in decided.reasons)
+
+    async def _connects(self, decisions: Sequence[Past]) -> dict[str, Verdict]:
+        """The verdict about each session's connect, by session; equal questions are asked once."""
+        questions: dict[str, bytes] = {}
+        for past in decisions:
+            key = past.session_id or past.decision_id
+            if key not in questions and (made := connect_of(past, self._kept)) is not None:
+                questions[key] = document.encode({**made, "session_id": ""})
+        distinct = list(dict.fromkeys(questions.values()))
+        async with asyncio.TaskGroup() as tasks:
+            asked = {body: tasks.create_task(self._connect(body)) for body in distinct}
+        return {key: asked[body].result() for key, body in questions.items()}
+
+    async def _connect(self, body: bytes) -> Verdict:
+        async with self._turns:
+            try:
+                value = await self._client.ask_raw("connect/decision", b'{"input":%b}' % body, _SECONDS)
+            except PolicyError:
+                return answer.refused(answer.UNAVAILABLE)
+            return answer.connect(value)
+
+    async def _queries(self, asked: list[Asked]) -> dict[Asked, Verdict]:
+        """The verdicts about distinct questions, those of a minute together: the time stands in the batch."""
+        found: dict[Asked, Verdict] = {}
+        asked.sort(key=lambda item: item.minute)
+        async with asyncio.TaskGroup() as tasks:
+            for _, group in groupby(asked, key=lambda item: item.minute):
+                same = list(group)
+                for start in range(0, len(same), _BATCH):
+                    tasks.create_task(self._batch(same[start : start + _BATCH], found))
+        return found
+
+    async def _batch(self, asked: list[Asked], found: dict[Asked, Verdict]) -> None:
+        items = {f"{number:x}": item.item for number, item in enumerate(asked)}
+        time_ns = at_ns(asked[0])
+        async with self._turns:
+            try:
+                body = document.batch(items, time_ns)
+                value = await self._client.ask_raw("query_batch/answers", body, _SECONDS)
+                answers = answer.answered(value, items)
+            except PolicyError:
+                answers = None
+        if answers is None and len(asked) > 1:
+            # One of them may have spoiled it for all.
+            for item in asked:
+                await self._batch([item], found)
+            return
+        for (key, _), item in zip(items.items(), asked, strict=True):
+            verdict = (
+                answer.refused(answer.INVALID) if answers is None else answer.query(answers[key], time_ns)
+            )
+            found[item] = verdict
+        self._done += len(asked)
+        self._advance(self._done, self._of)

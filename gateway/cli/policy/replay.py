@@ -1,0 +1,168 @@
+"""``regate policy replay``: every recorded decision judged again by other policies."""
+
+import asyncio  # noqa: TID251
+import itertools
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from gateway.cli import channel, output
+from gateway.cli.audit import moment
+from gateway.cli.client import Api
+from gateway.cli.options import config_option, examples, format_option
+
+if TYPE_CHECKING:
+    from gateway.analysis.replaying import Gathered, Past
+    from gateway.analysis.world import World
+
+_DIGESTS = 500  # inputs asked for at once
+_NARROW = 100
+
+
+@click.command(
+    epilog=examples(
+        "regate policy replay .",
+        "regate policy replay dist/policy.tar.gz --since=7d",
+        "regate policy replay origin/main --since=2026-01-31 --format=json",
+    )
+)
+@click.argument("new")
+@click.option(
+    "--since", type=moment, default="30d", show_default=True, metavar="TIME", help="A time, or how long ago."
+)
+@click.option("--until", type=moment, default=None, metavar="TIME", help="A time, or how long ago.")
+@format_option
+@config_option
+@click.pass_context
+def replay(
+    ctx: click.Context, new: str, since: str, until: str | None, form: str, config: str, proxy: str
+) -> None:
+    """Judge recorded decisions again, by other policies.
+
+    NEW is a folder, a bundle or a revision of git. The connect of each session is judged first, and the
+    roles that grant it now are those of its statements. Users, databases and roles that NEW lacks are the
+    cluster's. Each verdict that changed is printed with its statement; the exit code is 1 when any did.
+    """
+    from gateway.analysis.replaying import KINDS, gather  # noqa: PLC0415 # slow to import
+    from gateway.cli.policy.sources import LIVE, completed, opened  # noqa: PLC0415
+
+    api = channel.admin(config, proxy)
+    with opened(new, config, proxy) as given, opened(LIVE, config, proxy) as live:
+        world, _ = completed(given, live)
+        started = time.monotonic()
+        with _progress() as advance:
+            query = {"since": since, "until": until or "", "order": "oldest"}
+            streams = [api.lines("/v1/audit", {**query, "kind": kind}) for kind in KINDS]
+            found = gather(sorted(itertools.chain(*streams), key=lambda record: str(record["time"])))
+            kept = _inputs(api, found)
+            report = asyncio.run(_replay(world, found, kept, advance))
+    seconds = time.monotonic() - started
+    judged = report["summary"]["judged"]
+    report["summary"] |= {"seconds": round(seconds, 3), "per_second": round(judged / max(seconds, 1e-9))}
+    output.show(report, form, lambda: _say(report))
+    if report["changes"]:
+        ctx.exit(1)
+
+
+def _inputs(api: Api, found: "Gathered") -> dict[str, Mapping[str, Any]]:
+    """What was kept of the inputs, by digest."""
+    digests = sorted({past.digest for past in found.decisions.values() if past.digest})
+    kept: dict[str, Mapping[str, Any]] = {}
+    todo = [digests[start : start + _DIGESTS] for start in range(0, len(digests), _DIGESTS)]
+    while todo:
+        answer = api.post("/v1/evidence/inputs", {"digests": todo.pop()})
+        kept |= {digest: value["input"] for digest, value in answer["inputs"].items()}
+        if answer["rest"]:
+            todo.append(answer["rest"])
+    return kept
+
+
+async def _replay(
+    world: "World",
+    found: "Gathered",
+    kept: Mapping[str, Mapping[str, Any]],
+    advance: Callable[[int, int], object],
+) -> dict[str, Any]:
+    from gateway.cli.policy.judging_again import Again  # noqa: PLC0415 # slow to import
+    from gateway.clock import SystemClock  # noqa: PLC0415
+    from gateway.policy.offline import offline  # noqa: PLC0415
+
+    decisions = list(found.decisions.values())
+    async with offline(world.shipped, world.team, world.data(), SystemClock()) as sidecar:
+        verdicts = await Again(sidecar.client, found, kept, advance).judge(decisions)
+    changes = [
+        _change(past, verdict)
+        for past, verdict in zip(decisions, verdicts, strict=True)
+        if verdict is not None and verdict[0] is not past.allowed
+    ]
+    return {
+        "summary": {
+            "judged": sum(verdict is not None for verdict in verdicts),
+            "changed": len(changes),
+            "now_allowed": sum(change["now"] == "allowed" for change in changes),
+            "now_denied": sum(change["now"] == "denied" for change in changes),
+            "not_judged": found.left_out,
+        },
+        "changes": changes,
+    }
+
+
+def _change(past: "Past", verdict: tuple[bool, tuple[str, ...]]) -> dict[str, Any]:
+    from gateway.audit.encode import rfc3339  # noqa: PLC0415 # only for what changed
+
+    return {
+        "time": rfc3339(past.time_ns),
+        "user": past.who.get("user", ""),
+        "database": past.who.get("database", ""),
+        "db_user": past.who.get("db_user", ""),
+        "db_name": past.who.get("db_name", ""),
+        "about": "connect" if past.is_connect else "statement",
+        "statement": past.statement,
+        "more_statements": past.more,
+        "then": "allowed" if past.allowed else "denied",
+        "then_reasons": list(past.codes),
+        "now": "allowed" if verdict[0] else "denied",
+        "now_reasons": list(verdict[1]),
+        "decision_id": past.decision_id,
+    }
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[int, int], object]]:
+    """A bar on a terminal: ``advance(done, of)``."""
+    if not sys.stderr.isatty():
+        yield lambda _done, _of: None
+        return
+    from rich.console import Console  # noqa: PLC0415 # only a terminal needs rich
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn  # noqa: PLC0415
+
+    columns = (TextColumn("Judging again"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("", total=None)
+        yield lambda done, of: bar.update(task, completed=done, total=of)
+
+
+def _say(report: dict[str, Any]) -> None:
+    for change in report["changes"]:
+        click.echo(output.clean(_line(change)))
+    summary = report["summary"]
+    click.echo(
+        f"{summary['judged']} decisions judged again, {summary['changed']} changed "
+        f"({summary['now_allowed']} now allowed, {summary['now_denied']} now denied), "
+        f"in {summary['seconds']:.1f} s ({summary['per_second']} a second)"
+    )
+    for why, count in summary["not_judged"].items():
+        click.echo(f"not judged: {count}, {why}")
+
+
+def _line(change: dict[str, Any]) -> str:
+    what = " ".join(change["statement"].split()) or change["about"]
+    what = what if len(what) <= _NARROW else f"{what[: _NARROW - 1]}…"
+    more = f" (and {change['more_statements']} more)" if change["more_statements"] else ""
+    reasons = ", ".join(change["now_reasons"])
+    where = f"{change['time'][:19]}Z {change['user']} on {change['database']}"
+    return f"{where}: {change['then']} -> {change['now']} ({reasons}): {what}{more} [{change['decision_id']}]"
