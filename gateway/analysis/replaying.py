@@ -36,7 +36,7 @@ class Past:
 
 @dataclass(slots=True)
 class Gathered:
-    """What a log held: decisions in the order they were made, and how many cannot be asked again, by reason."""
+    """What a log held: decisions as they were made, and how many cannot be asked again, by reason."""
 
     decisions: dict[str, Past] = field(default_factory=dict)
     left_out: dict[str, int] = field(default_factory=dict)
