@@ -132,6 +132,7 @@ async def _issue(desk: Desk, request: LoginRequest, verified: _Verified, key: Pu
             public_key=key,
             ttl=_lifetime(request.ttl, verified.max_seconds),
             now=desk.steady.now(),
+            address=request.source,
         )
         if rehashed:
             await change.set_password(request.user, rehashed)

@@ -147,6 +147,7 @@ def _identity(certificate: x509.Certificate, claims: Mapping[str, Any]) -> Ident
         serial=f"{certificate.serial_number:032x}",
         route=_route(claims["route"]) if use in {Use.DATABASE, Use.SESSION} else None,
         key_id=_issuer_key_id(certificate),
+        login_address=_text(claims.get("login_address", "")),
         agent=_text(claims["agent"]) if use is Use.SESSION else "",
         client_address=_text(claims["client_address"]) if use is Use.SESSION else "",
         service=_text(claims.get("service", "")) if use is Use.HOST else "",

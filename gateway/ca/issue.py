@@ -72,7 +72,7 @@ class Leaf:
     claims: Mapping[str, Any]
 
 
-def issue_login(
+def issue_login(  # noqa: PLR0913 - what stands in a login, each by its name
     authority: Authority,
     *,
     user: str,
@@ -81,15 +81,17 @@ def issue_login(
     public_key: PublicKey,
     ttl: timedelta,
     now: datetime,
+    address: str = "",
     bits: Bits = secrets.randbits,
 ) -> Issued:
-    """A login: who, with which roles and traits at most, until when."""
+    """A login: who, with which roles and traits at most, until when, from where (without a port)."""
     _bound(ttl, LOGIN_MAX, "login")
     claims = {
         "user": user,
         "roles": list(roles),
         "traits": {name: list(values) for name, values in traits.items()},
         "login_expires": _seconds(_end(authority, now, ttl)),
+        "login_address": address,
     }
     leaf = Leaf(Use.USER, user, (_uri(authority.cluster, "user", user),), claims)
     return _issue(authority, leaf, public_key, ttl, now, bits)
@@ -157,6 +159,7 @@ def _routed(identity: Identity, route: Route) -> dict[str, Any]:
         "roles": list(identity.roles),
         "traits": {name: list(values) for name, values in identity.traits.items()},
         "login_expires": _seconds(identity.login_expires),
+        "login_address": identity.login_address,
         "route": {
             "database": route.database,
             "protocol": route.protocol,

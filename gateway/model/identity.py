@@ -35,6 +35,7 @@ class Identity:
     ``expires`` is the certificate's own end, ``login_expires`` the end of the login behind it (they are
     equal for a login certificate). Both are aware datetimes in UTC. A session certificate carries
     ``agent``, the one service that may accept it, and ``client_address``, where the person connects from.
+    ``login_address`` is where the login came from, without a port; empty where that is not known.
     ``service`` is what a host certificate is for: ``proxy`` or ``db``, empty for the cluster's own port.
     """
 
@@ -50,6 +51,7 @@ class Identity:
     key_id: str = field(default="")
     agent: str = ""
     client_address: str = ""
+    login_address: str = ""
     service: str = ""
 
 

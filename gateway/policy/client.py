@@ -226,7 +226,7 @@ class PolicyClient:
         Raises:
             PolicyError: there was no usable answer; then nothing may be stored.
         """
-        asked = document.question({"contract": document.CONTRACT, "document": resource})
+        asked = document.question(document.problems(resource))
         return answer.problems(await self._result(_PROBLEMS, asked, self._deadline * _SLOW_FACTOR))
 
     async def index(self, roles: Mapping[str, Any], locks: Sequence[Any]) -> dict[str, Any]:
@@ -235,7 +235,7 @@ class PolicyClient:
         Raises:
             PolicyError: there was no usable answer.
         """
-        asked = document.question({"contract": document.CONTRACT, "roles": roles, "locks": locks})
+        asked = document.question(document.index(roles, locks))
         value = await self._result(_INDEX, asked, 60.0, even_if_unavailable=True)
         if type(value) is not dict or value.keys() != {"contract", "roles", "locks", "denying", "obliging"}:
             raise PolicyError("the prepared index is not one")

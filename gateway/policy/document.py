@@ -12,6 +12,7 @@ from typing import Any
 from gateway.model.identity import Identity, Subject
 from gateway.model.joining import Grant, Joining
 from gateway.model.resource import Database
+from gateway.policy import expression
 from gateway.sansio.protocol import Facts
 
 CONTRACT = 1
@@ -217,9 +218,30 @@ def host_of(address: str) -> str:
     return address.partition(":")[0] if address.count(":") == 1 else address
 
 
+def index(roles: Mapping[str, Any], locks: Sequence[Any]) -> dict[str, Any]:
+    """The input of ``gateway.prepare`` for a whole index; label expressions are parsed here."""
+    return {
+        "contract": CONTRACT,
+        "roles": roles,
+        "locks": locks,
+        "expressions": expression.programs(roles),
+    }
+
+
+def problems(resource: Mapping[str, Any]) -> dict[str, Any]:
+    """The input of ``gateway.prepare`` for one document, before it is stored."""
+    return {
+        "contract": CONTRACT,
+        "document": resource,
+        "expressions": expression.programs({"": resource}),
+        "mistakes": expression.mistakes(resource),
+    }
+
+
 def _identity(identity: Identity) -> dict[str, Any]:
     return {
         "user": identity.user,
+        "login_address": identity.login_address,
         "roles": list(identity.roles),
         # Whole seconds from the certificate; floats do not keep nanoseconds.
         "login_expires_ns": int(identity.login_expires.timestamp()) * 1_000_000_000,

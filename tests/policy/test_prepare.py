@@ -19,9 +19,10 @@ GOOD = {"kind": "role", "version": "v7", "spec": {"allow": {"db_users": ["ada"]}
 
 
 def _sides(value: Any) -> list[Any]:
-    inner = [
-        {name: value} for name in ("db_labels", "db_users", "db_names", "db_permissions", "rules", "db_x")
-    ]
+    fields = ("db_labels", "db_users", "db_names", "db_permissions", "rules", "db_x", "db_labels_expression")
+    inner = [{name: value} for name in (*fields, "time_windows", "source_networks")]
+    inner += [{"time_windows": [{name: value}]} for name in ("days", "from", "to", "zone")]
+    inner += [{"db_permissions": [{"match": {"columns": value}, "permissions": ["SELECT"]}]}]
     inner += [{"db_permissions": [{name: value}]} for name in ("match", "permissions", "x")]
     inner += [{"rules": [{name: value}]} for name in ("resources", "verbs", "where")]
     inner += [{"db_permissions": [value]}, {"rules": [value]}, {"db_labels": {"env": value}}]
@@ -32,7 +33,11 @@ def _roles(value: Any) -> list[dict[str, Any]]:
     options = ("max_session_ttl", "client_idle_timeout", "max_db_connections", "pin_source_ip", "zz")
     specs = [{side: found} for found in _sides(value) for side in ("allow", "deny")]
     specs += [{"options": {name: value}} for name in options]
-    return [{"kind": "role", "version": "v7", "spec": spec} for spec in [*specs, {"options": value}, value]]
+    return [
+        {"kind": "role", "version": version, "spec": spec}
+        for spec in [*specs, {"options": value}, value]
+        for version in ("v7", "regate/v1")
+    ]
 
 
 def _locks(value: Any) -> list[dict[str, Any]]:

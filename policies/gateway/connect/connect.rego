@@ -68,9 +68,11 @@ _effective := {name: _all[name] |
 
 _traits := subject.traits(input.identity.user)
 
+_who := {"name": input.identity.user, "traits": _traits}
+
 _seeing := {name |
 	some name, role in _effective
-	roles.sees(role, input.database, _traits)
+	roles.sees(role, input.database, _who)
 }
 
 default _visible := false
@@ -82,7 +84,12 @@ _visible if {
 
 _hidden if {
 	some role in _all
-	roles.denies_database(role, input.database, _traits)
+	roles.denies_database(role, input.database, _who)
+}
+
+_hidden if {
+	some role in _all
+	roles.deny_undecided(role, input.database, _who)
 }
 
 _by_user := {name |
@@ -95,11 +102,15 @@ _by_name := {name |
 	roles.grants_name(_all[name], input.database.protocol, input.db_name, _traits)
 }
 
-_granting := _by_user & _by_name
+_by_hour := {name | some name in _seeing; roles.in_hours(_all[name], input.time)}
 
-_refusals := array.flatten([_denials, _locks, _unsupported, _missing_grants, _too_many])
+_by_network := {name | some name in _seeing; roles.from_network(_all[name], input.client_address)}
 
-_denials := array.concat(
+_granting := ((_by_user & _by_name) & _by_hour) & _by_network
+
+_refusals := array.flatten([_denials, _locks, _unsupported, _missing_grants, _pinned, _too_many])
+
+_denials := array.flatten([
 	[reason |
 		some name in sort(object.keys(_all))
 		roles.denies_user(_all[name], input.db_user, _traits)
@@ -112,7 +123,15 @@ _denials := array.concat(
 		told := sprintf("this role denies database name \"%s\"", [input.db_name])
 		reason := {"code": "denied_by_role", "message": told, "role": name}
 	],
-)
+	[{"code": "denied_by_role", "message": "this role denies this hour", "role": name} |
+		some name in sort(object.keys(_all))
+		roles.denies_hour(_all[name], input.time)
+	],
+	[{"code": "denied_by_role", "message": "this role denies the network that you come from", "role": name} |
+		some name in sort(object.keys(_all))
+		roles.denies_network(_all[name], input.client_address)
+	],
+])
 
 _locks := subject.database_locks(
 	input.identity.user,
@@ -148,6 +167,12 @@ _missing_grants := array.flatten([
 		told := sprintf("this role sees the database but does not list \"%s\" in its db_names", [input.db_name])
 		reason := {"code": "db_name_not_granted", "message": told, "role": name}
 	],
+	[{"code": "outside_hours", "message": "this role grants nothing at this hour", "role": name} |
+		some name in sort(_seeing - _by_hour)
+	],
+	[{"code": "network_not_granted", "message": "this role grants nothing to where you come from", "role": name} |
+		some name in sort(_seeing - _by_network)
+	],
 	[reason |
 		some name in sort(object.keys(_effective))
 		some field in _effective[name].unsupported
@@ -156,6 +181,19 @@ _missing_grants := array.flatten([
 	],
 ]) if {
 	count(_granting) == 0
+}
+
+# The certificate says where its login came from; one that does not say cannot be pinned to it.
+_pinned := [{"code": "source_address_pinned", "message": told, "role": name} |
+	told := "a role of yours wants connects from the address that you logged in from"
+	some name in sort(object.keys(_all))
+	_all[name].pins_address == true
+	not _is_at_login_address
+]
+
+_is_at_login_address if {
+	input.identity.login_address != ""
+	input.identity.login_address == input.client_address
 }
 
 _too_many := [{"code": "too_many_connections", "message": told} |

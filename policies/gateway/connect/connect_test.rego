@@ -268,7 +268,7 @@ test_connections_are_counted if {
 _unsupported_options := [
 	{"require_session_mfa": true},
 	{"require_session_mfa": "hardware_key"},
-	{"pin_source_ip": true},
+	{"pin_source_ip": "yes"},
 	{"device_trust_mode": "required"},
 	{"create_db_user": true},
 	{"create_db_user_mode": "keep"},
@@ -283,6 +283,66 @@ test_an_option_that_is_not_carried_out_refuses if {
 	every options in _unsupported_options {
 		_code({"r": t.role(_wide), "o": t.role({"options": options})}, {}) == "option_unsupported"
 	}
+}
+
+# Monday noon in Berlin, which is when all of these are asked.
+_monday := time.parse_rfc3339_ns("2026-01-05T11:00:00Z")
+
+_at(change) := object.union({"time": _monday, "identity": {"login_expires_ns": _monday + 1}}, change)
+
+_hours := {"time_windows": [{"days": ["mon"], "from": "08:00", "to": "18:00", "zone": "Europe/Berlin"}]}
+
+_weekend := {"time_windows": [{"days": ["sat", "sun"]}]}
+
+_office := {"source_networks": ["10.0.0.0/8"]}
+
+_conditions := [
+	[_hours, {}, {}, "allowed"],
+	[_weekend, {}, {}, "outside_hours"],
+	[{"time_windows": null}, {}, {}, "allowed"],
+	[{}, _hours, {}, "denied_by_role"],
+	[{}, _weekend, {}, "allowed"],
+	[_office, {}, {"client_address": "10.1.2.3"}, "allowed"],
+	[_office, {}, {}, "network_not_granted"],
+	[_office, {}, {"client_address": "local"}, "network_not_granted"],
+	[{}, _office, {"client_address": "10.1.2.3"}, "denied_by_role"],
+	[{}, _office, {}, "allowed"],
+	[{}, _office, {"client_address": "local"}, "denied_by_role"],
+	[object.union(_hours, _office), {}, {"client_address": "10.1.2.3"}, "allowed"],
+	[object.union(_weekend, _office), {}, {}, "outside_hours"],
+	[{"time_windows": [{"zone": "Mars/Olympus"}]}, {}, {}, "database_not_found"],
+	[{"source_networks": ["office"]}, {}, {}, "database_not_found"],
+	[{}, {"time_windows": [{"from": "late"}]}, {}, "option_unsupported"],
+	[{}, {"source_networks": ["office"]}, {}, "option_unsupported"],
+]
+
+test_our_own_version_has_hours_and_networks if {
+	every case in _conditions {
+		role := t.own({"allow": object.union(_wide.allow, case[0]), "deny": case[1]})
+		decision := _decide({"r": role}, _at(case[2]))
+		_told(decision) == case[3]
+	}
+}
+
+_told(decision) := "allowed" if decision.allow == true
+
+_told(decision) := decision.reasons[0].code if decision.allow == false
+
+test_v7_has_no_hours_and_no_networks if {
+	every part in [_hours, _office] {
+		_allowed({"r": t.role({"allow": object.union(_wide.allow, part)})}, {})
+	}
+}
+
+test_a_pinned_login_stays_where_it_was if {
+	roles := {"r": t.role(_wide), "p": t.role({"options": {"pin_source_ip": true}})}
+	from := {"user": "alice", "roles": ["p", "r"], "login_expires_ns": t.now + 1}
+	at := object.union(from, {"login_address": "127.0.0.1"})
+	_allowed(roles, {"identity": at})
+	_code(roles, {"identity": at, "client_address": "127.0.0.2"}) == "source_address_pinned"
+	_code(roles, {"identity": from}) == "source_address_pinned"
+	_code(roles, {"identity": object.union(from, {"login_address": ""}), "client_address": ""}) == "source_address_pinned"
+	_allowed({"r": t.role(object.union(_wide, {"options": {"pin_source_ip": false}}))}, {"client_address": "192.0.2.1"})
 }
 
 test_an_option_that_is_off_or_about_others_does_not if {

@@ -44,12 +44,18 @@ _entry(document) := {
 	"restricted": count(_list(_part(document, "allow"), "db_permissions")) > 0,
 	"exact": {key: true |
 		some entry in _entries(document, "allow")
+		not _is_about_columns(entry)
 		some key in permissions.exact_keys(_permission(entry))
 	},
 	"permissions": {
-		"allow": [_permission(entry) | some entry in _entries(document, "allow")],
-		"deny": [_permission(entry) | some entry in _entries(document, "deny")],
+		"allow": [_permission(entry) | some entry in _entries(document, "allow"); not _is_about_columns(entry)],
+		"deny": [_permission(entry) | some entry in _entries(document, "deny"); not _is_about_columns(entry)],
 	},
+	"columns": {
+		"allow": [_column_permission(entry) | some entry in _entries(document, "allow"); _is_about_columns(entry)],
+		"deny": [_column_permission(entry) | some entry in _entries(document, "deny"); _is_about_columns(entry)],
+	},
+	"pins_address": object.get(_options(document), "pin_source_ip", false) == true,
 	"rules": {
 		"allow": [rule | some rule in _rules(document, "allow"); _without_condition(rule)],
 		"deny": _rules(document, "deny"),
@@ -63,6 +69,10 @@ _side(version, part) := {
 	"users": _names(version, _strings(part, "db_users")),
 	"names": _names(version, _strings(part, "db_names")),
 	"names_given": count(_strings(part, "db_names")) > 0,
+	"expression": _program(part),
+	"selects_by": _selects_by(part),
+	"windows": _windows(version, part),
+	"networks": _networks(version, part),
 }
 
 _names("v7", values) := labels.compile_exact(values)
@@ -70,7 +80,7 @@ _names("v7", values) := labels.compile_exact(values)
 _names(version, values) := labels.compile(values) if version != "v7"
 
 _permission(entry) := {
-	"match": labels.compile_selector(_selector(entry, "match")),
+	"match": labels.compile_selector(_objects(_selector(entry, "match"))),
 	"operations": {upper(name): true | some name in _strings(entry, "permissions")},
 }
 
@@ -116,7 +126,10 @@ _strings(thing, key) := [value | some value in labels.as_list(thing[key]); is_st
 else := []
 
 # Fields of `allow` and `deny` that are about databases and are carried out.
-_carried_out := {"db_labels", "db_names", "db_permissions", "db_users"}
+_carried_out := {"db_labels", "db_labels_expression", "db_names", "db_permissions", "db_users"}
+
+# Those that only our own version has.
+_carried_out_here := {"source_networks", "time_windows"}
 
 # About databases by name, and not a condition on any connect.
 _no_condition := {"db_service_labels", "db_service_labels_expression"}
@@ -125,6 +138,7 @@ _unsupported_fields(document, side) := ({field |
 	some name, value in _part(document, side)
 	_is_about_databases(document.version, name)
 	not name in _carried_out
+	not _is_carried_out_here(document.version, name)
 	not name in _no_condition
 	not _is_blank(value)
 	field := concat(".", [side, name])
@@ -132,7 +146,7 @@ _unsupported_fields(document, side) := ({field |
 	some entry in _entries(document, side)
 	is_object(entry.match)
 	some key, _ in entry.match
-	not key in _match_keys
+	not _is_match_key(document.version, key)
 	field := concat(".", [side, "db_permissions.match", key])
 }) | {field |
 	some entry in _entries(document, side)
@@ -140,6 +154,12 @@ _unsupported_fields(document, side) := ({field |
 	not key in {"match", "permissions"}
 	field := concat(".", [side, "db_permissions", key])
 }
+
+_is_carried_out_here("regate/v1", name) if name in _carried_out_here
+
+_is_match_key(_, key) if key in _match_keys
+
+_is_match_key("regate/v1", "columns")
 
 # What an object of a database can be matched by.
 _match_keys := {"*", "database", "database_service_name", "name", "object_kind", "protocol", "schema"}
@@ -185,6 +205,8 @@ _option_carried_out("max_db_connections", value) if {
 	value >= 0
 }
 
+_option_carried_out("pin_source_ip", value) if value in {null, "", false, true}
+
 _option_carried_out(name, value) if {
 	name in _options_without_effect_when_off
 	value in {null, "", false, "no", "off", "optional"}
@@ -197,7 +219,6 @@ _options_without_effect_when_off := {
 	"create_db_user",
 	"create_db_user_mode",
 	"device_trust_mode",
-	"pin_source_ip",
 	"require_session_mfa",
 }
 
@@ -295,10 +316,13 @@ _expiry(spec) := {"expires_ns": time.parse_rfc3339_ns(spec.expires)} if {
 # A selector, name or permission that cannot be what it should be.
 _bad_fields(document, side) := {mistake.path | some mistake in _mistakes(document, side)}
 
-_mistakes(document, side) := _selector_mistakes(
-	concat(".", [side, "db_labels"]),
-	object.get(_part(document, side), "db_labels", {}),
-) | (_name_mistakes(document, side) | _permission_mistakes(document, side))
+_mistakes(document, side) := union({
+	_selector_mistakes(concat(".", [side, "db_labels"]), object.get(_part(document, side), "db_labels", {})),
+	_name_mistakes(document, side),
+	_permission_mistakes(document, side),
+	_expression_mistakes(document, side),
+	_condition_mistakes(document, side),
+})
 
 _selector_mistakes(path, selector) := {{"path": path, "message": "a map from label to values is expected"} |
 	not is_object(selector)

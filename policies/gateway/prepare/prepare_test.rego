@@ -95,13 +95,25 @@ test_a_role_for_hosts_too_grants_databases if {
 }
 
 test_what_is_not_carried_out_is_warned_about if {
-	_paths(t.role({"allow": {"db_labels_expression": "x"}}), "warning") == ["spec.allow.db_labels_expression"]
-	_paths(t.role({"deny": {"db_labels_expression": "x"}}), "warning") == ["spec.deny.db_labels_expression"]
+	_paths(t.role({"allow": {"db_roles": ["x"]}}), "warning") == ["spec.allow.db_roles"]
+	_paths(t.role({"deny": {"db_roles": ["x"]}}), "warning") == ["spec.deny.db_roles"]
+	_paths(t.role({"allow": {"db_permissions": [{"match": {"columns": "x"}, "permissions": ["SELECT"]}]}}), "warning") == ["spec.allow.db_permissions.match.columns"]
 	_paths(t.role({"options": {"require_session_mfa": true}}), "warning") == ["spec.options.require_session_mfa"]
 	_paths(t.role({"allow": {"db_permissions": [{"match": {"owner": "x"}, "columns": ["a"], "permissions": []}]}}), "warning") == [
 		"spec.allow.db_permissions.columns",
 		"spec.allow.db_permissions.match.owner",
 	]
+}
+
+test_conditions_of_our_own_version_are_checked if {
+	every side in ["allow", "deny"] {
+		_paths(t.own({side: {"time_windows": [{"days": ["funday"]}]}}), "error") == [sprintf("spec.%s.time_windows", [side])]
+		_paths(t.own({side: {"source_networks": ["nowhere"]}}), "error") == [sprintf("spec.%s.source_networks", [side])]
+		_problems(t.own({side: {"time_windows": [{}], "source_networks": ["::1"]}})) == []
+		_problems(t.own({side: {"time_windows": null, "source_networks": null}})) == []
+	}
+	_problems(t.own({"allow": {"db_permissions": [{"match": {"columns": ["id"]}, "permissions": ["SELECT"]}]}})) == []
+	_paths(t.own({"allow": {"db_permissions": [{"match": {"columns": "^($"}, "permissions": ["SELECT"]}]}}), "error") == ["spec.allow.db_permissions[0].match.columns"]
 }
 
 test_one_bad_document_does_not_spoil_the_others if {

@@ -112,6 +112,17 @@ _about_statements contains reason if {
 	}
 }
 
+_about_statements contains reason if {
+	_denied
+	some statement in input.request.statements
+	some effect in statement.effects
+	statements.column_taken_away(effect, input.session)
+	reason := {
+		"code": "column_denied",
+		"message": sprintf("a role denies columns in %s", [_told(effect.operation, effect.object)]),
+	}
+}
+
 # Functions, operators and types outside the list of harmless built-in ones.
 _about_statements contains reason if {
 	_limited

@@ -23,7 +23,7 @@ decision := {
 _databases := [shown |
 	count(subject.objections(input.identity.user, input.time)) == 0
 	some database in input.databases
-	seeing := [role | some role in _effective; roles.sees(role, database, _traits)]
+	seeing := [role | some role in _effective; roles.sees(role, database, _who)]
 	count(seeing) > 0
 	not _hidden(database)
 	shown := {
@@ -50,9 +50,16 @@ _effective := [role |
 
 _traits := subject.traits(input.identity.user)
 
+_who := {"name": input.identity.user, "traits": _traits}
+
 _hidden(database) if {
 	some role in _all
-	roles.denies_database(role, database, _traits)
+	roles.denies_database(role, database, _who)
+}
+
+_hidden(database) if {
+	some role in _all
+	roles.deny_undecided(role, database, _who)
 }
 
 _denied_user(user) if {

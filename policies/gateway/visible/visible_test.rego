@@ -1,5 +1,6 @@
 package gateway.visible_test
 
+import data.gateway.prepare
 import data.gateway.testing_test as t
 import data.gateway.visible
 
@@ -24,6 +25,29 @@ test_nothing_shows_nothing if {
 		decision := visible.decision with input as nothing
 		decision.databases == []
 	}
+}
+
+test_what_a_deny_may_mean_is_hidden if {
+	roles := {"r": t.role({
+		"allow": {"db_labels": {"*": "*"}, "db_users": ["*"], "db_names": ["*"]},
+		"deny": {"db_labels_expression": "of whom"},
+	})}
+	local := {"source": {"kind": "label", "key": "env"}, "steps": [{"kind": "local"}]}
+	ada := {"source": {"kind": "text", "value": "ada"}, "steps": []}
+	index := prepare.index with input as {
+		"contract": 1,
+		"roles": roles,
+		"locks": [],
+		"expressions": {"of whom": [[{"kind": "equal", "left": local, "right": ada, "holds": true}]]},
+	}
+	shown := visible.decision.databases with data.regate as {"data_revision": 7, "users": {"alice": t.user(["r"])}, "index": index}
+		with input as {
+			"contract": 1,
+			"time": t.now,
+			"identity": {"user": "alice", "roles": ["r"], "login_expires_ns": t.now + 1},
+			"databases": [{"name": "orders-db", "protocol": "postgres", "labels": {"env": "no address"}}],
+		}
+	shown == []
 }
 
 test_a_user_sees_what_a_role_grants_and_none_hides if {

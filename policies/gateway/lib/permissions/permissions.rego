@@ -25,6 +25,62 @@ covers(permission, operation, attributes) if {
 	labels.selects(permission.match, attributes, {})
 }
 
+# The columns of an effect, without the star, and whether they are all: a lone star is one that nobody resolved.
+named(columns) := {column | some column in columns; column != "*"}
+
+are_known(columns) if not "*" in columns
+
+are_known(columns) if count(named(columns)) > 0
+
+# Operations that are about columns; any other takes a row, or a table, as a whole.
+_columnwise := {"copy_in", "copy_out", "insert", "select", "update"}
+
+# A column permission is about tables. Of a view it is about only where it names that kind: what a view's columns hold
+# cannot be seen.
+about_columns(permission, operation, thing) if {
+	operation in _columnwise
+	_shows_itself(permission, thing.kind)
+}
+
+_shows_itself(_, kind) if kind in {"foreign_table", "table"}
+
+_shows_itself(permission, kind) if permission.match.keys.object_kind.literals[kind]
+
+# The columns of which this permission grants the operation; null for a permission that does not cover the object.
+granted_columns(permission, effect, attributes) := {column |
+	some column in named(effect.columns)
+	labels.matches(permission.columns, column, {})
+} if {
+	about_columns(permission, effect.operation, effect.object)
+	covers(permission, effect.operation, attributes)
+}
+
+# A denied column is touched, or may be.
+touches(permission, effect, attributes) if {
+	covers(permission, effect.operation, attributes)
+	_may_touch(permission, effect)
+}
+
+_may_touch(permission, effect) if {
+	some column in named(effect.columns)
+	labels.matches(permission.columns, column, {})
+}
+
+_may_touch(_, effect) if not are_known(effect.columns)
+
+_may_touch(_, effect) if not effect.object.kind in {"foreign_table", "table"}
+
+# Locking a row changes no column of it, though it is a kind of UPDATE.
+_may_touch(permission, effect) if {
+	not effect.operation in _columnwise
+	not _only_locks(permission, effect.operation)
+}
+
+_only_locks(permission, "lock") if {
+	not permission.operations["*"]
+	not permission.operations.LOCK
+}
+
 _names(operations, _) if operations["*"] == true
 
 _names(operations, wanted) if {

@@ -5,7 +5,10 @@
 #   `gateway.prepare` made when data was published.
 package gateway.lib.roles
 
+import data.gateway.lib.expressions
 import data.gateway.lib.labels
+import data.gateway.lib.networks
+import data.gateway.lib.windows
 
 # Protocols of which Teleport looks at the database name, so that a role without `db_names` grants none.
 _names_required := {"mongodb", "postgres", "sqlserver"}
@@ -13,14 +16,48 @@ _names_required := {"mongodb", "postgres", "sqlserver"}
 # Protocols in which a session has no database name.
 _nameless := {"elasticsearch", "redis"}
 
-# The role lets the user see this database.
-sees(role, database, traits) if {
+# The role lets this user, as `{name, traits}`, see this database: whatever of labels and expression is given must hold.
+sees(role, database, who) if {
 	role.grants == true
-	labels.selects(role.allow.labels, database.labels, traits)
+	_selects(role.allow.selects_by, role.allow, database.labels, who)
 }
 
-# The role's deny part is about this database.
-denies_database(role, database, traits) if labels.selects(role.deny.labels, database.labels, traits)
+_selects("labels", part, found, who) if labels.selects(part.labels, found, who.traits)
+
+_selects("expression", part, found, who) if expressions.holds(part.expression, found, who)
+
+_selects("both", part, found, who) if {
+	labels.selects(part.labels, found, who.traits)
+	expressions.holds(part.expression, found, who)
+}
+
+# The role's deny part is about this database: one of the two is enough.
+denies_database(role, database, who) if labels.selects(role.deny.labels, database.labels, who.traits)
+
+denies_database(role, database, who) if expressions.holds(role.deny.expression, database.labels, who)
+
+# Nobody knows what the deny's expression meant for this database.
+deny_undecided(role, database, who) if expressions.undecided(role.deny.expression, database.labels, who)
+
+# It is one of the role's hours; a role that names none has no end of work.
+in_hours(role, _) if count(role.allow.windows) == 0
+
+in_hours(role, now) if windows.open(role.allow.windows, now)
+
+denies_hour(role, now) if windows.open(role.deny.windows, now)
+
+# The client comes from one of the role's networks; a role that names none takes all.
+from_network(role, _) if count(role.allow.networks) == 0
+
+from_network(role, address) if networks.within(role.allow.networks, address)
+
+denies_network(role, address) if networks.within(role.deny.networks, address)
+
+# Where an address cannot be read, nobody knows whether it lies in a network that is denied.
+denies_network(role, address) if {
+	count(role.deny.networks) > 0
+	not networks.is_address(address)
+}
 
 grants_user(role, db_user, traits) if labels.matches(role.allow.users, db_user, traits)
 

@@ -37,6 +37,8 @@ effect_passes(effect, _) if _harmless(effect)
 
 effect_passes(effect, session) if granted(effect.operation, effect.object, session)
 
+effect_passes(effect, session) if _columns_granted(effect, session)
+
 # Transaction control, and reads of nothing: functions and settings are judged on their own.
 _harmless(effect) if {
 	effect.object == null
@@ -102,6 +104,21 @@ granted(operation, thing, session) if {
 	permissions.covers(permission, operation, attributes)
 }
 
+# Column by column: each that the effect reads or writes is granted by some role that granted the session.
+_columns_granted(effect, session) if {
+	is_object(effect.object)
+	_is_here(effect.object, session)
+	given := [granted_here |
+		some name in session.roles
+		some permission in data.regate.index.roles[name].columns.allow
+		attributes := permissions.attributes(effect.object, session)
+		granted_here := permissions.granted_columns(permission, effect, attributes)
+	]
+	count(given) > 0
+	permissions.are_known(effect.columns)
+	permissions.named(effect.columns) - union({columns | some columns in given}) == set()
+}
+
 # What lies in another database was not opened, whatever it is called there.
 _is_here(thing, _) if is_null(thing)
 
@@ -115,6 +132,15 @@ taken_away(operation, thing, session) if {
 	some name in denying(session.user)
 	some permission in data.regate.index.roles[name].permissions.deny
 	permissions.covers(permission, operation, attributes)
+}
+
+# A role of the user takes a column away that the effect touches, or may touch.
+column_taken_away(effect, session) if {
+	is_object(effect.object)
+	attributes := permissions.attributes(effect.object, session)
+	some name in denying(session.user)
+	some permission in data.regate.index.roles[name].columns.deny
+	permissions.touches(permission, effect, attributes)
 }
 
 # Settings that steer neither how text is read, nor who somebody is, nor what a name means.

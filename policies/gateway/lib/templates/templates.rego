@@ -41,16 +41,21 @@ parse(value) := {
 
 # Every value the template takes with these traits; empty when the trait is missing or a step cannot be done.
 expand(template, traits) := [whole |
-	some value in _apply(template.outer, _apply(template.inner, _values(traits, template.trait)))
+	some value in apply(template.outer, apply(template.inner, _values(traits, template.trait)))
 	value != ""
 	whole := concat("", [template.prefix, value, template.suffix])
 ]
 
 _values(traits, name) := [value | some value in traits[name]; is_string(value)]
 
-_apply(step, values) := values if step.kind == "none"
+# What a function makes of values; each that it cannot do anything with is left out.
+apply(step, values) := values if step.kind == "none"
 
-_apply(step, values) := [replaced |
+apply(step, values) := [lower(value) | some value in values] if step.kind == "lower"
+
+apply(step, values) := [upper(value) | some value in values] if step.kind == "upper"
+
+apply(step, values) := [replaced |
 	some value in values
 	regex.match(step.pattern, value)
 	replaced := regex.replace(value, step.pattern, step.replacement)
@@ -59,7 +64,7 @@ _apply(step, values) := [replaced |
 }
 
 # One value that is no address spoils the whole list: what it meant is not known.
-_apply(step, values) := [split(value, "@")[0] | some value in values] if {
+apply(step, values) := [split(value, "@")[0] | some value in values] if {
 	step.kind == "local"
 	_all_addresses(values)
 } else := [] if step.kind == "local"
