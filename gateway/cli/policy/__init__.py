@@ -27,6 +27,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "simulate": ("policy.simulate:simulate", "Say what a statement would get, and why."),
     "explain": ("policy.explain:explain", "Say why a decision fell as it did, and what would change it."),
     "replay": ("policy.replay:replay", "Judge recorded decisions again, by other policies."),
+    "check": ("policy.check:check", "Check resources, templates, and names that nothing can match."),
 }
 
 

@@ -4,14 +4,16 @@ import asyncio  # noqa: TID251
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from typing import Any
 
 from gateway.analysis.access import Access, Route
 from gateway.analysis.candidates import Act, Candidates
-from gateway.analysis.world import World
+from gateway.analysis.world import Placed, World, stored
 from gateway.clock import SystemClock, new_id
 from gateway.model.decision import Allowed, Decision
 from gateway.model.identity import Identity, Use
 from gateway.model.resource import Database
+from gateway.policy.answer import Problem
 from gateway.policy.document import ConnectQuestion, SessionQuestion
 from gateway.policy.offline import offline
 from gateway.policy.sidecar import Sidecar
@@ -45,6 +47,22 @@ class Asker:
         """Ask about the resources of *world* from now on; its Rego must be the same."""
         await self._sidecar.push(world.data(REVISION), REVISION)
         self.world = world
+
+    async def problems(self, document: Mapping[str, Any]) -> list[Problem]:
+        """What the policy has against a role or lock, as when it is stored."""
+        return await self._sidecar.client.validate_patterns(document)
+
+    async def sees(self, roles: Sequence[Placed], world: World) -> dict[str, bool]:
+        """For each role, by name: whether its only holder, with the traits of all, sees a database."""
+        traits = _all_traits(world)
+        people = [_alone(role.name, traits) for role in roles]
+        await self.turn_to(World(world.shipped, world.team, (*roles, *stored(people))))
+        databases, now = list(world.databases().values()), SystemClock().now_ns()
+        found = {}
+        for role in roles:
+            shown = await self._sidecar.client.visible(person(_sole(role.name), [role.name]), databases, now)
+            found[role.name] = bool(shown)
+        return found
 
     def question(self, route: Route, database: Database, at_ns: int | None = None) -> ConnectQuestion:
         """The connect of *route*, by somebody with all roles of that user."""
@@ -87,6 +105,25 @@ class Asker:
             found += await asyncio.gather(*(self.query(session, facts) for session, facts in some))
             done(len(found))
         return found
+
+
+def _sole(role: str) -> str:
+    return f"holder-of-{role}"
+
+
+def _alone(role: str, traits: Mapping[str, list[str]]) -> dict[str, Any]:
+    """A user with one role."""
+    spec = {"roles": [role], "traits": traits}
+    return {"kind": "user", "version": "v2", "metadata": {"name": _sole(role)}, "spec": spec}
+
+
+def _all_traits(world: World) -> dict[str, list[str]]:
+    """Every value that anybody has, by trait."""
+    found: dict[str, dict[str, None]] = {}
+    for user in world.documents("user"):
+        for trait, values in (user["spec"].get("traits") or {}).items():
+            found.setdefault(trait, {}).update(dict.fromkeys(values or ()))
+    return {trait: list(values) for trait, values in found.items()}
 
 
 @asynccontextmanager
