@@ -96,6 +96,8 @@ class PolicyClient:
         self._metrics = metrics
         self._lines = Lines(endpoint(socket_path), token)
         self._facts = FactsCache()
+        self._conditions = filters.Conditions()
+        self._compiling = asyncio.Lock()
         self._queue: Queue[_Waiter] = Queue(clock.monotonic)
         self._wake = asyncio.Event()
         self._tasks: asyncio.TaskGroup | None = None
@@ -165,11 +167,21 @@ class PolicyClient:
         Raises:
             PolicyError: there was no usable answer.
         """
-        path, body = filters.path(guard), filters.question(session.content, self._clock.now_ns())
         if not self.available:
             raise _NobodyAnswersError(answer.UNAVAILABLE)
-        response = await self._exchange(path, body, self._deadline, filters.ACCEPT)
-        return filters.condition(response.status, response.body)
+        key = (guard, session.content, self.revisions.policy, session.data_revision)
+        async with self._compiling:  # it is work for OPA: once for those who ask at the same time
+            known = self._conditions.find(key)
+            if known is not None:
+                return known[0]
+            seconds = self._deadline * _SLOW_FACTOR
+            response = await self._exchange(
+                filters.path(guard), filters.question(session.content), seconds, filters.ACCEPT
+            )
+            found = filters.condition(response.status, response.body)
+            if self.revisions == Revisions(key[2], key[3]):  # nothing was published meanwhile
+                self._conditions.keep(key, found)
+            return found
 
     async def connect(self, question: ConnectQuestion) -> Decision:
         """May this identity open this database; an ``Allowed`` carries the granting roles and the limits."""

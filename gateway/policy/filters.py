@@ -1,7 +1,9 @@
 """Row filters: a guard's rule ``include``, evaluated by OPA as far as it can be without the row. Pure.
 
 https://www.openpolicyagent.org/docs/filtering/partial-evaluation: what is left becomes a condition in SQL.
-``input.row`` is not known; the relation's columns take its place.
+``input.row`` is not known; the relation's columns take its place. The time is left out of the question, so
+that a condition is a function of the session, the policy and the data alone: compiling takes OPA a good part
+of a second, and what it found is kept for as long as those three are the same.
 """
 
 import json
@@ -30,9 +32,9 @@ def path(guard: str) -> str:
     return f"/v1/compile/gateway/guards/{guard}/include"
 
 
-def question(session: bytes, time_ns: int) -> bytes:
+def question(session: bytes) -> bytes:
     """The request body: what guards see of a session, and no row."""
-    known = b'{"contract":1,"session":%b,"time":%d}' % (session, time_ns)
+    known = b'{"contract":1,"session":%b}' % session
     return b'{"input":%b,"options":%b,"unknowns":["input.row"]}' % (known, _OPTIONS)
 
 
@@ -65,3 +67,22 @@ def condition(status: int, body: bytes) -> str | None:
     if not sql.startswith(_WHERE) or not sql.removeprefix(_WHERE).strip():
         raise PolicyError("opa's answer is not a condition")
     return sql.removeprefix(_WHERE)
+
+
+class Conditions:
+    """The conditions compiled last; *key* names the guard, the session's content and both revisions."""
+
+    _LIMIT: Final = 256
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[str, bytes, str, int], str | None] = {}
+
+    def find(self, key: tuple[str, bytes, str, int]) -> tuple[str | None] | None:
+        """What is known under *key*, in a tuple because None is a condition; None if nothing is."""
+        return (self._known[key],) if key in self._known else None
+
+    def keep(self, key: tuple[str, bytes, str, int], found: str | None) -> None:
+        """Remember it, and forget the oldest beyond the limit."""
+        if len(self._known) >= self._LIMIT:
+            del self._known[next(iter(self._known))]
+        self._known[key] = found

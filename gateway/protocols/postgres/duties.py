@@ -22,7 +22,7 @@ from gateway.sansio.protocol import Duty, Facts, Obliged, Request, Unable
 CARRIED_OUT: Final = frozenset(KINDS)
 _REMEMBERED: Final = 64
 _HEADER: Final = 5
-_RUNNING: Final = frozenset({messages.BIND, messages.EXECUTE, messages.QUERY})
+_FLUSHED: Final = frozenset({messages.FUNCTION_CALL, messages.QUERY, messages.SYNC})  # answered at once
 
 
 class Duties:
@@ -60,13 +60,21 @@ class Duties:
 
     def overdue(self, request: Request, denial: Denied) -> bool:
         """See ``gateway.sansio.protocol.Conversation.overdue``."""
-        queue = self._state.pipeline.queue
-        if not queue or queue[0].kind not in _RUNNING:
-            return False
-        head = queue[0]
-        if head.request is not request and (head.portal is None or head.portal.request is not request):
-            return False
-        head.late = denial
+        for expected in self._state.pipeline.queue:
+            portal = expected.portal
+            if expected.request is request or (portal is not None and portal.request is request):
+                return self._late(denial)
+            if expected.kind in _FLUSHED:
+                return False
+        return False
+
+    def _late(self, denial: Denied) -> bool:
+        """Whatever the server is at, up to the next Sync: it keeps its answers until then."""
+        for expected in self._state.pipeline.queue:
+            if expected.request is not None:  # the others are shared, and run nothing
+                expected.late = denial
+            if expected.kind in _FLUSHED:
+                break
         return True
 
     def _rewritten(self, statement: Statement, facts: Facts, duty: Duty) -> Rewritten | Unable:
