@@ -8,13 +8,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import structlog
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from structlog.typing import FilteringBoundLogger
 
 from gateway import address
+from gateway.audit import note
 from gateway.audit.log import AuditLog
+from gateway.audit.log_shipper import Shipper
+from gateway.audit.ship import origin_of
+from gateway.audit.source import LogSource
 from gateway.ca.files import private_directory, read_private, write_private
 from gateway.ca.ring import key_pem
 from gateway.clock import Clock, SystemClock
@@ -28,6 +33,7 @@ from gateway.policy.install import ensure_opa
 from gateway.policy.keeper import Keeper
 from gateway.policy.sidecar import Sidecar
 from gateway.services import lifecycle
+from gateway.services.courier import HttpCourier
 from gateway.services.evidence import InForce
 from gateway.services.labels import DynamicLabels
 from gateway.session.catalog import Catalogs
@@ -94,6 +100,7 @@ async def database_service(config: Config, stop: asyncio.Event, tune: Callable[[
             tasks.create_task(_follow(parts, ready)),
             tasks.create_task(_beat(parts, ready)),
             tasks.create_task(_renew(parts)),
+            tasks.create_task(_ship(parts)),
             tasks.create_task(parts.labels.run(_told)),
             tasks.create_task(_rejudge(parts)),
             tasks.create_task(parts.env.live.sweep_forever()),
@@ -137,7 +144,7 @@ async def _build(
     audit = await AuditLog.open(
         config.audit_dir,
         key=_audit_key(folder),
-        origin=f"{credentials.cluster}/{credentials.id}",
+        origin=origin_of(credentials.cluster, credentials.id),
         clock=clock,
         metrics=metrics,
     )
@@ -292,6 +299,25 @@ def _serve(parts: Parts, databases: Sequence[Database], refused: set[str]) -> No
     for name, item in named.items():
         if parts.served.get(name) != item:
             parts.served[name] = item
+
+
+async def _ship(parts: Parts) -> None:
+    """Send this service's log to the auth service, with the certificate of the day."""
+    credentials = parts.remote.credentials
+    signer = note.verifier(
+        origin_of(credentials.cluster, credentials.id), _audit_key(parts.folder).public_key()
+    )
+    source = LogSource(parts.config.audit_dir)
+    while True:
+        context = parts.remote.context
+        connector = aiohttp.TCPConnector(ssl=context)
+        async with aiohttp.ClientSession(connector=connector) as session, asyncio.TaskGroup() as tasks:
+            courier = HttpCourier(session, f"https://{parts.remote.server}")
+            metrics = parts.env.metrics
+            shipping = tasks.create_task(Shipper(source, signer, courier, parts.clock, metrics).run())
+            while parts.remote.context is context:  # noqa: ASYNC110 # once in days, and nobody waits
+                await asyncio.sleep(HEARTBEAT_SECONDS)
+            shipping.cancel()
 
 
 async def _renew(parts: Parts) -> None:

@@ -49,6 +49,11 @@ class Remote:
         assert self._session is not None
         await self._session.close()
 
+    @property
+    def context(self) -> ssl.SSLContext:
+        """TLS with the certificate of now."""
+        return self._context
+
     def use(self, credentials: Credentials) -> None:
         """Show these from now on."""
         self.credentials = credentials

@@ -192,3 +192,10 @@ def test_every_example_of_the_guide_is_accepted_without_a_warning() -> None:
     loaded = [item for text in examples for item in resources.load(text, "example.yaml")]
     assert [item.resource.kind for item in loaded] == ["role", "user", "db", "lock", "token"]
     assert [item.warnings for item in loaded] == [()] * 5
+
+
+def test_a_lock_names_a_service_alone() -> None:
+    text = "kind: lock\nversion: v2\nmetadata: {name: stolen}\nspec: {target: {agent: db-1%s}}\n"
+    assert resources.load(text % "", "l.yaml")[0].resource.document["spec"]["target"] == {"agent": "db-1"}
+    with pytest.raises(ConfigError, match="agent alone"):
+        resources.load(text % ", user: ada", "l.yaml")

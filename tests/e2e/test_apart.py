@@ -1,42 +1,200 @@
 """The services apart: a session through proxy and database service, and what stands in between."""
 
+import os
+import signal
+import socket
+import subprocess
+import threading
+import time
 from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
 
 import psycopg
 import pytest
 
 from gateway.model.event import Kind
-from tests.e2e.apart import Service, apart
-from tests.e2e.cluster import Cluster, eventually
+from gateway.tunnel.preface import preface
+from tests.e2e.apart import Service, apart, database, service, services_of, token
+from tests.e2e.cluster import DATABASE, Cluster, eventually
 from tests.e2e.conftest import furnish
+from tests.e2e.drivers import DRIVERS
+from tests.servers.process import LOOPBACK
 
 pytestmark = pytest.mark.db
 
 
 @pytest.fixture(scope="module")
-def pair() -> Iterator[tuple[Cluster, Service]]:
-    with apart() as (cluster, services):
+def trio() -> Iterator[tuple[Cluster, list[Service]]]:
+    with apart(2) as (cluster, services):
         furnish(cluster)
-        yield cluster, services[0]
+        yield cluster, services
 
 
-def test_a_session_goes_through_the_tunnel_and_is_decided_and_recorded_at_the_service(
-    pair: tuple[Cluster, Service],
-) -> None:
-    cluster, service = pair
+@pytest.fixture
+def cluster(trio: tuple[Cluster, list[Service]]) -> Cluster:
+    return trio[0]
+
+
+@pytest.fixture
+def services(trio: tuple[Cluster, list[Service]]) -> list[Service]:
+    return trio[1]
+
+
+def kinds(of: Service) -> list[Kind]:
+    return [event.kind for event in of.records()]
+
+
+def test_a_session_is_decided_and_recorded_at_the_service(cluster: Cluster, services: list[Service]) -> None:
     access = cluster.users["alice"].access("alice", "mydb")
     with psycopg.connect(access.conninfo) as session:
         assert session.execute("select count(*) from app.orders").fetchone() == (3,)
-    for _ in eventually("the end is recorded at the service"):
-        if service.records()[-1].kind is Kind.SESSION_END:
+    for _ in eventually("the end is recorded at one of the services"):
+        taken = [item for item in services if Kind.SESSION_END in kinds(item)]
+        if taken:
             break
-    written = service.records()
-    kinds = [event.kind for event in written]
-    assert kinds[:2] == [Kind.SERVICE_START, Kind.POLICY_DATA]
-    assert {Kind.SESSION_START, Kind.SESSION_QUERY, Kind.SESSION_QUERY_END} <= set(kinds)
-    started = next(event for event in written if event.kind is Kind.SESSION_START)
+    started = next(event for event in taken[0].records() if event.kind is Kind.SESSION_START)
     assert started.fields["user"] == "alice"
-    assert started.fields["client_address"].startswith("127.0.0.1:")
+    assert started.fields["client_address"].startswith(f"{LOOPBACK}:")
     minted = [item["fields"] for item in cluster.audit("--kind=cert.create") if "agent" in item["fields"]]
     assert {item["use"] for item in minted if item.get("user") == "alice"} == {"session", "db-client"}
-    assert [item["kind"] for item in cluster.audit() if item["kind"].startswith("db.session")] == []
+
+
+def test_a_refusal_of_the_service_reaches_the_client(cluster: Cluster) -> None:
+    access = cluster.users["bob"].access("bob", "mydb")
+    with psycopg.connect(access.conninfo, autocommit=True) as session:
+        assert session.execute("select total from app.orders where id = 1").fetchone() == (10,)
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            session.execute("select amount from secret.pay")
+
+
+@pytest.mark.parametrize("name", list(DRIVERS))
+def test_every_driver_goes_through_the_tunnel(cluster: Cluster, name: str) -> None:
+    access = cluster.users["alice"].access("alice", "mydb")
+    assert DRIVERS[name](access, ["run select count(*) from app.orders", "run select 1/0"]) == ["3", "!22012"]
+
+
+def test_a_cancel_finds_its_session_through_the_tunnel(cluster: Cluster) -> None:
+    access = cluster.users["alice"].access("alice", "mydb")
+    with psycopg.connect(access.conninfo, autocommit=True) as session:
+        timer = threading.Timer(1.0, session.cancel)
+        timer.start()
+        began = time.monotonic()
+        with pytest.raises(psycopg.errors.QueryCanceled):
+            session.execute("select pg_sleep(30)")
+        assert time.monotonic() - began < 15
+
+
+def test_a_killed_service_takes_its_own_sessions_and_the_other_serves_on(
+    cluster: Cluster, services: list[Service]
+) -> None:
+    access = cluster.users["alice"].access("alice", "mydb")
+    services[0].kill()
+    try:
+        for _ in range(4):
+            with psycopg.connect(access.conninfo) as session:
+                session.execute("select 1")
+    finally:
+        services[0].start()
+
+
+def test_a_frozen_service_does_not_hold_up_a_connect_for_long(
+    cluster: Cluster, services: list[Service]
+) -> None:
+    access = cluster.users["alice"].access("alice", "mydb")
+    os.kill(services[0].pid, signal.SIGSTOP)
+    try:
+        for _ in range(3):
+            began = time.monotonic()
+            with psycopg.connect(access.conninfo) as session:
+                session.execute("select 1")
+            assert time.monotonic() - began < 10
+    finally:
+        os.kill(services[0].pid, signal.SIGCONT)
+    for _ in eventually("it is connected again", seconds=30):
+        if all(item["healthy"] for item in services_of(cluster)):
+            break
+
+
+def is_alive(session: psycopg.Connection[tuple[object, ...]]) -> bool:
+    """True while statements are answered."""
+    try:
+        session.execute("select 1")
+    except psycopg.OperationalError:
+        return False
+    return True
+
+
+def test_a_lock_on_a_service_ends_its_sessions_within_two_seconds(
+    cluster: Cluster, services: list[Service]
+) -> None:
+    access = cluster.users["alice"].access("alice", "mydb")
+    lock = {"kind": "lock", "version": "v2", "metadata": {"name": "stolen"}, "spec": {}}
+    services[1].stop()
+    try:
+        with psycopg.connect(access.conninfo, autocommit=True) as session:
+            session.execute("select 1")
+            cluster.create({**lock, "spec": {"target": {"agent": services[0].id}, "message": "stolen"}})
+            began = time.monotonic()
+            while is_alive(session):
+                assert time.monotonic() - began < 2.0
+                time.sleep(0.02)
+        with pytest.raises(psycopg.OperationalError, match=r"no service that serves|stolen"):
+            psycopg.connect(access.conninfo)
+    finally:
+        cluster.admin("rm", "lock/stolen")
+        services[1].start()
+    for _ in eventually("both serve again", seconds=60):
+        if [item["healthy"] for item in services_of(cluster)] == [True, True]:
+            break
+
+
+def test_a_number_that_nobody_waits_for_opens_nothing(cluster: Cluster) -> None:
+    with socket.create_connection((LOOPBACK, cluster.port), timeout=10) as stranger:
+        stranger.sendall(preface("0" * 32))
+        assert stranger.recv(1) == b""
+
+
+def test_a_name_is_not_taken_over_and_the_service_says_so(cluster: Cluster) -> None:
+    folder = cluster.folder / "liar"
+    liar = service(
+        cluster, folder, token(cluster, "liar"), [database(cluster.pg, static_labels={"env": "x"})]
+    )
+    with ExitStack() as stack:
+        liar.start()
+        stack.callback(liar.stop)
+        for _ in eventually("it says that the name is taken", seconds=20):
+            if "is taken: it is served by" in liar.log:
+                break
+        assert liar.id not in {item["id"] for item in services_of(cluster)}
+        assert f"regate rm db/{DATABASE}" in liar.log
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"pin": "sha256:" + "0" * 64}, "has not the pinned authority"),
+        ({"secret": "f" * 64}, "the join token is not known to this cluster"),
+    ],
+)
+def test_what_cannot_join_says_why_and_ends(
+    cluster: Cluster, change: dict[str, str], says: str, tmp_path: Path
+) -> None:
+    made = service(
+        cluster,
+        tmp_path / "service",
+        change.get("secret") or token(cluster, f"t{len(says)}"),
+        [database(cluster.pg, "other")],
+        pin=change.get("pin", ""),
+    )
+    done = subprocess.run(
+        [cluster.executable, "start", "-c", made.configuration],
+        env=cluster.environment(tmp_path),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode in {2, 3}
+    assert says in done.stderr
+    assert "Traceback" not in done.stderr
