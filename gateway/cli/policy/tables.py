@@ -62,5 +62,5 @@ def _plain(value: Any) -> str:
 
 def _cell(value: Any) -> str:
     """A value for a spreadsheet, which must not take it for a formula."""
-    text = "; ".join(value) if isinstance(value, list) else str(value)
-    return f"'{text}" if text[:1] in {"=", "+", "-", "@", "\t", "\r"} else text
+    text = output.clean("; ".join(value) if isinstance(value, list) else str(value))
+    return f"'{text}" if text[:1] in {"=", "+", "-", "@"} else text
