@@ -4,7 +4,7 @@ Mounted twice: on the public TLS port, where the caller is the login certificate
 private folder, where the caller is the local administrator. Who may do what is decided below, by policy.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from aiohttp import web
 
@@ -40,13 +40,14 @@ def application(  # noqa: PLR0913 # one for each part that answers
     health: Health,
     metrics: Metrics,
     public_addr: str = "",
+    proxies: Sequence[str] = (),
     feed: Feed | None = None,
     more: Iterable[web.RouteDef] = (),
 ) -> web.Application:
     """The API over these parts; *public_addr* is what people are told to dial, *more* are further routes."""
     callers = Callers(subject_from_request, policy)
     made = web.Application(middlewares=[errors], client_max_size=MAX_BODY)
-    made.add_routes(cluster.routes(auth, callers, public_addr))
+    made.add_routes(cluster.routes(auth, callers, public_addr, proxies))
     made.add_routes(rotation.routes(auth, callers))
     made.add_routes(accounts.routes(auth, callers, metrics, public_addr))
     made.add_routes(resources.routes(auth, callers))

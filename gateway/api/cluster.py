@@ -1,5 +1,6 @@
 """About the cluster itself: who it is, its authorities, and certificates for database servers."""
 
+from collections.abc import Sequence
 from importlib import metadata
 
 from aiohttp import web
@@ -12,8 +13,8 @@ from gateway.clock import SystemClock, utc
 from gateway.errors import ConfigError
 
 
-def routes(auth: Auth, callers: Callers, public_addr: str) -> list[web.RouteDef]:
-    """The cluster's addresses."""
+def routes(auth: Auth, callers: Callers, public_addr: str, proxies: Sequence[str] = ()) -> list[web.RouteDef]:
+    """The cluster's addresses; *proxies* are all that people may dial."""
 
     async def ping(_request: web.Request) -> web.Response:
         """Open to strangers: all of it stands in the TLS handshake or is meant to be known."""
@@ -23,6 +24,7 @@ def routes(auth: Auth, callers: Callers, public_addr: str) -> list[web.RouteDef]
                 "version": metadata.version("regate"),
                 "host_ca": auth.ca_pem(Ca.HOST),
                 "public_addr": public_addr,
+                "proxies": list(proxies),
                 "time": utc(SystemClock()).isoformat(),
             }
         )

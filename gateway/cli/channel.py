@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from gateway.address import Address
 from gateway.cli import private, profile, trust
 from gateway.cli.client import TIMEOUT_SECONDS, Api, PublicEndpoint, SocketEndpoint
 from gateway.cli.failures import LoginNeededError, UnreachableError
@@ -55,8 +56,20 @@ def user(proxy: str, *, timeout: float = TIMEOUT_SECONDS) -> Api:
 
 def api(chosen: Profile, *, timeout: float = TIMEOUT_SECONDS) -> Api:
     """The API with the login of *chosen*."""
-    endpoint = PublicEndpoint(chosen.proxy, kept_trust(chosen), profile.need_login(chosen))
-    return Api(endpoint, timeout=timeout)
+    trusted, login = kept_trust(chosen), profile.need_login(chosen)
+    endpoints = [PublicEndpoint(proxy, trusted, login) for proxy in (chosen.proxy, *chosen.others)]
+    return Api(*endpoints, timeout=timeout)
+
+
+def others(proxy: Address, ping: Mapping[str, Any]) -> tuple[Address, ...]:
+    """The cluster's further proxies, as *ping* of a verified one names them."""
+    found = []
+    for text in ping.get("proxies", ()):
+        try:
+            found.append(profile.proxy_address(str(text)))
+        except ConfigError:
+            continue
+    return tuple(address for address in found if address != proxy)
 
 
 def kept_trust(chosen: Profile) -> Trust:

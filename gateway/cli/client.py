@@ -84,8 +84,10 @@ class _UnixConnection(http.client.HTTPConnection):
 class Api:
     """Calls to one endpoint. Each opens a connection of its own, so nothing is left open between them."""
 
-    def __init__(self, endpoint: Endpoint, *, timeout: float = TIMEOUT_SECONDS) -> None:
+    def __init__(self, endpoint: Endpoint, *others: Endpoint, timeout: float = TIMEOUT_SECONDS) -> None:
+        """With *others*, those are dialled in turn when nobody takes a connection before them."""
         self.endpoint = endpoint
+        self._others = others
         self._timeout = timeout
 
     def get(self, path: str, query: Mapping[str, str | int | None] | None = None) -> Any:
@@ -130,7 +132,7 @@ class Api:
     def _open(
         self, method: str, path: str, body: Mapping[str, Any] | None
     ) -> tuple[http.client.HTTPConnection, http.client.HTTPResponse]:
-        connection = self.endpoint.connection(self._timeout)
+        connection = self._connected()
         data = None if body is None else json.dumps(body).encode("utf-8")
         headers = {"Accept": "application/json"}
         if data is not None:
@@ -146,6 +148,22 @@ class Api:
             connection.close()
             raise _failure(response.status, _json(refused))
         return connection, response
+
+    def _connected(self) -> http.client.HTTPConnection:
+        """A connection to the first endpoint that takes one; nothing was asked of those before it."""
+        failures: list[OSError] = []
+        for endpoint in (self.endpoint, *self._others):
+            connection = endpoint.connection(self._timeout)
+            try:
+                connection.connect()
+            except OSError as error:
+                connection.close()
+                failures.append(error)
+                if isinstance(error, ssl.SSLError):
+                    break  # somebody is there, and is not whom we trust
+            else:
+                return connection
+        raise self._unreachable(failures[0]) from failures[0]
 
     def _unreachable(self, error: Exception) -> RegateError:
         where = self.endpoint

@@ -60,7 +60,7 @@ def login(
     if not name:
         raise ConfigError("who are you?", hint="give --user=NAME")
     api, trusted = channel.establish(chosen, pin=ca_pin, proxy_ca=proxy_ca)
-    api.get("/v1/ping")  # an unverified proxy is found out before anybody types a password
+    ping = api.get("/v1/ping")  # an unverified proxy is found out before anybody types a password
     password = (
         secret_from_stdin("password")
         if password_stdin
@@ -71,7 +71,8 @@ def login(
     if ttl is not None:
         body["ttl_seconds"] = ttl
     answer = _post_login(api, body, is_script=password_stdin)
-    chosen = replace(chosen, cluster=answer["cluster"], user=answer["user"])
+    others = channel.others(chosen.proxy, ping)
+    chosen = replace(chosen, cluster=answer["cluster"], user=answer["user"], others=others)
     channel.learn(chosen, answer, trusted)
     profile.save_login(chosen, key=made.key_pem, certificate=answer["certificate"])
     shown = _about(chosen, answer)

@@ -64,6 +64,7 @@ class Profile:
     cluster: str = ""
     user: str = ""
     login: Certified | None = None
+    others: tuple[Address, ...] = ()  # more proxies of the same cluster, for when this one is gone
 
     @property
     def host_ca(self) -> Path:
@@ -103,7 +104,10 @@ def open_profile(proxy: Address, *, now: datetime) -> Profile:
     path = private.folder(private.folder(root / "profiles") / _folder_name(proxy))
     try:
         about = json.loads(private.read(path / "profile.json"))
-        profile = Profile(path, proxy_address(about["proxy"]), str(about["cluster"]), str(about["user"]))
+        others = tuple(proxy_address(text) for text in about.get("others", ()))
+        profile = Profile(
+            path, proxy_address(about["proxy"]), str(about["cluster"]), str(about["user"]), others=others
+        )
     except FileNotFoundError:
         return Profile(path, proxy)
     except (ValueError, KeyError, TypeError) as error:
@@ -157,7 +161,12 @@ def need_login(profile: Profile) -> Certified:
 
 def save(profile: Profile, *, host_ca: str, proxy_ca: str | None) -> None:
     """Keep what was verified about the proxy; *proxy_ca* is None where the system's roots verified it."""
-    about = {"proxy": str(profile.proxy), "cluster": profile.cluster, "user": profile.user}
+    about = {
+        "proxy": str(profile.proxy),
+        "cluster": profile.cluster,
+        "user": profile.user,
+        "others": [str(other) for other in profile.others],
+    }
     private.write(profile.folder / "host-ca.pem", host_ca.encode("ascii"))
     if proxy_ca is None:
         private.remove(profile.folder / "proxy-ca.pem")

@@ -195,8 +195,25 @@ def last_number(folder: Path) -> int:
 
 def set_number(folder: Path, number: int) -> None:
     """Let the next bundle's number be above *number*, and above any that *folder* has seen."""
+    _remember(folder, max(number, last_number(folder)), "")
+
+
+def least_number(folder: Path, content: str) -> int:
+    """The lowest number under which *content* may be published from *folder*."""
+    last = _last(folder)
+    number = int(last["number"])
+    return number if last["content"] == content else number + 1
+
+
+def agree_number(folder: Path, content: str, number: int) -> None:
+    """Let the next bundle, of *content*, have the *number* that several nodes agreed on."""
+    if number >= least_number(folder, content):
+        _remember(folder, number, content)
+
+
+def _remember(folder: Path, number: int, content: str) -> None:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    state = json.dumps({"number": max(number, last_number(folder)), "content": "", "revision": ""})
+    state = json.dumps({"number": number, "content": content, "revision": ""})
     temporary = folder / f"{_STATE}.new"
     temporary.write_text(state, encoding="utf-8")
     temporary.replace(folder / _STATE)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import structlog
 
+from gateway.auth.store import Store
 from gateway.ca.keys import Authorities
 from gateway.clock import Clock
 from gateway.config import Config
@@ -12,7 +13,7 @@ from gateway.errors import ConfigError
 from gateway.observe.metrics import Metrics
 from gateway.policy import client_endpoint
 from gateway.policy.install import ensure_opa
-from gateway.policy.publish import Bundle, publish
+from gateway.policy.publish import Bundle, agree_number, content_digest, least_number, publish
 from gateway.policy.sidecar import Sidecar
 from gateway.policy.sidecar_remote import Remote
 from gateway.schema import data_dir
@@ -20,8 +21,12 @@ from gateway.schema import data_dir
 MIN_TOKEN = 32  # characters: 128 bits in hexadecimal
 
 
-async def prepare(config: Config, authorities: Authorities, clock: Clock, metrics: Metrics) -> Sidecar:
+async def prepare(
+    config: Config, store: Store, authorities: Authorities, clock: Clock, metrics: Metrics
+) -> Sidecar:
     """A sidecar that has still to be entered, and holds a bundle under the next number."""
+    if store.is_shared:
+        await _agree(config, store)
     named = config.opa.path
     opa = named if named is not None else await asyncio.to_thread(ensure_opa)
     bundle = await asyncio.to_thread(_publish, opa, config, authorities)
@@ -51,6 +56,14 @@ def _remote(
         say=lambda said: structlog.get_logger("regate").warning(said),
         metrics=metrics,
     )
+
+
+async def _agree(config: Config, store: Store) -> None:
+    """Nodes with the same policies number them alike, and no number means two things."""
+    folder = config.data_dir / "policy"
+    content = await asyncio.to_thread(content_digest, data_dir("policies"), config.policy_dir)
+    number = await store.bundle_number(content, least_number(folder, content))
+    agree_number(folder, content, number)
 
 
 def _publish(opa: Path, config: Config, authorities: Authorities) -> Bundle:

@@ -122,7 +122,9 @@ async def cluster(config: Config) -> AsyncIterator[Cluster]:
         labels = DynamicLabels(config.db_service, log)
         await labels.start()
         await store.declare([to_resource(database) for database in labels.databases()])
-        sidecar = await stack.enter_async_context(await policy.prepare(config, authorities, clock, metrics))
+        sidecar = await stack.enter_async_context(
+            await policy.prepare(config, store, authorities, clock, metrics)
+        )
         keeper = Keeper(config.audit_dir, clock)
         stack.push_async_callback(asyncio.to_thread, keeper.close)
         sidecar.client.keeper = keeper

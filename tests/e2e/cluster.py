@@ -289,6 +289,7 @@ def running(
     *,
     settings: Mapping[str, str] | None = None,
     also_trusted: Path | None = None,
+    port: int | None = None,
     **sections: Any,
 ) -> Iterator[Cluster]:
     """A cluster with one enrolled PostgreSQL whose certificates are the cluster's own.
@@ -299,7 +300,7 @@ def running(
     with ExitStack() as stack:
         home = folder or stack.enter_context(process.temporary_folder("regate-"))
         home.chmod(0o700)
-        cluster = Cluster(home, free_port())
+        cluster = Cluster(home, port or free_port())
         configure(cluster, **sections)
         cluster.start()
         stack.callback(cluster.stop)

@@ -18,6 +18,7 @@ from gateway.auth.store.reading import (
     KEY_REVISION,
     has_counter,
     raise_counter,
+    read_counter,
     read_credentials,
     read_resources,
     read_sealed,
@@ -266,6 +267,10 @@ class Change:
                 serial=serial, certificate_use=use, owner=owner, issued_at=issued_at, expires_at=expires_at
             )
         )
+
+    async def counter(self, name: str) -> int:
+        """A number that was kept; 0 when there is none."""
+        return await read_counter(self._connection, name)
 
     async def set_counter(self, name: str, value: int) -> None:
         """Keep a number, unless a higher one was kept: by a node whose clock is ahead, say."""

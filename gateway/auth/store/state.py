@@ -194,6 +194,21 @@ class Store:
         async with self.change() as change:
             await change.delete(kind, name)
 
+    async def bundle_number(self, content: str, least: int) -> int:
+        """The number of the policy bundle with this *content*, the same on every node that has it.
+
+        It rises with each change, whichever node makes it; *least* is the lowest that the caller may use.
+        """
+        own = f"bundle:{content[:48]}"
+        async with self.change() as change:
+            highest, mine = await change.counter("bundle_number"), await change.counter(own)
+            if mine == highest and mine >= max(least, 1):
+                return mine
+            number = max(highest + 1, least)
+            await change.set_counter("bundle_number", number)
+            await change.set_counter(own, number)
+        return number
+
     async def declare(self, databases: Iterable[Resource]) -> None:
         """Take databases from the configuration file: they are listed, and cannot be changed here.
 

@@ -1,0 +1,212 @@
+"""Two nodes on one PostgreSQL state: what one changes the other knows, and either goes on alone."""
+
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from tests.e2e import cluster as clusters
+from tests.e2e.cluster import Cluster, User, eventually
+from tests.e2e.conftest import furnish
+from tests.servers import certificates
+from tests.servers.postgres import Postgres
+from tests.servers.process import LOOPBACK, free_port, temporary_folder
+
+pytestmark = pytest.mark.db
+
+STATE = "cluster_state"
+
+
+@dataclass(frozen=True)
+class Nodes:
+    """Both nodes; the first one enrolled the database."""
+
+    first: Cluster
+    second: Cluster
+
+    def at_second(self, name: str) -> User:
+        """The same person with a profile of the second node's own."""
+        home = self.second.folder / f"home-{name}"
+        home.mkdir(mode=0o700, exist_ok=True)
+        return User(name, home, self.second)
+
+
+def _storage(state: Postgres, authority: certificates.Authority, key_file: Path) -> dict[str, Any]:
+    client = authority.client("regate")
+    tls = {
+        "ca_cert_file": str(authority.ca),
+        "cert_file": str(client.certificate),
+        "key_file": str(client.key),
+    }
+    return {
+        "url": f"postgresql://regate@localhost:{state.port}/{STATE}",
+        "key_file": str(key_file),
+        "tls": tls,
+    }
+
+
+@pytest.fixture(scope="module")
+def nodes(bare_postgres: Postgres, authority: certificates.Authority) -> Iterator[Nodes]:
+    bare_postgres.create(STATE, "regate")
+    with temporary_folder("regate-a-") as one, temporary_folder("regate-b-") as two:
+        ports = [free_port(), free_port()]
+        storage = _storage(bare_postgres, authority, one / "state.key")
+        service: dict[str, Any] = {"auth_service": {"enabled": True, "storage": storage}}
+        with clusters.running(one, port=ports[0], **(_together(ports[0], ports) | service)) as first:
+            second = Cluster(two, ports[1])
+            two.chmod(0o700)
+            clusters.configure(second, **_together(ports[1], ports), **service)
+            second.start()
+            second.database = first.database
+            try:
+                furnish(first)
+                yield Nodes(first, second)
+            finally:
+                if second.server is not None:
+                    second.stop()
+
+
+def _together(port: int, ports: list[int]) -> dict[str, Any]:
+    return {
+        "proxy_service": {
+            "enabled": True,
+            "listen_addr": f"{LOOPBACK}:{port}",
+            "public_addr": [
+                f"localhost:{number}" for number in sorted(ports, key=lambda other: other != port)
+            ],
+        }
+    }
+
+
+def _overview(node: Cluster) -> dict[str, Any]:
+    said = node.admin("status", "-c", str(node.configuration), "--format=json").stdout
+    found: dict[str, Any] = json.loads(said)
+    return found
+
+
+def _both(access: Any, nodes: Nodes) -> str:
+    """What libpq tries in turn: the same certificate at both nodes."""
+    hosts, ports = "localhost,localhost", f"{nodes.first.port},{nodes.second.port}"
+    return (
+        f"host={hosts} port={ports} user={access.db_user} dbname={access.db_name} sslmode=verify-full"
+        f" sslrootcert={access.ca} sslcert={access.certificate} sslkey={access.key} gssencmode=disable"
+    )
+
+
+def test_both_nodes_are_one_cluster(nodes: Nodes) -> None:
+    assert nodes.first.pin == nodes.second.pin
+    for kind in ("user", "host", "db", "db-client", "audit"):
+        texts = {
+            node.admin("auth", "export", f"--type={kind}").stdout for node in (nodes.first, nodes.second)
+        }
+        assert len(texts) == 1
+    logs = [node.audit("--kind=policy.load") for node in (nodes.first, nodes.second)]
+    assert logs[0][-1]["fields"]["policy_revision"] == logs[1][-1]["fields"]["policy_revision"]
+
+
+def test_an_account_of_one_node_logs_in_at_the_other_and_connects(nodes: Nodes) -> None:
+    alice = nodes.at_second("alice")
+    alice.login()
+    assert clusters.DATABASE in alice.regate("db", "ls").stdout
+    with psycopg.connect(alice.access("alice", "mydb").conninfo) as session:
+        assert session.execute("select count(*) from app.orders").fetchone() == (3,)
+
+
+def test_what_one_node_changes_ends_a_session_at_the_other_within_a_second(nodes: Nodes) -> None:
+    bob = nodes.at_second("bob")
+    bob.login()
+    before = _overview(nodes.second)["data_revision"]
+    with psycopg.connect(bob.access("bob", "mydb").conninfo, autocommit=True) as session:
+        session.execute("select id from app.orders")
+        lock = {
+            "kind": "lock",
+            "version": "v2",
+            "metadata": {"name": "out"},
+            "spec": {"target": {"user": "bob"}},
+        }
+        nodes.first.create(lock)
+        changed = time.monotonic()
+        for _ in eventually("bob is out", seconds=5):
+            try:
+                session.execute("select id from app.orders")
+            except psycopg.Error:
+                break
+        assert time.monotonic() - changed < 1.0
+    for node in (nodes.first, nodes.second):
+        assert _overview(node)["data_revision"] > before
+    assert _overview(nodes.first)["data_revision"] == _overview(nodes.second)["data_revision"]
+    nodes.second.admin("rm", "lock/out")
+    for _ in eventually("the first node hears of it"):
+        if "out" not in nodes.first.admin("get", "lock").stdout:
+            break
+
+
+def test_a_rotation_at_one_node_is_a_rotation_at_both(nodes: Nodes) -> None:
+    for phase in ("init", "update-clients", "update-servers"):
+        nodes.first.admin("auth", "rotate", "--type=user", f"--phase={phase}")
+        for _ in eventually(f"the second node is in phase {phase}", seconds=2):
+            said = nodes.second.admin("auth", "rotate", "status", "--format=json").stdout
+            if any(item["type"] == "user" and item["phase"] == phase for item in json.loads(said)):
+                break
+        for user in (nodes.first.users["alice"], nodes.at_second("alice")):
+            user.login()  # each is signed at one node and trusted at both
+        access = nodes.first.users["alice"].access("alice", "mydb")
+        with psycopg.connect(f"{access.conninfo} port={nodes.second.port}") as session:
+            session.execute("select 1")
+    nodes.second.admin("auth", "rotate", "--type=user", "--phase=standby")
+
+
+def test_a_client_goes_on_with_the_other_node_when_its_own_is_killed(nodes: Nodes) -> None:
+    alice = nodes.first.users["alice"]
+    alice.login()
+    access = alice.access("alice", "mydb")
+    with psycopg.connect(_both(access, nodes)) as session:
+        assert session.info.port == nodes.first.port
+        nodes.first.kill()
+        with pytest.raises(psycopg.OperationalError):
+            session.execute("select 1")
+    with psycopg.connect(_both(access, nodes)) as session:
+        assert session.info.port == nodes.second.port
+        assert session.execute("select count(*) from app.orders").fetchone() == (3,)
+    nodes.second.admin("users", "ls")  # and it still takes changes: a lock that died with its node is gone
+    nodes.second.create(clusters.wide_role("made-afterwards"))
+    assert clusters.DATABASE in alice.regate("db", "ls").stdout, "commands go to the other node by themselves"
+    nodes.first.start()
+    assert "made-afterwards" in nodes.first.admin("get", "role").stdout
+
+
+@pytest.mark.soak
+def test_without_the_state_for_a_minute_nobody_is_let_in_and_whoever_is_in_stays(
+    nodes: Nodes, bare_postgres: Postgres
+) -> None:
+    alice = nodes.first.users["alice"]
+    access = alice.access("alice", "mydb")
+    with psycopg.connect(access.conninfo, autocommit=True) as session:
+        bare_postgres.server.process.send_signal(19)  # frozen, as behind a cut wire
+        try:
+            with psycopg.connect(access.conninfo) as early:
+                early.execute("select 1")
+            refused = alice.regate("login", "--password-stdin", stdin=clusters.PASSWORD, check=False)
+            assert refused.code != 0
+            for _ in eventually("no session begins", seconds=90):
+                try:
+                    psycopg.connect(access.conninfo).close()
+                except psycopg.OperationalError:
+                    break
+                time.sleep(2)
+            with pytest.raises(psycopg.OperationalError, match="no word from its control plane"):
+                psycopg.connect(access.conninfo)
+            assert session.execute("select 1").fetchone() == (1,)
+        finally:
+            bare_postgres.server.process.send_signal(18)
+    for _ in eventually("sessions begin again", seconds=30):
+        try:
+            psycopg.connect(access.conninfo).close()
+        except psycopg.OperationalError:
+            continue
+        break
