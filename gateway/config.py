@@ -133,6 +133,13 @@ class Config:
     """Where probes and metrics are served in plain HTTP, for monitoring on this host."""
 
     @property
+    def listens_at(self) -> Address:
+        """The port of this process: the proxy's, or the auth service's where that runs by itself."""
+        if self.proxy_service.enabled:
+            return self.proxy_service.listen
+        return self.auth_service.listen or address.parse(DEFAULT_AUTH_LISTEN)
+
+    @property
     def services(self) -> tuple[str, ...]:
         """The services that this process runs."""
         enabled = {
@@ -328,6 +335,9 @@ def _service_problems(read: Document) -> Iterator[Problem]:
         other = "proxy_service" if auth else "auth_service"
         sentence = "expected yes: a database service runs with both others in its process, or with none"
         yield _problem(read, (other, "enabled"), sentence)
+    elif auth and not proxy and "public_addr" not in value.get("proxy_service", {}):
+        sentence = "expected public_addr: the addresses that clients and proxies dial, the clients' first"
+        yield _problem(read, ("proxy_service",), sentence)
     elif not auth:
         wanted, what = ("proxy_server", "the proxy") if db else ("auth_server", "the auth service")
         if wanted not in overall:

@@ -167,6 +167,13 @@ MISTAKES = [
         "7: db_service.enabled: expected one service to be enabled, got none",
     ),
     (
+        "version: v3\nproxy_service:\n  enabled: no\ndb_service:\n  enabled: no",
+        (
+            "2: proxy_service: expected public_addr: the addresses that clients and proxies dial, "
+            "the clients' first"
+        ),
+    ),
+    (
         "version: v3\nregate:\n  ca_pin: sha256:12",
         (
             "3: regate.ca_pin: expected sha256: and 64 hexadecimal digits, as regate start prints it, "

@@ -85,12 +85,12 @@ async def database_service(config: Config, stop: asyncio.Event, tune: Callable[[
     folder = config.data_dir / "service"
     config.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     joining = asyncio.ensure_future(until_joined(folder, config.join, "db", platform.node(), (), log))
-    if not await _unless(stop, joining):
+    if not await unless(stop, joining):
         return
     async with AsyncExitStack() as stack:
         remote = await stack.enter_async_context(Remote(config.join.server, joining.result()))
         building = asyncio.ensure_future(_build(config, folder, remote, stack, log))
-        if not await _unless(stop, building):
+        if not await unless(stop, building):
             return
         parts = building.result()
         tasks = await stack.enter_async_context(asyncio.TaskGroup())
@@ -99,14 +99,14 @@ async def database_service(config: Config, stop: asyncio.Event, tune: Callable[[
             tasks.create_task(parts.agent.run()),
             tasks.create_task(_follow(parts, ready)),
             tasks.create_task(_beat(parts, ready)),
-            tasks.create_task(_renew(parts)),
+            tasks.create_task(keep_renewed(parts.remote, parts.folder, parts.log)),
             tasks.create_task(_ship(parts)),
             tasks.create_task(parts.labels.run(_told)),
             tasks.create_task(_rejudge(parts)),
             tasks.create_task(parts.env.live.sweep_forever()),
         ]
         tune()
-        await _unless(stop, asyncio.ensure_future(ready.wait()))
+        await unless(stop, asyncio.ensure_future(ready.wait()))
         _announce(parts)
         await stop.wait()
         print("Stopping", flush=True)  # noqa: T201 - the command's own words
@@ -122,7 +122,7 @@ async def _told(_databases: Sequence[Database]) -> None:
     """New labels go out with the next heartbeat."""
 
 
-async def _unless(stop: asyncio.Event, work: "asyncio.Future[Any]") -> bool:
+async def unless(stop: asyncio.Event, work: "asyncio.Future[Any]") -> bool:
     """Wait for *work*; False, and the work is cancelled, when the service is to stop before."""
     stopping = asyncio.ensure_future(stop.wait())
     await asyncio.wait({stopping, work}, return_when=asyncio.FIRST_COMPLETED)
@@ -320,19 +320,19 @@ async def _ship(parts: Parts) -> None:
             shipping.cancel()
 
 
-async def _renew(parts: Parts) -> None:
+async def keep_renewed(remote: Remote, folder: Path, log: FilteringBoundLogger) -> None:
     """A new key and certificate at two thirds of the old one's life."""
     while True:
-        await asyncio.sleep(parts.remote.credentials.seconds_to_renewal(now()))
+        await asyncio.sleep(remote.credentials.seconds_to_renewal(now()))
         try:
-            renewed = await parts.remote.renew()
+            renewed = await remote.renew()
         except RegateError as error:
-            parts.log.warning("the certificate could not be renewed", error=str(error))
+            log.warning("the certificate could not be renewed", error=str(error))
             await asyncio.sleep(HEARTBEAT_SECONDS)
         else:
-            parts.remote.use(renewed)
-            await asyncio.to_thread(renewed.save, parts.folder)
-            parts.log.info("certificate renewed")
+            remote.use(renewed)
+            await asyncio.to_thread(renewed.save, folder)
+            log.info("certificate renewed")
 
 
 async def _rejudge(parts: Parts) -> None:

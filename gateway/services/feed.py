@@ -77,8 +77,7 @@ class Feed:
         elsewhere = self._elsewhere
         told: dict[str, Any] = {"revision": self._revision, "trust": elsewhere.trust()}
         if identity.service == "proxy":
-            names = [name for name, held in self._data["databases"].items() if held]
-            told |= {"agents": dict(self._standings), "databases": names}
+            told["agents"] = dict(self._standings)
         else:
             mine = set(await elsewhere.databases_of(identity.user))
             known = self._data["databases"]

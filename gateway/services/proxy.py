@@ -92,7 +92,10 @@ async def listening(running: Cluster) -> AsyncIterator[str]:
             others={preface.ALPN: control.server},
             greetings={preface.FIRST_BYTE: running.links.arrived},
         )
-        listening_socket = listen(config.listen.host, config.listen.port)
+        if not config.enabled:
+            port = Port(certificate.context, by_alpn={}, plain=None, http=public.server)
+        place = running.config.listens_at
+        listening_socket = listen(place.host, place.port)
         stack.callback(listening_socket.close)
         listener = Listener(port, serving(running.environment), running.log)
         tasks = await stack.enter_async_context(asyncio.TaskGroup())

@@ -29,7 +29,6 @@ from gateway.ca import keys
 from gateway.ca.profile import Kind as Ca
 from gateway.clock import Clock, SystemClock
 from gateway.config import Config
-from gateway.errors import ConfigError
 from gateway.model.decision import Decision
 from gateway.model.event import Kind
 from gateway.model.resource import Database
@@ -40,7 +39,7 @@ from gateway.policy.document import ConnectQuestion
 from gateway.policy.keeper import Keeper
 from gateway.policy.sidecar import Sidecar
 from gateway.protocols import REGISTRY
-from gateway.services import alone, diagnostics, lifecycle, policy, proxy
+from gateway.services import alone, diagnostics, lifecycle, policy, proxy, proxy_alone
 from gateway.services.cluster import Cluster
 from gateway.services.control import keep_in_step
 from gateway.services.databases import Databases
@@ -76,8 +75,9 @@ async def run(config: Config) -> None:
         if config.services == ("db",):
             await alone.database_service(config, stop, _tune_interpreter)
             return
-        if not {"auth", "proxy"} <= set(config.services):
-            raise ConfigError("a proxy or auth service by itself cannot be started yet")
+        if config.services == ("proxy",):
+            await proxy_alone.proxy_service(config, stop, _tune_interpreter)
+            return
         async with (
             cluster(config) as running,
             diagnostics.serving(running),

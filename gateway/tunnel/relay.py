@@ -136,18 +136,9 @@ class Relay:
 
     async def _pass(self, link: Link, client: Stream, backend: Stream) -> None:
         """Move bytes both ways until either end closes."""
-        client.pair(backend)
-        backend.pair(client)
         link.sessions.add(backend)
         try:
-            backend.relay_to(client.write)
-            client.relay_to(backend.write)
-            ends = [asyncio.ensure_future(stream.closed()) for stream in (client, backend)]
-            try:
-                await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
-            finally:
-                for end in ends:
-                    end.cancel()
+            await join_streams(client, backend)
         finally:
             link.sessions.discard(backend)
             backend.close()
@@ -161,3 +152,17 @@ class Relay:
         with suppress(TimeoutError, OSError):
             async with asyncio.timeout(FAREWELL_SECONDS):
                 await line.write(protocol.refuse_startup(startup, denial))
+
+
+async def join_streams(one: Stream, other: Stream) -> None:
+    """Move bytes both ways until either end closes; neither is read faster than the other can be written."""
+    one.pair(other)
+    other.pair(one)
+    other.relay_to(one.write)
+    one.relay_to(other.write)
+    ends = [asyncio.ensure_future(stream.closed()) for stream in (one, other)]
+    try:
+        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for end in ends:
+            end.cancel()

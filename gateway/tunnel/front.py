@@ -1,0 +1,139 @@
+"""A proxy's public port without an auth service behind it: sessions go to services, all else to the auth.
+
+The API's connections are passed on as they are, TLS and all: passwords, tokens and logins are between the
+client and the auth service, and the proxy neither reads nor changes them.
+"""
+
+import asyncio  # noqa: TID251
+import os
+import socket
+import ssl
+from collections.abc import Awaitable, Callable, Collection
+from contextlib import suppress
+
+from structlog.typing import FilteringBoundLogger
+
+from gateway.address import Address
+from gateway.ca.identity import from_certificate
+from gateway.clock import Clock, utc
+from gateway.errors import CertificateError, ProtocolError
+from gateway.sansio.protocol import Hello, Protocol, Startup
+from gateway.session.denial import local_denial
+from gateway.session.environment import Deadlines
+from gateway.session.line import Line, drive
+from gateway.session.listener import TLS_RECORD
+from gateway.session.stream import Stream
+from gateway.tunnel.relay import Relay, join_streams
+
+DIAL_SECONDS = 5.0
+PEEK = 16 * 1024 + 5
+AGAIN_SECONDS = 0.02
+MOST_LOOKS = 100
+MOST_PASSED = 2000
+FAREWELL_SECONDS = 2.0
+
+
+class Front:
+    """Serves database clients: what is not a session elsewhere is refused."""
+
+    def __init__(self, relay: Relay, clock: Clock, log: FilteringBoundLogger) -> None:
+        self._relay = relay
+        self._clock = clock
+        self._log = log
+
+    async def serve(self, protocol: Protocol, line: Line, hello: Hello) -> None:
+        """One connection, to its end."""
+        startup: Startup | None = None
+        try:
+            async with asyncio.timeout(Deadlines().handshake):
+                startup = await drive(protocol.accept(hello), line)
+            if startup.kind == "cancel":
+                await self._relay.cancel(startup.cancel_key, self._user(line))
+            elif not await self._relay.carry(protocol, startup, line):
+                told = "connect with a certificate for a database: run `regate db login` first"
+                await self._refuse(protocol, startup, line, "certificate_required", told)
+        except (ProtocolError, CertificateError, TimeoutError, OSError, ssl.SSLError) as error:
+            told = str(error) or "the start-up took too long"
+            await self._refuse(protocol, startup, line, "protocol_error", told)
+
+    def _user(self, line: Line) -> str | None:
+        der = line.peer_certificate()
+        return None if der is None else from_certificate(der, now=utc(self._clock)).user
+
+    async def _refuse(
+        self, protocol: Protocol, startup: Startup | None, line: Line, code: str, told: str
+    ) -> None:
+        self._log.info("connection refused", client_address=line.peer, code=code, error=told)
+        with suppress(TimeoutError, OSError, ProtocolError):
+            async with asyncio.timeout(FAREWELL_SECONDS):
+                await line.write(protocol.refuse_startup(startup, local_denial(self._clock, code, told)))
+
+
+class PassOn:
+    """Hands connections that speak none of *own* to the auth service, byte for byte."""
+
+    def __init__(
+        self,
+        own: Collection[str],
+        offered: Callable[[bytes], tuple[str, ...] | None],
+        server: Address,
+        log: FilteringBoundLogger,
+    ) -> None:
+        self._own = frozenset(own)
+        self._offered = offered
+        self._server = server
+        self._log = log
+        self._passing: set[asyncio.Task[None]] = set()
+        self.serve_here: Callable[[socket.socket, str], Awaitable[None]] | None = None
+
+    def take(self, sock: socket.socket, peer: str, first: int) -> bool:
+        """``Port.hand_over``: True when the connection is passed on, or looked at once more."""
+        if first != TLS_RECORD or len(self._passing) >= MOST_PASSED:
+            return False
+        offered = self._offered(sock.recv(PEEK, socket.MSG_PEEK))
+        if offered is not None and self._own & set(offered):
+            return False
+        own = socket.socket(fileno=os.dup(sock.fileno()))
+        own.setblocking(False)
+        task = asyncio.ensure_future(self._pass(own, peer, is_known=offered is not None))
+        self._passing.add(task)
+        task.add_done_callback(self._passing.discard)
+        return True
+
+    def close(self) -> None:
+        """The proxy stops."""
+        for task in self._passing:
+            task.cancel()
+
+    async def _pass(self, sock: socket.socket, peer: str, *, is_known: bool) -> None:
+        try:
+            if not is_known and await self._is_own(sock):
+                assert self.serve_here is not None
+                await self.serve_here(sock, peer)
+                return
+            await self._join(sock)
+        except (OSError, TimeoutError) as error:
+            self._log.warning("the auth service is not reached", error=str(error) or "no answer in time")
+        finally:
+            sock.close()
+
+    async def _is_own(self, sock: socket.socket) -> bool:
+        """Look until the client's first message is whole; it comes in several pieces where keys are large."""
+        for _ in range(MOST_LOOKS):
+            offered = self._offered(sock.recv(PEEK, socket.MSG_PEEK))
+            if offered is not None:
+                return bool(self._own & set(offered))
+            await asyncio.sleep(AGAIN_SECONDS)
+        raise TimeoutError("no whole ClientHello")
+
+    async def _join(self, sock: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        client, server = Stream(), Stream()
+        async with asyncio.timeout(DIAL_SECONDS):
+            await loop.create_connection(lambda: server, self._server.host, self._server.port)
+        await loop.connect_accepted_socket(lambda: client, sock.dup())
+        try:
+            await join_streams(client, server)
+        finally:
+            server.close()
+            client.close()
