@@ -15,6 +15,7 @@ from gateway.api import (
     cluster,
     databases,
     evidence,
+    holds,
     probes,
     resources,
     rotation,
@@ -42,6 +43,7 @@ def application(  # noqa: PLR0913 # one for each part that answers
     public_addr: str = "",
     proxies: Sequence[str] = (),
     feed: Feed | None = None,
+    waiting: holds.Waiting | None = None,
     more: Iterable[web.RouteDef] = (),
 ) -> web.Application:
     """The API over these parts; *public_addr* is what people are told to dial, *more* are further routes."""
@@ -55,6 +57,7 @@ def application(  # noqa: PLR0913 # one for each part that answers
     made.add_routes(databases.routes(auth, callers, visible))
     made.add_routes(agents.routes(auth, callers, feed))
     made.add_routes(audit.routes(audit_reader, callers, auth.logs))
+    made.add_routes(holds.routes(holds.Nobody() if waiting is None else waiting, callers, auth))
     made.add_routes(evidence.routes(audit_reader, callers))
     made.add_routes(probes.routes(health, metrics, callers))
     made.add_routes(more)

@@ -63,9 +63,9 @@ class Callers:
             raise AccessError("this needs a login of your own", code="login_needed", hint="run: regate login")
         return found
 
-    async def authorise(self, request: web.Request, verb: str, kind: str) -> None:
-        """Ask the policy about what is read past the auth service: the audit log and the metrics."""
-        match await self._policy.admin(self.subject(request), verb, kind, ""):
+    async def authorise(self, request: web.Request, verb: str, kind: str, name: str = "") -> None:
+        """Ask the policy about what goes past the auth service: the audit log, the metrics, holds."""
+        match await self._policy.admin(self.subject(request), verb, kind, name):
             case Allowed():
                 return
             case Denied() as denial:

@@ -30,6 +30,7 @@ from gateway.ca.profile import Kind as Ca
 from gateway.ca.rotation import Series
 from gateway.ca.steady import SteadyClock
 from gateway.clock import Clock
+from gateway.model.event import Kind
 from gateway.model.identity import Identity, Subject
 from gateway.model.resource import Database
 
@@ -72,6 +73,10 @@ class Auth:
     async def close(self) -> None:
         """End the hashing threads; the store is closed by whoever opened it."""
         self._desk.workers.close()
+
+    async def record(self, event: Kind, subject: Subject, **fields: Any) -> None:
+        """Record what *subject* does past this service; durable when this returns."""
+        await self._desk.record(event, subject, **fields)
 
     @property
     def cluster(self) -> str:

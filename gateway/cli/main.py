@@ -32,6 +32,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "db": ("db:db", "Databases you may reach, and how to connect."),
     "proxy": ("proxy:proxy", "A local port for clients that cannot do certificates."),
     "policy": ("policy:policy", "Access rules as code: understand, test and compare them."),
+    "holds": ("holds:holds", "Statements that wait for a second person."),
     "audit": ("audit:audit", "Read and verify the audit log."),
     "backup": ("backup:backup", "Back up the cluster's state and keys, encrypted with a passphrase."),
     "restore": (

@@ -124,6 +124,7 @@ async def _runner(running: Cluster, who: SubjectFromRequest) -> AsyncIterator[we
         metrics=running.environment.metrics,
         public_addr=str(config.proxy_service.public[0]),
         proxies=[str(address) for address in config.proxy_service.public],
+        waiting=running.environment.holds,
         more=running.intake.routes(),
         feed=running.feed,
     )

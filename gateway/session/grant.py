@@ -6,6 +6,7 @@ from typing import assert_never
 from gateway.errors import BackendError
 from gateway.model.decision import Allowed, Decision, Denied
 from gateway.model.event import Event
+from gateway.model.hold import Held
 from gateway.model.identity import Identity, Route
 from gateway.model.resource import Database
 from gateway.policy.document import ConnectQuestion, SessionQuestion
@@ -13,7 +14,6 @@ from gateway.sansio.protocol import Conversation, Facts, Outcome, Protocol, Requ
 from gateway.session.catalog import AGAIN_SECONDS, FRESH_SECONDS
 from gateway.session.denial import local_denial
 from gateway.session.environment import Environment
-from gateway.session.hold import Held
 from gateway.session.record import Recorder, Who
 
 STALE = "stale_session"

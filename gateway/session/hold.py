@@ -5,34 +5,10 @@ A hold lives as long as the statement waits: its session's end, a cancel and the
 
 import asyncio  # noqa: TID251
 from dataclasses import dataclass
-from enum import StrEnum
+
+from gateway.model.hold import Answer, Held
 
 MAX_HELD = 1_000  # beyond this a statement is refused rather than held
-
-
-class Answer(StrEnum):
-    """How a hold ended."""
-
-    APPROVED = "approved"
-    DENIED = "denied"
-    EXPIRED = "expired"
-    WITHDRAWN = "withdrawn"
-
-
-@dataclass(frozen=True, slots=True)
-class Held:
-    """A statement that waits. ``statements`` are fit to be shown; times are nanoseconds since the epoch."""
-
-    id: str
-    session_id: str
-    user: str
-    database: str
-    db_user: str
-    db_name: str
-    statements: tuple[str, ...]
-    reason: str
-    asked_ns: int
-    expires_ns: int
 
 
 @dataclass(slots=True)

@@ -8,13 +8,13 @@ from typing import assert_never
 from gateway.clock import new_id
 from gateway.errors import PolicyError
 from gateway.model.decision import Allowed, Decision, Denied
+from gateway.model.hold import Answer, Held
 from gateway.model.obligation import Hold, Obligations, RowFilter
 from gateway.model.statement import Phase
 from gateway.sansio.protocol import Conversation, Duty, Facts, Obliged, Request, Unable
 from gateway.session.denial import local_denial
 from gateway.session.environment import Environment
 from gateway.session.grant import Grant
-from gateway.session.hold import Answer, Held
 
 HIDDEN = "…"  # recorded in the place of the salt
 UNKNOWN = "relation_unknown"  # nothing is known of it yet: it may have been made a moment ago

@@ -16,13 +16,13 @@ from gateway.clock import Clock, new_id
 from gateway.model.classification import Classification
 from gateway.model.decision import Allowed, Decision, Denied
 from gateway.model.event import Event, Kind
+from gateway.model.hold import Held
 from gateway.model.identity import Identity
 from gateway.model.obligation import NONE
 from gateway.model.resource import Database
 from gateway.model.statement import Phase
 from gateway.policy.obligations import to_json
 from gateway.sansio.protocol import Facts, Outcome, Request
-from gateway.session.hold import Held
 
 KEPT = 256  # statements of one session whose records are kept ready
 

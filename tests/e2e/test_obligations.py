@@ -5,9 +5,13 @@ bounds rows and time.
 """
 
 import asyncio
+import json
 import subprocess
 import time
 from collections.abc import Iterator
+from queue import Queue
+from threading import Thread, Timer
+from typing import Any
 
 import asyncpg
 import psycopg
@@ -34,8 +38,8 @@ insert into app.orders select n, 1 + n % 3, case when n % 2 = 0 then 'eu' else '
 create view app.contacts as select id, email from app.people;
 create table app.readers (like app.people);
 create table app.children () inherits (app.people);
-grant usage on schema app to mary, rita;
-grant all on all tables in schema app to mary, rita;
+grant usage on schema app to mary, rita, hugo;
+grant all on all tables in schema app to mary, rita, hugo;
 """
 GUARD = """package gateway.guards.rows.europe
 
@@ -44,6 +48,7 @@ obligations contains {"row_filter": {"schema": "app", "table": "orders"}} if inp
 include if input.row.region == "eu"
 """
 GRANTED = {"db_labels": {"env": "dev"}, "db_names": ["mydb"]}
+ANSWERING = [{"resources": ["hold"], "verbs": ["list", "read", "update"]}]
 MASKS = [
     {
         "schema": "app",
@@ -60,7 +65,7 @@ def cluster() -> Iterator[Cluster]:
         guard.mkdir(parents=True)
         (guard / "europe.rego").write_text(GUARD)
         with clusters.running(folder, policy={"dir": str(folder / "policies")}) as running:
-            running.pg.create("mydb", "mary", "rita")
+            running.pg.create("mydb", "mary", "rita", "hugo")
             running.pg.psql(TABLES, "mydb")
             running.create(
                 role("masked", "regate/v1", allow={**GRANTED, "db_users": ["mary"]}, options={"mask": MASKS}),
@@ -71,6 +76,17 @@ def cluster() -> Iterator[Cluster]:
                     options={"max_rows": 5, "timeout_ms": 700},
                 ),
             )
+            running.create(
+                role(
+                    "held",
+                    "regate/v1",
+                    allow={**GRANTED, "db_users": ["hugo"], "rules": ANSWERING},
+                    options={"hold": {"seconds": 12, "reason": "two see more", "operations": ["DELETE"]}},
+                ),
+                role("second", allow={"rules": ANSWERING}),
+            )
+            running.add_user("hugo", "held")
+            running.add_user("sue", "second")
             running.add_user("mary", "masked")
             running.add_user("rita", "bounded")
             yield running
@@ -139,12 +155,13 @@ def test_no_format_shows_what_is_masked(mary: Access, statement: str, *, binary:
     with psycopg.connect(mary.conninfo, autocommit=True) as connection:
         for prepare in (False, True):
             cursor = connection.cursor(binary=binary)
-            cursor.execute(statement, prepare=prepare)  # type: ignore[call-overload]
+            cursor.execute(statement.encode(), prepare=prepare)
             rows = cursor.fetchall()
             assert rows
             assert not leaks(rows)
-        raw = connection.execute(statement, binary=binary)  # type: ignore[call-overload]
+        raw = connection.execute(statement.encode(), binary=binary)
         result = raw.pgresult
+        assert result is not None
         cells = [result.get_value(row, at) for row in range(result.ntuples) for at in range(result.nfields)]
         assert (4711).to_bytes(4, "big") not in cells
 
@@ -248,7 +265,7 @@ def test_rows_beyond_the_filter_are_not_there(mary: Access) -> None:
 
 
 def test_asyncpg_gets_the_same(mary: Access) -> None:
-    async def talk() -> list[object]:
+    async def talk() -> list[tuple[object, ...]]:
         values = mary.environment
         connection = await asyncpg.connect(
             dsn="postgresql://",
@@ -328,3 +345,94 @@ def test_a_statement_that_runs_too_long_is_cancelled(rita: Access) -> None:
         with pytest.raises(psycopg.errors.QueryCanceled):
             connection.execute("set statement_timeout = 0; select pg_sleep(20)")
         assert connection.execute("select 1").fetchone() == (1,)
+
+
+# -- holds
+
+
+@pytest.fixture(scope="module")
+def hugo(cluster: Cluster) -> Access:
+    return cluster.users["hugo"].access("hugo", "mydb")
+
+
+def _delete(access: Access, answers: Queue[str], *, prepared: bool = True) -> Thread:
+    """A DELETE on its way, in a thread; what came of it is put into *answers*."""
+
+    def run() -> None:
+        with psycopg.connect(access.conninfo, autocommit=True) as connection:
+            try:
+                found = connection.execute("delete from app.notes where id = %s", [1], prepare=prepared)
+                answers.put(found.statusmessage or "")
+            except psycopg.Error as error:
+                answers.put(f"{error.sqlstate} {error}")
+
+    thread = Thread(target=run)
+    thread.start()
+    return thread
+
+
+def _waiting(cluster: Cluster, who: str = "sue") -> dict[str, Any]:
+    for _ in clusters.eventually("a statement waits", seconds=30):
+        held = json.loads(_holds(cluster, who, "ls", "--format=json").stdout)
+        if held:
+            found: dict[str, Any] = held[0]
+            return found
+    raise AssertionError
+
+
+def _holds(cluster: Cluster, who: str, *arguments: str, check: bool = True) -> clusters.Done:
+    user = cluster.users[who]
+    return user.regate("holds", *arguments, f"--proxy={cluster.proxy}", check=check)
+
+
+def test_a_held_statement_runs_when_a_second_person_agrees(cluster: Cluster, hugo: Access) -> None:
+    cluster.pg.psql("create table app.notes (id int); grant all on app.notes to hugo", "mydb")
+    answers: Queue[str] = Queue()
+    thread = _delete(hugo, answers)
+    held = _waiting(cluster)
+    assert held["user"] == "hugo"
+    assert held["reason"] == "two see more"
+    assert "delete from app.notes" in _holds(cluster, "sue", "show", held["id"]).stdout
+    own = _holds(cluster, "hugo", "approve", held["id"], check=False)
+    assert own.code != 0
+    assert "somebody else" in own.said
+    assert "let go" in _holds(cluster, "sue", "approve", held["id"]).stdout
+    assert answers.get(timeout=20) == "DELETE 0"
+    thread.join(20)
+    assert _holds(cluster, "sue", "approve", held["id"], check=False).code != 0
+    kinds = [each["kind"] for each in cluster.audit("--user=hugo")] + [
+        each["kind"] for each in cluster.audit("--user=sue")
+    ]
+    assert "db.session.hold" in kinds
+    assert "hold.answer" in kinds
+    approved = [each["fields"].get("approved_by") for each in cluster.audit("--user=hugo")]
+    assert "sue" in approved
+
+
+def test_a_held_statement_is_refused_when_the_second_person_says_no(cluster: Cluster, hugo: Access) -> None:
+    answers: Queue[str] = Queue()
+    thread = _delete(hugo, answers)
+    held = _waiting(cluster)
+    assert "refused" in cluster.admin("holds", "deny", held["id"]).stdout
+    said = answers.get(timeout=20)
+    assert said.startswith("42501")
+    assert "did not agree" in said
+    thread.join(20)
+
+
+def test_a_cancel_takes_a_held_statement_back(cluster: Cluster, hugo: Access) -> None:
+    with psycopg.connect(hugo.conninfo, autocommit=True) as connection:
+        timer = Timer(3, connection.cancel_safe)
+        timer.start()
+        with pytest.raises(psycopg.errors.QueryCanceled):
+            connection.execute("delete from app.orders")
+        timer.join()
+        assert connection.execute("select 1").fetchone() == (1,)
+    assert json.loads(cluster.admin("holds", "ls", "--format=json").stdout) == []
+
+
+def test_nobody_answers_nothing_runs(cluster: Cluster, hugo: Access) -> None:
+    shown = psql(hugo, "delete from app.orders")
+    assert "42501" in shown
+    assert "nobody agreed within 12 s" in shown
+    assert cluster.pg.psql("select count(*) from app.orders", "mydb").strip().endswith("20")

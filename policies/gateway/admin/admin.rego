@@ -55,7 +55,14 @@ _is_user if {
 
 default _person := []
 
-_person := subject.objections(input.subject.name, input.time) if _is_user
+_person := array.concat(subject.objections(input.subject.name, input.time), _own_hold) if _is_user
+
+# The second person is another one. A hold goes by the name of whoever waits.
+_own_hold := [{"code": "own_hold", "message": "somebody else must answer what you wait for"} |
+	input.resource.kind == "hold"
+	input.verb == "update"
+	input.resource.name == input.subject.name
+]
 
 _allowed(reasons) := object.union(frame.stamp, {"allow": true, "reasons": reasons})
 

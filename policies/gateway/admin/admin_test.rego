@@ -63,3 +63,22 @@ test_a_locked_user_administers_nothing if {
 		with input as {"time": t.now, "subject": {"kind": "user", "name": "alice", "roles": ["editor"]}, "verb": "read", "resource": {"kind": "role", "name": "x"}}
 	t.codes(decision) == ["locked"]
 }
+
+_seconds := _rules([{"resources": ["hold"], "verbs": ["list", "read", "update"]}], [])
+
+_hold(verb, asker) := decision if {
+	decision := admin.decision with data.regate as t.pushed({"seconds": _seconds}, {"alice": t.user(["seconds"])}, [])
+		with input as {
+			"contract": 1,
+			"time": t.now,
+			"subject": {"kind": "user", "name": "alice", "roles": ["seconds"]},
+			"verb": verb,
+			"resource": {"kind": "hold", "name": asker},
+		}
+}
+
+test_the_second_person_is_another_one if {
+	_hold("update", "bob").allow
+	_hold("read", "alice").allow
+	t.codes(_hold("update", "alice")) == ["own_hold"]
+}
