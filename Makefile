@@ -51,6 +51,8 @@ check: setup  ## format, lint, types, policies, docs in step
 bench: servers  ## pgbench and COPY, direct, through pgbouncer and through regate; QUICK=1 takes under 50 s
 	$(BIN)/python -m benchmarks.pgbench $(if $(QUICK),--quick)
 
-lock: setup  ## write requirements-dev.lock anew from pyproject.toml
+lock: setup  ## write both locks anew from pyproject.toml: for development, and for the container
 	$(BIN)/python -m uv pip compile -q pyproject.toml --group dev --generate-hashes --universal \
 	  --python-version 3.11 --no-header -o requirements-dev.lock
+	$(BIN)/python -m uv pip compile -q pyproject.toml --generate-hashes --universal \
+	  --python-version 3.11 --no-header -c requirements-dev.lock -o requirements.lock

@@ -49,12 +49,22 @@ class AuthService:
 
 
 @dataclass(frozen=True, slots=True)
+class KeyPair:
+    """A certificate, with what lies between it and a known root, and its key: two files in PEM."""
+
+    cert_file: Path
+    key_file: Path
+
+
+@dataclass(frozen=True, slots=True)
 class ProxyService:
     """The one public TLS port; *public* are the addresses that clients dial, the first of them shown."""
 
     listen: Address
     public: tuple[Address, ...]
     enabled: bool = True
+    web: KeyPair | None = None
+    """A certificate that clients' roots know, for the API and web pages; without one, the cluster's own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +204,7 @@ def _config(value: Mapping[str, Any], path: Path) -> Config:
         path=path.absolute(),
         cluster_name=overall.get("cluster_name") or platform.node(),
         data_dir=data_dir,
-        proxy_service=_proxy_service(value.get("proxy_service", {})),
+        proxy_service=_proxy_service(value.get("proxy_service", {}), base),
         audit_dir=base / audit_dir if audit_dir else data_dir / "audit",
         storage=storage.read(value.get("auth_service", {}).get("storage", {}), base, data_dir),
         log=Log(
@@ -241,13 +251,15 @@ def _join(overall: Mapping[str, Any], base: Path) -> Join | None:
     return Join(address.parse(server, default_port=default), token, overall.get("ca_pin", ""))
 
 
-def _proxy_service(section: Mapping[str, Any]) -> ProxyService:
+def _proxy_service(section: Mapping[str, Any], base: Path) -> ProxyService:
     listen = address.parse(section.get("listen_addr", DEFAULT_LISTEN))
     own = Address(platform.node() if listen.is_wildcard else listen.host, listen.port)
     public = tuple(
         address.parse(text, default_port=listen.port) for text in _as_list(section.get("public_addr"))
     )
-    return ProxyService(listen=listen, public=public or (own,), enabled=section.get("enabled", True))
+    pairs = section.get("https_keypairs")
+    web = KeyPair(base / pairs[0]["cert_file"], base / pairs[0]["key_file"]) if pairs else None
+    return ProxyService(listen=listen, public=public or (own,), enabled=section.get("enabled", True), web=web)
 
 
 def _database(item: Mapping[str, Any], base: Path) -> Database:
@@ -303,7 +315,7 @@ def _problems(read: Document, path: Path) -> Iterator[Problem]:
         key = "regate" if "regate" in value else "teleport"
         sentence = f"expected host:port, got {shown(overall['diag_addr'])}"
         yield _problem(read, (key, "diag_addr"), sentence)
-    yield from _proxy_problems(read)
+    yield from _proxy_problems(read, path.absolute().parent)
     for where, sentence in storage.problems(value.get("auth_service", {}).get("storage", {})):
         yield _problem(read, ("auth_service", "storage", *where), sentence)
     seen: set[str] = set()
@@ -377,8 +389,12 @@ def _unreadable(path: Path) -> str:
     return ""
 
 
-def _proxy_problems(read: Document) -> Iterator[Problem]:
+def _proxy_problems(read: Document, base: Path) -> Iterator[Problem]:
     section = read.value.get("proxy_service", {})
+    for index, pair in enumerate(section.get("https_keypairs") or ()):
+        for name, look in (("cert_file", _pem_trouble), ("key_file", _unreadable)):
+            if trouble := look(base / pair[name]):
+                yield _problem(read, ("proxy_service", "https_keypairs", index, name), trouble)
     listen = section.get("listen_addr", DEFAULT_LISTEN)
     if _is_bad_address(listen):
         yield _problem(read, ("proxy_service", "listen_addr"), f"expected host:port, got {shown(listen)}")

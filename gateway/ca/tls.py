@@ -10,6 +10,11 @@ from contextlib import contextmanager
 
 from gateway.ca.issue import MintedCertificate
 
+HTTP = "http/1.1"
+HOST = "regate-host"
+"""Offered in ALPN, and never chosen, by clients that know the cluster's own authority: they are shown its
+certificate even where the proxy has another one for the web."""
+
 
 def server_context(
     certificate: MintedCertificate, client_authorities: str, *, alpn: Sequence[str] = ()
@@ -31,6 +36,12 @@ def server_context(
     if alpn:
         context.set_alpn_protocols(list(alpn))
     return context
+
+
+def web_context(certificate_pem: str, key_pem: str, client_authorities: str) -> ssl.SSLContext:
+    """What a listener shows to the web: an operator's certificate; else as ``server_context``."""
+    minted = MintedCertificate(certificate_pem, key_pem)
+    return server_context(minted, client_authorities, alpn=[HTTP])
 
 
 def backend_context(

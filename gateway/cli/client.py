@@ -43,7 +43,7 @@ class PublicEndpoint:
         self._context = trust.unverified_context() if trusted is None else trust.context(trusted)
         if login is not None:
             self._context.load_cert_chain(login.certificate, login.key)
-        self._context.set_alpn_protocols(["http/1.1"])
+        self._context.set_alpn_protocols(trust.spoken(trusted))
 
     def connection(self, timeout: float) -> http.client.HTTPConnection:
         """A TLS connection to the proxy."""

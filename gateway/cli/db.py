@@ -43,12 +43,18 @@ def _route_options(function: Any) -> Any:
     return click.option("--db-user", default="", help="The database user to connect as.")(function)
 
 
-@db.command(epilog=examples("regate db ls", "regate db ls --format=json"))
+@db.command(epilog=examples("regate db ls", "regate db ls -v", "regate db ls --format=json"))
+@click.option("-v", "--verbose", is_flag=True, help="Show which services serve each, and how they are.")
 @proxy_option
 @format_option
-def ls(proxy: str, form: str) -> None:
+def ls(proxy: str, form: str, *, verbose: bool) -> None:
     """List the databases that your roles let you see."""
     found = channel.user(proxy).get("/v1/db")["databases"]
+    if verbose:
+        served = [row for item in found for row in _served(item)]
+        headings = ("Name", "Protocol", "Labels", "Served by", "State", "Last seen")
+        output.show(found, form, lambda: output.table(headings, served))
+        return
     rows = [
         (
             item["name"],
@@ -214,6 +220,29 @@ def _about(chosen: Profile, got: DatabaseLogin) -> dict[str, str]:
         "key": str(got.certified.key),
         "valid_until": got.certified.expires.isoformat(),
     }
+
+
+def _served(item: Mapping[str, Any]) -> list[tuple[str, ...]]:
+    """A row for each service of a database; one for the database itself when there is none elsewhere."""
+    about = (item["name"], item["protocol"], output.labels(item.get("labels", {})))
+    rows: list[tuple[str, ...]] = [
+        (
+            *about,
+            f"{agent.get('hostname') or '?'} ({agent['id']})",
+            "healthy" if agent["healthy"] else str(agent["reason"]) or "unhealthy",
+            _ago(agent["last_seen"]),
+        )
+        for agent in item.get("agents", ())
+    ]
+    return rows or [(*about, "the cluster itself", "", "")]
+
+
+def _ago(seconds: int) -> str:
+    """How long ago a moment in seconds was; an empty one never was."""
+    if not seconds:
+        return "never"
+    passed = max(0, round(utc(SystemClock()).timestamp()) - int(seconds))
+    return f"{passed} s ago" if passed < 120 else f"{passed // 60} min ago"
 
 
 def _connect_command(item: Mapping[str, Any]) -> str:

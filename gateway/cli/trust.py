@@ -17,6 +17,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
 from gateway.address import Address
+from gateway.ca.profile import EXTENSION
+from gateway.ca.tls import HOST, HTTP
 from gateway.cli.failures import TrustError
 from gateway.errors import ConfigError
 
@@ -110,6 +112,23 @@ def context(trust: Trust) -> ssl.SSLContext:
         made.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
         made.load_verify_locations(cadata=trust.proxy_ca)
     return made
+
+
+def spoken(trust: Trust | None) -> list[str]:
+    """What the API's clients offer to speak: who knows the cluster's authority does not want the web's."""
+    is_pinned = trust is not None and trust.proxy_ca is not None and _is_of_a_cluster(trust.proxy_ca)
+    return [HOST, HTTP] if is_pinned else [HTTP]
+
+
+def _is_of_a_cluster(pem: str) -> bool:
+    """Whether an authority in *pem* is a cluster's own, not one that signed the proxy's web certificate."""
+    for certificate in x509.load_pem_x509_certificates(pem.encode("ascii")):
+        try:
+            certificate.extensions.get_extension_for_oid(EXTENSION)
+        except x509.ExtensionNotFound:
+            continue
+        return True
+    return False
 
 
 def unverified_context() -> ssl.SSLContext:

@@ -19,10 +19,10 @@ from gateway.ca.profile import Kind
 from gateway.errors import ConfigError
 from gateway.model.decision import Denied
 from gateway.observe.merged import merged
+from gateway.sansio import hello
 from gateway.services.cluster import Cluster
 from gateway.session.listener import TLS_RECORD
 from gateway.session.minted import material
-from gateway.workers import hello
 from gateway.workers.channel import Channel, ChannelError
 from gateway.workers.desk import Desk, unknown_database
 from gateway.workers.registry import certificate_value

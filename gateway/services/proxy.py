@@ -21,6 +21,7 @@ from gateway.model.identity import Identity
 from gateway.protocols import REGISTRY
 from gateway.services.cluster import Cluster
 from gateway.services.fleet import Fleet
+from gateway.services.web_certificate import WebCertificate
 from gateway.session.connection import serving
 from gateway.session.listener import HTTP, Listener, Port, listen
 from gateway.tunnel import preface
@@ -58,9 +59,12 @@ class HostCertificate:
         self.minted = mint_host(
             authorities.host_serving, names=self._names, now=self._running.auth.steady.now()
         )
-        users = authorities.trusted_pem(Kind.USER)
-        trusted = users + authorities.trusted_pem(Kind.HOST)  # services show host certificates
-        return server_context(self.minted, trusted, alpn=[*self.databases, HTTP, preface.ALPN])
+        return server_context(self.minted, trusted(self._running), alpn=[*self.databases, HTTP, preface.ALPN])
+
+
+def trusted(running: Cluster) -> str:
+    """Whose certificates clients may show: people's, and services' elsewhere."""
+    return running.authorities.trusted_pem(Kind.USER) + running.authorities.trusted_pem(Kind.HOST)
 
 
 @asynccontextmanager
@@ -70,6 +74,10 @@ async def listening(running: Cluster) -> AsyncIterator[str]:
     names = [address.host for address in config.public]
     certificate = HostCertificate(running, [*names, *LOCAL_NAMES])
     running.authorities.on_change(certificate.renew)
+    shown = None
+    if config.web is not None:
+        shown = await asyncio.to_thread(WebCertificate, config.web, lambda: trusted(running), running.log)
+        running.authorities.on_change(shown.renew)
     by_certificate = caller.by_certificate(running.authorities, running.clock)
     async with AsyncExitStack() as stack:
         public = await stack.enter_async_context(_runner(running, by_certificate))
@@ -91,6 +99,7 @@ async def listening(running: Cluster) -> AsyncIterator[str]:
             hand_over=fleet.hand_over,
             others={preface.ALPN: control.server},
             greetings={preface.FIRST_BYTE: running.links.arrived},
+            web=None if shown is None else shown.context,
         )
         if not config.enabled:
             port = Port(certificate.context, by_alpn={}, plain=None, http=public.server)
@@ -102,6 +111,7 @@ async def listening(running: Cluster) -> AsyncIterator[str]:
         running_tasks = [
             tasks.create_task(listener.serve(listening_socket)),
             tasks.create_task(certificate.renew_forever()),
+            *([] if shown is None else [tasks.create_task(shown.watch_forever())]),
         ]
         host, number = listening_socket.getsockname()[:2]
         try:

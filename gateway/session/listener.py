@@ -15,6 +15,7 @@ from typing import TypeAlias
 from structlog.typing import FilteringBoundLogger
 
 from gateway.errors import ConfigError
+from gateway.sansio import hello
 from gateway.sansio.protocol import Hello, Protocol
 from gateway.session.dial import keep_alive
 from gateway.session.line import TLS_HANDSHAKE_SECONDS, TLS_SHUTDOWN_SECONDS, Line, server_upgrade
@@ -25,6 +26,8 @@ HANDSHAKES_AT_ONCE = 200
 FIRST_BYTE_SECONDS = 10.0
 TLS_RECORD = 0x16
 HTTP = "http/1.1"
+_WEB = frozenset({HTTP, "h2"})
+_LOOK_SECONDS = 0.01
 
 
 Serve: TypeAlias = Callable[[Protocol, Line, Hello], Awaitable[None]]
@@ -47,6 +50,8 @@ class Port:
     """Gives a connection, by its first byte, to another process; False when it is to be served here."""
     others: Mapping[str, Callable[[], asyncio.Protocol]] = field(default_factory=dict)
     greetings: Mapping[int, Callable[[Line], Awaitable[None]]] = field(default_factory=dict)
+    web: Callable[[], ssl.SSLContext] | None = None
+    """What clients get that offer the web's protocols alone, or none; None: the same as everybody."""
 
 
 class Listener:
@@ -110,15 +115,27 @@ class Listener:
         sock, line.sock = line.sock, None  # the transport closes it
         assert sock is not None
         first = _First(self._port)
+        context = await self._context(sock)
         await asyncio.get_running_loop().connect_accepted_socket(
             lambda: first,
             sock,
-            ssl=self._port.context(),
+            ssl=context,
             ssl_handshake_timeout=TLS_HANDSHAKE_SECONDS,
             ssl_shutdown_timeout=TLS_SHUTDOWN_SECONDS,
         )
         line.stream = first.stream
         return first.protocol
+
+    async def _context(self, sock: socket.socket) -> ssl.SSLContext:
+        web = self._port.web
+        if web is None:
+            return self._port.context()
+        try:
+            offered = await _offers(sock)
+        except BaseException:
+            sock.close()
+            raise
+        return web() if offered is not None and _WEB.issuperset(offered) else self._port.context()
 
 
 class _First(asyncio.Protocol):
@@ -153,6 +170,18 @@ async def _first_byte(sock: socket.socket) -> int | None:
         loop.remove_reader(sock)
     byte = sock.recv(1, socket.MSG_PEEK)
     return byte[0] if byte else None
+
+
+async def _offers(sock: socket.socket) -> tuple[str, ...] | None:
+    """The protocols in the client's first message, which is left where it is; None when it is none."""
+    async with asyncio.timeout(FIRST_BYTE_SECONDS):
+        while True:
+            data = sock.recv(hello.PEEK, socket.MSG_PEEK)
+            offered = hello.alpn(data)
+            # The rest is on its way. A look now and then: with bytes left in it, it is always readable.
+            if offered is not None or not data or len(data) >= hello.PEEK:
+                return offered
+            await asyncio.sleep(_LOOK_SECONDS)
 
 
 def _resolve(future: "asyncio.Future[None]") -> None:

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from gateway.ca.files import private_directory, read_private
 from gateway.ca.issue import MintedCertificate
 from gateway.ca.ring import key_pem
-from gateway.ca.tls import backend_context, server_context
+from gateway.ca.tls import HOST, backend_context, server_context
 from gateway.errors import ConfigError
 
 FILE = "service.json"
@@ -41,7 +41,7 @@ class Credentials:
 
     def client_context(self, alpn: str = "http/1.1") -> ssl.SSLContext:
         """TLS towards the cluster: its host authority is the only one believed."""
-        return backend_context(self.host_ca, self._minted(), alpn=[alpn])
+        return backend_context(self.host_ca, self._minted(), alpn=[HOST, alpn])
 
     def server_context(self) -> ssl.SSLContext:
         """TLS on a connection back, where a proxy shows a certificate of the user authority."""

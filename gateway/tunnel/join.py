@@ -6,24 +6,28 @@ authority. Without one the system's roots must know the address.
 """
 
 import asyncio  # noqa: TID251
+import os
 import ssl
 from collections.abc import Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import aiohttp
+import structlog
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from gateway.ca.files import read_private
 from gateway.ca.keys import ca_pin
-from gateway.ca.tls import backend_context
+from gateway.ca.tls import HOST, HTTP, backend_context
 from gateway.config import Join
 from gateway.errors import AccessError, BackendError, ConfigError
 from gateway.tunnel.credentials import Credentials, new_key, now, pem_of, request_for
 from gateway.tunnel.remote import CALL_SECONDS, refused
 
 MOST_SKEW_SECONDS = 60
+_MAX_TOKEN = 4096
+_log = structlog.get_logger("regate")
 
 
 async def join(wanted: Join, service: str, hostname: str, addresses: Sequence[str] = ()) -> Credentials:
@@ -54,7 +58,7 @@ def _token(wanted: Join) -> str:
         token = wanted.token
     else:
         try:
-            token = read_private(path).decode("utf-8", "replace").strip()
+            token = _token_in(path)
         except FileNotFoundError:
             raise ConfigError(
                 f"there is no token in {path}",
@@ -63,6 +67,18 @@ def _token(wanted: Join) -> str:
     if not token:
         raise ConfigError("auth_token: expected a token, or the path of a file that holds one")
     return token
+
+
+def _token_in(path: Path) -> str:
+    """The token in a file; that others may read it is told, and no reason to stop.
+
+    It works for minutes and mostly once; ``> /tmp/token`` leaves such a file, and the secrets that Kubernetes
+    mounts are links that a group may read.
+    """
+    with path.open("rb") as file:
+        if os.fstat(file.fileno()).st_mode & 0o004:
+            _log.warning("everybody on this host may read the join token", hint=f"chmod 600 {path}")
+        return file.read(_MAX_TOKEN).decode("utf-8", "replace").strip()
 
 
 async def _trusted(wanted: Join) -> ssl.SSLContext:
@@ -77,7 +93,7 @@ async def _trusted(wanted: Join) -> ssl.SSLContext:
     ping = await _call(wanted, "GET", "/v1/ping", unverified, None)
     authority = _pinned(wanted, ping)
     _same_time(wanted, ping)
-    return backend_context(authority)
+    return backend_context(authority, alpn=[HOST, HTTP])
 
 
 def _pinned(wanted: Join, ping: Any) -> str:

@@ -1,5 +1,6 @@
 {{- define "regate.name" -}}
-{{- if contains "regate" .Release.Name }}{{ .Release.Name }}{{ else }}{{ .Release.Name }}-regate{{ end | trunc 52 | trimSuffix "-" }}
+{{- $name := ternary .Release.Name (printf "%s-regate" .Release.Name) (contains "regate" .Release.Name) -}}
+{{- $name | trunc 52 | trimSuffix "-" }}
 {{- end }}
 
 {{- define "regate.selector" -}}
@@ -25,7 +26,8 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- $proxy := dict "enabled" false -}}
 {{- if eq .Values.mode "cluster" -}}
   {{- $_ := set $regate "cluster_name" (.Values.cluster.name | default .Release.Name) -}}
-  {{- $proxy = dict "enabled" true "listen_addr" "0.0.0.0:3080" "public_addr" (required "cluster.publicAddr: how do clients reach the proxy?" (first .Values.cluster.publicAddr) | list | concat (rest .Values.cluster.publicAddr) | uniq) -}}
+  {{- if not .Values.cluster.publicAddr }}{{ fail "cluster.publicAddr: how do clients reach the proxy?" }}{{ end -}}
+  {{- $proxy = dict "enabled" true "listen_addr" "0.0.0.0:3080" "public_addr" .Values.cluster.publicAddr -}}
   {{- if .Values.cluster.webCertificateSecret -}}
     {{- $_ := set $proxy "https_keypairs" (list (dict "cert_file" "/etc/regate/web/tls.crt" "key_file" "/etc/regate/web/tls.key")) -}}
   {{- end -}}

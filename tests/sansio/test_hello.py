@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.workers import hello
+from gateway.sansio import hello
 
 
 def first_bytes(*offered: str) -> bytes:
