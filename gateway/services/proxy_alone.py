@@ -19,6 +19,7 @@ from gateway.clock import SystemClock
 from gateway.config import Config
 from gateway.errors import AccessError, RegateError
 from gateway.protocols import REGISTRY
+from gateway.sansio import hello
 from gateway.services.alone import keep_renewed, unless
 from gateway.session.listener import HTTP, Listener, Port, listen
 from gateway.tunnel import preface
@@ -27,7 +28,6 @@ from gateway.tunnel.join import until_joined
 from gateway.tunnel.links import Links
 from gateway.tunnel.relay import Relay
 from gateway.tunnel.remote import Remote
-from gateway.workers import hello
 
 _BACK_OFF_SECONDS = (0.2, 0.5, 1.0, 2.0, 5.0)
 _DATABASES = tuple(name for protocol in REGISTRY.values() for name in protocol.alpn)
