@@ -18,7 +18,7 @@ from gateway.ca import issue
 from gateway.ca.profile import HOST_MAX, PublicKey, public_key_from_csr
 from gateway.ca.profile import Kind as Ca
 from gateway.clock import new_id
-from gateway.errors import AccessError, ConfigError, NotFoundError
+from gateway.errors import AccessError, ConfigError, NotFoundError, PolicyError
 from gateway.model.decision import Allowed, Denied
 from gateway.model.event import Kind
 from gateway.model.identity import Identity, Subject, Use
@@ -106,11 +106,16 @@ async def standing(desk: Desk, identity: Identity, verb: str) -> Agent:
 
 
 async def authorise(desk: Desk, agent: Agent, verb: str) -> None:
-    """Ask the policy; a refusal is an AccessError with its code."""
+    """Ask the policy; a refusal is an AccessError with its code.
+
+    That nobody answered is a PolicyError: nothing is allowed, and nobody is put out for it either.
+    """
     question = AgentQuestion(agent.id, agent.service, agent.token, verb)
     match await desk.hooks.policy.agent(question):
         case Allowed():
             return
+        case Denied(revisions=None) as silence:
+            raise PolicyError(silence.sentence)
         case Denied() as denial:
             raise AccessError(denial.sentence, code=denial.code)
         case other:

@@ -11,7 +11,8 @@ from gateway.auth.joining import JoinRequest
 from gateway.auth.serving import Offered
 from gateway.auth.sessions import HEALTH_USER, Wish
 from gateway.ca import identity, issue
-from gateway.errors import AccessError, CertificateError, ConflictError
+from gateway.errors import AccessError, CertificateError, ConflictError, PolicyError
+from gateway.model.decision import Denied, Reason
 from gateway.model.event import Kind
 from gateway.model.identity import Identity
 from gateway.model.resource import Database
@@ -227,3 +228,26 @@ async def test_a_removed_service_is_known_no_more(rig: Rig) -> None:
         await register(rig, agent, SALES)
     assert await rig.store.find("db", SALES.name) is None
     assert await rig.auth.elsewhere.standings() == {}
+
+
+async def test_silence_of_the_policy_refuses_and_puts_nobody_out(rig: Rig) -> None:
+    agent = await joined(rig)
+    await register(rig, agent, SALES)
+    rig.policy.agent_answer = Denied("d", (Reason("policy_unavailable", "nobody answers"),))
+    with pytest.raises(PolicyError, match="nobody answers"):
+        await rig.auth.elsewhere.open_session(None, wish(agent.user))
+    with pytest.raises(PolicyError, match="nobody answers"):
+        await rig.auth.elsewhere.standings()
+
+
+@pytest.mark.parametrize("each", [3, pytest.param(50, marks=pytest.mark.soak)])
+async def test_a_thousand_databases_over_twenty_services(rig: Rig, each: int) -> None:
+    secret = await new_token(rig, "many", uses=20)
+    agents = [await join(rig, secret) for _ in range(20)]
+    for number, agent in enumerate(agents):
+        mine = [Database(f"db-{number}-{index}", "postgres", "h:1") for index in range(each)]
+        assert await register(rig, agent, *mine) == []
+    served = await rig.auth.elsewhere.services_of()
+    assert len(served) == 20 * each
+    assert all(item.healthy for held in served.values() for item in held)
+    assert len(await rig.auth.elsewhere.databases_of(agents[0].user)) == each
