@@ -133,11 +133,19 @@ def service(
 
 
 @contextmanager
-def centre(folder: Path, **sections: Any) -> Iterator[Cluster]:
-    """Auth and proxy in one process, without a database service, and a PostgreSQL that trusts the cluster."""
+def centre(folder: Path, *, at: str = "", **sections: Any) -> Iterator[Cluster]:
+    """Auth and proxy in one process, without a database service, and a PostgreSQL that trusts the cluster.
+
+    *at* is a further address of this host under which it is reached.
+    """
     folder.chmod(0o700)
     cluster = Cluster(folder, process.free_port())
-    clusters.configure(cluster, **{"db_service": {"enabled": False}, **sections})
+    public = {
+        "listen_addr": f"0.0.0.0:{cluster.port}",
+        "public_addr": [cluster.proxy, f"{at}:{cluster.port}"],
+    }
+    more: dict[str, Any] = {"proxy_service": public} if at else {}
+    clusters.configure(cluster, **{"db_service": {"enabled": False}, **more, **sections})
     cluster.start()
     try:
         with clusters.signed_postgres(cluster, {}, None) as server:
