@@ -116,8 +116,8 @@ def _make(desk: Desk, kind: Ca) -> Authority:
 def _recorded(before: Series, after: Series) -> Mapping[str, Any]:
     return {
         "authority": after.kind.value,
-        "phase": after.phase.value,
-        "before": before.phase.value,
-        "current": after.current.key_id,
-        "next": "" if after.next is None else after.next.key_id,
+        "rotation": after.phase.value,
+        "rotation_before": before.phase.value,
+        "key_id": after.current.key_id,
+        "next_key_id": "" if after.next is None else after.next.key_id,
     }

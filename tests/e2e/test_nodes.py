@@ -1,6 +1,8 @@
 """Two nodes on one PostgreSQL state: what one changes the other knows, and either goes on alone."""
 
 import json
+import os
+import signal
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,7 +13,7 @@ import psycopg
 import pytest
 
 from tests.e2e import cluster as clusters
-from tests.e2e.cluster import Cluster, User, eventually
+from tests.e2e.cluster import Cluster, User, children, eventually
 from tests.e2e.conftest import furnish
 from tests.servers import certificates
 from tests.servers.postgres import Postgres
@@ -187,7 +189,9 @@ def test_without_the_state_for_a_minute_nobody_is_let_in_and_whoever_is_in_stays
     alice = nodes.first.users["alice"]
     access = alice.access("alice", "mydb")
     with psycopg.connect(access.conninfo, autocommit=True) as session:
-        bare_postgres.server.process.send_signal(19)  # frozen, as behind a cut wire
+        frozen = [bare_postgres.pid, *children(bare_postgres.pid)]
+        for pid in frozen:
+            os.kill(pid, signal.SIGSTOP)  # as behind a cut wire
         try:
             with psycopg.connect(access.conninfo) as early:
                 early.execute("select 1")
@@ -203,7 +207,8 @@ def test_without_the_state_for_a_minute_nobody_is_let_in_and_whoever_is_in_stays
                 psycopg.connect(access.conninfo)
             assert session.execute("select 1").fetchone() == (1,)
         finally:
-            bare_postgres.server.process.send_signal(18)
+            for pid in frozen:
+                os.kill(pid, signal.SIGCONT)
     for _ in eventually("sessions begin again", seconds=30):
         try:
             psycopg.connect(access.conninfo).close()

@@ -199,7 +199,7 @@ def test_only_an_administrator_rotates_and_each_step_is_recorded(rotating: Clust
     refused = rotating.users["alice"].regate("auth", "rotate", "--type=user", check=False)
     assert refused.code == 3
     steps = [
-        (event["fields"]["authority"], event["fields"]["phase"])
+        (event["fields"]["authority"], event["fields"]["rotation"])
         for event in rotating.audit("--kind=cert_authority.rotate")
     ]
     assert steps[:4] == [("user", phase) for phase in FORWARD]
