@@ -14,7 +14,7 @@ from gateway.audit.note import Verifier, parse_verifier
 from gateway.audit.ship import origin_of
 from gateway.auth.desk import Desk
 from gateway.auth.store import Resource
-from gateway.errors import AccessError, AuditError, NotFoundError
+from gateway.errors import AccessError, ConfigError, NotFoundError
 from gateway.model.event import Kind
 from gateway.model.identity import Subject
 
@@ -120,7 +120,7 @@ class Logs:
         """A service has one log, and it bears its name."""
         wanted = origin_of(self._desk.authorities.cluster, service)
         if parse_verifier(signer).name != wanted:
-            raise AuditError(f"the log of {service!r} must be called {wanted!r}")
+            raise ConfigError(f"the log of {service!r} must be called {wanted!r}")
 
     async def _write(self, service: str, signer: str, *, may_replace: bool) -> Registered:
         """The registration as it is now, with *signer* as its newest key where that may be."""

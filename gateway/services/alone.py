@@ -8,18 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import aiohttp
 import structlog
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from structlog.typing import FilteringBoundLogger
 
 from gateway import address
-from gateway.audit import note
 from gateway.audit.log import AuditLog
 from gateway.audit.log_shipper import Shipper
 from gateway.audit.ship import origin_of
-from gateway.audit.source import LogSource
 from gateway.ca.files import private_directory, read_private, write_private
 from gateway.ca.ring import key_pem
 from gateway.clock import Clock, SystemClock
@@ -33,7 +30,7 @@ from gateway.policy.install import ensure_opa
 from gateway.policy.keeper import Keeper
 from gateway.policy.sidecar import Sidecar
 from gateway.services import lifecycle
-from gateway.services.courier import HttpCourier
+from gateway.services.courier import shipper
 from gateway.services.evidence import InForce
 from gateway.services.labels import DynamicLabels
 from gateway.session.catalog import Catalogs
@@ -76,6 +73,7 @@ class Parts:
     labels: DynamicLabels
     health: Health
     log: FilteringBoundLogger
+    shipper: Shipper
 
 
 async def database_service(config: Config, stop: asyncio.Event, tune: Callable[[], None]) -> None:
@@ -100,7 +98,7 @@ async def database_service(config: Config, stop: asyncio.Event, tune: Callable[[
             tasks.create_task(_follow(parts, ready)),
             tasks.create_task(_beat(parts, ready)),
             tasks.create_task(keep_renewed(parts.remote, parts.folder, parts.log)),
-            tasks.create_task(_ship(parts)),
+            tasks.create_task(parts.shipper.run()),
             tasks.create_task(parts.labels.run(_told)),
             tasks.create_task(_rejudge(parts)),
             tasks.create_task(parts.env.live.sweep_forever()),
@@ -141,9 +139,10 @@ async def _build(
 ) -> Parts:
     clock, metrics, health = SystemClock(), Metrics(), Health(("policy", "audit"))
     credentials = remote.credentials
+    audit_key, audit_dir = _audit_key(folder), _audit_folder(config, credentials.id)
     audit = await AuditLog.open(
-        config.audit_dir,
-        key=_audit_key(folder),
+        audit_dir,
+        key=audit_key,
         origin=origin_of(credentials.cluster, credentials.id),
         clock=clock,
         metrics=metrics,
@@ -157,7 +156,7 @@ async def _build(
     sidecar = await stack.enter_async_context(
         Sidecar(opa=opa, bundle=bundle, key=key, clock=clock, metrics=metrics)
     )
-    keeper = Keeper(config.audit_dir, clock)
+    keeper = Keeper(audit_dir, clock)
     stack.push_async_callback(asyncio.to_thread, keeper.close)
     sidecar.client.keeper = keeper
     classifier = Classifier()
@@ -201,6 +200,7 @@ async def _build(
         labels,
         health,
         log,
+        shipper(remote, audit_dir, audit_key, clock, metrics),
     )
 
 
@@ -301,25 +301,6 @@ def _serve(parts: Parts, databases: Sequence[Database], refused: set[str]) -> No
             parts.served[name] = item
 
 
-async def _ship(parts: Parts) -> None:
-    """Send this service's log to the auth service, with the certificate of the day."""
-    credentials = parts.remote.credentials
-    signer = note.verifier(
-        origin_of(credentials.cluster, credentials.id), _audit_key(parts.folder).public_key()
-    )
-    source = LogSource(parts.config.audit_dir)
-    while True:
-        context = parts.remote.context
-        connector = aiohttp.TCPConnector(ssl=context)
-        async with aiohttp.ClientSession(connector=connector) as session, asyncio.TaskGroup() as tasks:
-            courier = HttpCourier(session, f"https://{parts.remote.server}")
-            metrics = parts.env.metrics
-            shipping = tasks.create_task(Shipper(source, signer, courier, parts.clock, metrics).run())
-            while parts.remote.context is context:  # noqa: ASYNC110 # once in days, and nobody waits
-                await asyncio.sleep(HEARTBEAT_SECONDS)
-            shipping.cancel()
-
-
 async def keep_renewed(remote: Remote, folder: Path, log: FilteringBoundLogger) -> None:
     """A new key and certificate at two thirds of the old one's life."""
     while True:
@@ -341,6 +322,12 @@ async def _rejudge(parts: Parts) -> None:
         await asyncio.sleep(REJUDGE_SECONDS)
         with suppress(PolicyError):
             await parts.env.live.rejudge(parts.sidecar.client)
+
+
+def _audit_folder(config: Config, identifier: str) -> Path:
+    """This service's own log; one that joined anew under another name begins another log beside the old."""
+    private_directory(config.audit_dir)
+    return config.audit_dir / identifier
 
 
 def _audit_key(folder: Path) -> ed25519.Ed25519PrivateKey:

@@ -1,60 +1,52 @@
-"""The way of a log to the auth service: the HTTP API, with the host certificate of whoever ships."""
+"""The log of a service that runs by itself, on its way to the auth service."""
 
-import json
+from collections.abc import Awaitable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-import aiohttp
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from gateway.audit import note
+from gateway.audit.log_shipper import Metrics, Shipper
 from gateway.audit.replica import MisplacedError
-from gateway.audit.ship import Held, held_from_json
-from gateway.errors import AccessError, AuditError
-
-REQUEST_SECONDS = 60.0
+from gateway.audit.ship import Held, held_from_json, origin_of
+from gateway.audit.source import LogSource
+from gateway.clock import Clock
+from gateway.errors import ConflictError
+from gateway.tunnel.remote import Remote
 
 
 @dataclass(frozen=True, slots=True)
-class HttpCourier:
-    """Requests over *session*, which brings the certificate and verifies the receiver, to *base*."""
+class RemoteCourier:
+    """The way by the API, with the host certificate of the moment."""
 
-    session: aiohttp.ClientSession
-    base: str
+    remote: Remote
 
     async def held(self) -> Held:
         """What the receiver has."""
-        return held_from_json(await self._call("GET", "/v1/log", None))
+        return await _held(self.remote.held())
 
-    async def greet(self, signer: str, epoch: int, note: bytes) -> Held:
+    async def greet(self, signer: str, epoch: int, text: bytes) -> Held:
         """Show the newest checkpoint."""
-        value = {"signer": signer, "epoch": epoch, "checkpoint": note.decode("utf-8", "replace")}
-        return held_from_json(await self._call("POST", "/v1/log", json.dumps(value).encode()))
+        return await _held(self.remote.show(signer, epoch, text.decode("utf-8", "replace")))
 
     async def send(self, body: bytes) -> Held:
         """Hand over a batch."""
-        return held_from_json(await self._call("POST", "/v1/log/records", body))
-
-    async def _call(self, method: str, path: str, body: bytes | None) -> Any:
-        kind = "application/octet-stream" if path.endswith("records") else "application/json"
-        timeout = aiohttp.ClientTimeout(total=REQUEST_SECONDS)
-        try:
-            async with self.session.request(
-                method, self.base + path, data=body, headers={"Content-Type": kind}, timeout=timeout
-            ) as response:
-                return _read(response.status, await response.json(content_type=None))
-        except (aiohttp.ClientError, TimeoutError, ValueError, OSError) as error:
-            what = str(error) or type(error).__name__
-            raise AuditError(f"the auth service cannot be reached: {what}") from error
+        return await _held(self.remote.ship(body))
 
 
-def _read(status: int, value: Any) -> Any:
-    """The answer, or the error that it stands for."""
-    if status == 200:
-        return value
-    about = value.get("error") if isinstance(value, dict) else None
-    code, message = (about.get("code"), about.get("message")) if isinstance(about, dict) else ("", "")
-    sentence = str(message or f"the auth service answered {status}")
-    if status == 409:
-        raise MisplacedError(sentence)
-    if status in {401, 403}:
-        raise AccessError(sentence, code=str(code or "access_denied"))
-    raise AuditError(sentence)
+def shipper(
+    remote: Remote, directory: Path, key: Ed25519PrivateKey, clock: Clock, metrics: Metrics | None
+) -> Shipper:
+    """Ships the log in *directory*, which *key* signs, as that of the service that *remote* shows."""
+    credentials = remote.credentials
+    signer = note.verifier(origin_of(credentials.cluster, credentials.id), key.public_key())
+    return Shipper(LogSource(directory), signer, RemoteCourier(remote), clock, metrics)
+
+
+async def _held(answer: Awaitable[Any]) -> Held:
+    try:
+        return held_from_json(await answer)
+    except ConflictError as error:
+        raise MisplacedError(str(error)) from error

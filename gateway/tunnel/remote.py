@@ -18,6 +18,7 @@ from gateway.tunnel.credentials import Credentials, new_key, pem_of, request_for
 
 CALL_SECONDS = 10.0
 SILENCE_SECONDS = 20.0
+SHIP_SECONDS = 60.0  # a batch of the log is checked and on stable storage
 MAX_LINE = 64 * 1024 * 1024  # a cluster with a hundred thousand users
 
 
@@ -48,11 +49,6 @@ class Remote:
     async def __aexit__(self, *_exception: object) -> None:
         assert self._session is not None
         await self._session.close()
-
-    @property
-    def context(self) -> ssl.SSLContext:
-        """TLS with the certificate of now."""
-        return self._context
 
     def use(self, credentials: Credentials) -> None:
         """Show these from now on."""
@@ -144,19 +140,35 @@ class Remote:
             raise BackendError(f"{self.server} does not answer: {str(error) or 'silence'}") from error
         return b"".join(parts).splitlines()
 
+    async def held(self) -> Any:
+        """What the auth service holds of this service's log."""
+        async with self._asking("GET", "/v1/log", None, CALL_SECONDS) as response:
+            return await response.json()
+
+    async def show(self, signer: str, epoch: int, checkpoint: str) -> Any:
+        """Show the newest checkpoint of the log; what is held of it."""
+        return await self._post("/v1/log", {"signer": signer, "epoch": epoch, "checkpoint": checkpoint})
+
+    async def ship(self, batch: bytes) -> Any:
+        """Hand over a batch of the log; what is held of it then."""
+        async with self._asking("POST", "/v1/log/records", batch, SHIP_SECONDS) as response:
+            return await response.json()
+
     async def _post(self, path: str, document: Mapping[str, Any]) -> dict[str, Any]:
         async with self._asking("POST", path, document, CALL_SECONDS) as response:
             return dict(await response.json())
 
     @asynccontextmanager
     async def _asking(
-        self, method: str, path: str, document: Mapping[str, Any] | None, seconds: float | None
+        self, method: str, path: str, body: Mapping[str, Any] | bytes | None, seconds: float | None
     ) -> AsyncIterator[aiohttp.ClientResponse]:
+        """One request; *body* is sent as JSON, or as it is."""
         assert self._session is not None
+        sent: dict[str, Any] = {"data": body} if isinstance(body, bytes) else {"json": body}
         limit = aiohttp.ClientTimeout(total=seconds, sock_connect=CALL_SECONDS)
         try:
             async with self._session.request(
-                method, path, json=document, ssl=self._context, timeout=limit
+                method, path, **sent, ssl=self._context, timeout=limit
             ) as response:
                 if response.status >= 400:
                     raise await refused(response)

@@ -12,9 +12,12 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
+from gateway.address import Address
 from gateway.auth.store import Agent
 from gateway.ca.issue import issue_host
 from gateway.ca.ring import key_pem
+from gateway.tunnel.credentials import Credentials
+from gateway.tunnel.remote import Remote
 from tests.api.rig import Rig
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -41,6 +44,12 @@ class Service:
     @property
     def log(self) -> Path:
         return self.folder / "disk" / "audit"
+
+    def remote(self) -> Remote:
+        """The way to the auth service, with the certificate in the folder."""
+        credentials = Credentials.load(self.folder)
+        assert credentials is not None
+        return Remote(Address("localhost", self.port), credentials)
 
     @contextmanager
     def running(self, rate: float = 50) -> Iterator[subprocess.Popen[str]]:
@@ -76,9 +85,8 @@ def enrolled(rig: Rig, folder: Path, name: str, *, service: str = "db") -> Servi
         now=datetime.now(UTC),
         service=service,
     )
-    (folder / "cert.pem").write_text(made.pem)
-    (folder / "key.pem").write_bytes(key_pem(key))
-    (folder / "ca.pem").write_text(rig.host_ca)
+    pem = key_pem(key).decode()
+    Credentials(name, "test", pem, made.pem, rig.host_ca, "", "").save(folder)
     rig.wait(lambda: _keep(rig, name, service or "db"))
     return Service(name, folder, rig.port)
 

@@ -1,34 +1,23 @@
 """A service with a log of its own that it ships, until it is killed: started by test_logs.py.
 
-Arguments: the folder of the log, the receiver's port, the folder with the service's certificate, key and
-authority, the service's name, events per second.
+Arguments: the folder of the log, the receiver's port, the folder with the service's credentials, the
+service's name, events per second.
 """
 
 import asyncio
-import ssl
 import sys
 from pathlib import Path
 
-import aiohttp
-
-from gateway.audit import note
 from gateway.audit.log import AuditLog
-from gateway.audit.log_shipper import Pace, Shipper
+from gateway.audit.log_shipper import Pace
 from gateway.audit.ship import origin_of
-from gateway.audit.source import LogSource
 from gateway.audit.writer import Timing
 from gateway.clock import SystemClock
-from gateway.services.courier import HttpCourier
-from tests.api.services import log_key
+from gateway.services.courier import shipper as shipping
+from tests.api.services import Service, log_key
 from tests.audit.rig import event
 
 FAST = Pace(poll=0.05, heartbeat=0.3, retry_first=0.05, retry_most=0.2)
-
-
-def context(folder: Path) -> ssl.SSLContext:
-    made = ssl.create_default_context(cafile=str(folder / "ca.pem"))
-    made.load_cert_chain(folder / "cert.pem", folder / "key.pem")
-    return made
 
 
 async def main(directory: Path, port: int, folder: Path, service: str, rate: float) -> None:
@@ -42,11 +31,9 @@ async def main(directory: Path, port: int, folder: Path, service: str, rate: flo
         segment_bytes=30_000,
         timing=Timing(checkpoint_seconds=0.05, checkpoint_events=50),
     )
-    connector = aiohttp.TCPConnector(ssl=context(folder))
-    async with aiohttp.ClientSession(connector=connector) as session:
-        courier = HttpCourier(session, f"https://localhost:{port}")
-        signer = note.verifier(origin, key.public_key())
-        shipper = Shipper(LogSource(directory), signer, courier, clock, pace=FAST)
+    async with Service(service, folder, port).remote() as remote:
+        shipper = shipping(remote, directory, key, clock, None)
+        shipper.pace = FAST
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(shipper.run())
             sys.stdout.write("ready\n")

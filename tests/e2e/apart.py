@@ -39,6 +39,11 @@ class Service:
         return self.folder / "data"
 
     @property
+    def audit(self) -> Path:
+        """Its own audit log."""
+        return self.data_dir / "audit" / self.id
+
+    @property
     def log(self) -> str:
         """All that it has said so far."""
         return (self.folder / "start.log").read_text()
@@ -81,7 +86,7 @@ class Service:
 
     def records(self) -> list[Event]:
         """Its own log, oldest first."""
-        found = records(self.data_dir / "audit", Query(oldest_first=True))
+        found = records(self.audit, Query(oldest_first=True))
         return [item.event for item in found]
 
 
