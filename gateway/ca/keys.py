@@ -5,6 +5,7 @@ reads and writes them there.
 """
 
 import hashlib
+import hmac
 import re
 from collections.abc import Callable
 from dataclasses import replace
@@ -78,6 +79,11 @@ class Authorities:
     def bundle_key(self) -> ec.EllipticCurvePrivateKey:
         """Signs policy bundles."""
         return self._ring.bundle_key
+
+    @property
+    def mask_salt(self) -> str:
+        """A secret that hashes of masked values are made with: the same for as long as the audit key is."""
+        return hmac.new(self.audit_key.private_bytes_raw(), b"regate masks", hashlib.sha256).hexdigest()
 
     def by_kind(self, kind: Kind) -> Authority:
         """The authority of that kind that signs now."""

@@ -205,6 +205,7 @@ class Fleet:
         config = self._running.config
         return {
             "cluster": config.cluster_name,
+            "salt": self._running.environment.salt,
             "log": [config.log.severity, config.log.format],
             "policy": self._policy(),
             "listener": self._listener(),

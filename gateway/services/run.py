@@ -159,6 +159,7 @@ async def cluster(config: Config) -> AsyncIterator[Cluster]:
             metrics=metrics,
             log=log,
             elsewhere=Relay(links, Here(authorities, databases), opener(auth.elsewhere), clock, log),
+            salt=authorities.mask_salt,
         )
         estate = _estate(config, keyring, origin, clock)
         running = Cluster(

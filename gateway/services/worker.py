@@ -115,6 +115,7 @@ class WorkerProcess:
             catalogs=Catalogs(dialler, self._clock),
             metrics=self._metrics,
             log=log,
+            salt=value["salt"],
         )
         await self._listen(value["listener"], b"")
         port = Port(

@@ -54,7 +54,7 @@ def of(duty: Duty, names: NameContext) -> dict[Key, Concealed]:
 
 def checked(row_filter: RowFilter, condition: str) -> str:
     """*condition* in brackets, if it is one expression over the relation's own columns."""
-    probe = f"SELECT 1 FROM {ALIAS} WHERE ({condition})"  # noqa: S608 - it is read here, and runs nowhere
+    probe = f"SELECT 1 FROM {ALIAS} WHERE ({condition}\n)"  # noqa: S608 - it is read here, and runs nowhere
     try:
         tokens = tokenize(probe)
         limits.check(tokens)
