@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from gateway import address, document, schema, storage
+from gateway import address, document, schema, storage, supply
 from gateway.address import Address
 from gateway.document import Document, Problem
 from gateway.errors import ConfigError
@@ -16,6 +16,7 @@ from gateway.mistakes import Path as Where
 from gateway.mistakes import dotted, shown, suggestion
 from gateway.model.resource import BackendAuth, BackendTls, Database
 from gateway.storage import Storage
+from gateway.supply import Supply
 
 DEFAULT_PATH = Path("/etc/regate.yaml")
 DEFAULT_DATA_DIR = Path("/var/lib/regate")
@@ -137,6 +138,7 @@ class Config:
     db_service: DbService = field(default_factory=DbService)
     opa: Opa = field(default_factory=Opa)
     policy_dir: Path | None = None
+    policy: Supply = field(default_factory=Supply)
     join: Join | None = None
     """Where the rest of the cluster is, for a service that runs by itself."""
     diagnostics: Address | None = None
@@ -230,6 +232,7 @@ def _config(value: Mapping[str, Any], path: Path) -> Config:
             ca_file=base / opa["ca_file"] if "ca_file" in opa else None,
         ),
         policy_dir=base / policy_dir if policy_dir else None,
+        policy=supply.read(value.get("policy", {}), base),
         join=_join(overall, base),
         diagnostics=address.parse(overall["diag_addr"]) if "diag_addr" in overall else None,
     )
@@ -305,6 +308,8 @@ def _problems(read: Document, path: Path) -> Iterator[Problem]:
         yield _problem(read, ("teleport",), "expected one of regate and teleport, got both")
     yield from _service_problems(read)
     yield from _opa_problems(read, path.absolute().parent)
+    for where, sentence in supply.problems(value.get("policy", {})):
+        yield _problem(read, ("policy", *where), sentence)
     overall = value.get("regate") or value.get("teleport") or {}
     data_dir = path.absolute().parent / overall.get("data_dir", DEFAULT_DATA_DIR)
     if len(os.fsencode(data_dir)) + _ROOM_FOR_SOCKETS > MAX_SOCKET_PATH:

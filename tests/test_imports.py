@@ -13,7 +13,7 @@ PACKAGE = ROOT / "gateway"
 # What everybody may import: they know nothing about the parts.
 FLOOR = frozenset({"errors", "clock"})
 # Small leaves beside the parts: they stand on the floor, on each other, and on the values.
-LEAVES = frozenset({"model", "schema", "mistakes", "document", "address", "observe", "storage"})
+LEAVES = frozenset({"model", "schema", "mistakes", "document", "address", "observe", "storage", "supply"})
 BELOW: dict[str, frozenset[str]] = {
     "errors": frozenset(),
     "clock": frozenset(),
@@ -22,6 +22,7 @@ BELOW: dict[str, frozenset[str]] = {
     "address": frozenset(),
     "schema": frozenset(),
     "storage": frozenset(),
+    "supply": frozenset(),
     "document": frozenset({"schema", "mistakes"}),
     "observe": frozenset({"model"}),
     "sansio": frozenset({"model"}),

@@ -16,9 +16,10 @@ from gateway.model.obligation import NONE, Obligations
 from gateway.policy import obligations
 from gateway.policy.document import CONTRACT
 
+# Three ways to be without an answer; one code, because for whoever asked it is one thing.
 UNAVAILABLE = Reason("policy_unavailable", "the policy engine is not available")
-TIMEOUT = Reason("policy_timeout", "the policy engine did not answer in time")
-INVALID = Reason("policy_answer_invalid", "the policy engine gave an answer that is not a decision")
+TIMEOUT = Reason("policy_unavailable", "the policy engine did not answer in time")
+INVALID = Reason("policy_unavailable", "the policy engine gave an answer that is not a decision")
 TOO_LARGE = Reason("input_too_large", "the statement is too large to be judged")
 
 _CODE = re.compile(r"[a-z][a-z0-9_]{0,63}")

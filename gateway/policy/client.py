@@ -43,6 +43,7 @@ _PROBLEMS = "/v1/data/gateway/prepare/problems"
 # Lists and administration hold nobody's statement up, and may be long.
 _SLOW_FACTOR = 20
 _REJUDGE_ITEMS = 16
+_TOO_LARGE = (answer.TOO_LARGE,)
 
 Facts: typing.TypeAlias = tuple[Classification, ...]
 _Waiter: typing.TypeAlias = "asyncio.Future[Verdict]"
@@ -73,6 +74,7 @@ class PolicyClient:
 
     ``available`` is set by whoever supervises OPA: while it is False every answer is a refusal at once.
     ``revisions`` are those of the policy and the data that are in force, as the supervisor knows them.
+    ``alarm`` is told of every refusal for want of a usable answer.
     ``keeper``, where there is one, gets what is asked about connects and queries.
     """
 
@@ -89,6 +91,7 @@ class PolicyClient:
         self.available = True
         self.revisions = Revisions("", -1)
         self.keeper: Keeps | None = None
+        self.alarm: Callable[[Reason], None] | None = None
         self._token = token
         self._clock = clock
         self._slots = slots or default_slots()
@@ -374,6 +377,12 @@ class PolicyClient:
 
     def _issue(self, verdict: Verdict, input_digest: str, started: float) -> Decision:
         decision = verdict.issue(new_id(verdict.time_ns or self._clock.now_ns()), input_digest)
+        if (
+            verdict.revisions is None
+            and self.alarm is not None
+            and verdict.reasons[0] is not answer.TOO_LARGE
+        ):
+            self.alarm(verdict.reasons[0])
         if self._metrics is not None:
             seconds = self._clock.monotonic() - started
             match decision:

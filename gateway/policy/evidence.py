@@ -154,6 +154,16 @@ class Evidence:
                 unfolded = _unfold(digest, body, is_withheld=bool(withheld))
                 yield Question(digest, _object(digest, unfolded), bool(withheld))
 
+    def latest_queries(self, most: int) -> list[dict[str, Any]]:
+        """The newest questions about statements, as they were asked."""
+        sql = "SELECT digest, withheld, body FROM content ORDER BY rowid DESC LIMIT ?"
+        found: list[dict[str, Any]] = []
+        for digest, withheld, body in self._rows(sql, [str(4 * most)]):
+            content = _unfold(digest, body, is_withheld=bool(withheld))
+            if content.startswith(b'{"session":') and len(found) < most:
+                found.append(_object(digest, content))
+        return found
+
     def data(self, revision: int, at_ns: int) -> dict[str, Any]:
         """The documents of a data revision as they were at *at_ns*; NotFoundError when they were not kept."""
         digest = self.digest_of("data", str(revision), at_ns)

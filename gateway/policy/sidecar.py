@@ -12,7 +12,7 @@ import secrets
 import shutil
 import tempfile
 import typing
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,6 +38,9 @@ _DRAIN_SECONDS = 0.3
 _AUTHORIZATION = "authz.tar.gz"
 _BACK_OFF_SECONDS = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 _WELL_AFTER_SECONDS = 30.0
+
+
+Tried: typing.TypeAlias = Callable[[PolicyClient], Awaitable[None]]
 
 
 class SidecarMetrics(PolicyMetrics, typing.Protocol):
@@ -113,6 +116,11 @@ class Sidecar:
         return self._bundle
 
     @property
+    def documents(self) -> tuple[Mapping[str, Any], int]:
+        """The documents in force, and their revision; none before the first push."""
+        return ({}, -1) if self._data is None else (self._data.documents, self._data.revision)
+
+    @property
     def pid(self) -> int | None:
         """OPA's process id, while it runs."""
         return None if self._child is None else self._child.process.pid
@@ -164,8 +172,12 @@ class Sidecar:
             self._data = fresh
             self._direct(child)
 
-    async def replace_bundle(self, bundle: Bundle, *, rollback: bool = False) -> None:
+    async def replace_bundle(
+        self, bundle: Bundle, *, rollback: bool = False, tried: Tried | None = None
+    ) -> None:
         """Change to another bundle: a second OPA is started and tried, then the first is let go.
+
+        *tried* may ask the new one before anybody else does; what it raises leaves the old one in force.
 
         Raises:
             PolicyError: the bundle is older and *rollback* was not said, or the new OPA does not start or
@@ -180,6 +192,9 @@ class Sidecar:
                     # The new policy may prepare another index of the same documents.
                     self._data = await self._indexed(fresh, self._data.documents, self._data.revision)
                     await self._feed(fresh, self._data)
+                if tried is not None:
+                    with closing(PolicyClient(fresh.socket, self._token, clock=self._clock)) as asker:
+                        await tried(asker)
             except BaseException:
                 await stop(fresh.process)
                 raise

@@ -17,6 +17,7 @@ from gateway.observe.health import Health
 from gateway.policy.sidecar import Sidecar
 from gateway.services.databases import Databases
 from gateway.services.feed import Feed
+from gateway.services.policies import Policies
 from gateway.services.publisher import Publisher
 from gateway.session.environment import Environment
 from gateway.tunnel.links import Links
@@ -36,6 +37,7 @@ class Cluster:
     sidecar: Sidecar
     databases: Databases
     publisher: Publisher
+    policies: Policies
     environment: Environment
     feed: Feed
     links: Links

@@ -17,6 +17,7 @@ from gateway.policy.publish import Bundle, agree_number, content_digest, least_n
 from gateway.policy.sidecar import Sidecar
 from gateway.policy.sidecar_remote import Remote
 from gateway.schema import data_dir
+from gateway.services.accepted import Accepted
 
 MIN_TOKEN = 32  # characters: 128 bits in hexadecimal
 
@@ -24,12 +25,11 @@ MIN_TOKEN = 32  # characters: 128 bits in hexadecimal
 async def prepare(
     config: Config, store: Store, authorities: Authorities, clock: Clock, metrics: Metrics
 ) -> Sidecar:
-    """A sidecar that has still to be entered, and holds a bundle under the next number."""
+    """A sidecar that has still to be entered, with the bundle that was published last, or one built here."""
     if store.is_shared:
         await _agree(config, store)
-    named = config.opa.path
-    opa = named if named is not None else await asyncio.to_thread(ensure_opa)
-    bundle = await asyncio.to_thread(_publish, opa, config, authorities)
+    opa = await program(config)
+    bundle = await asyncio.to_thread(_bundle, opa, config, authorities)
     if config.opa.address:
         return _remote(opa, bundle, config, authorities, clock, metrics)
     return Sidecar(opa=opa, bundle=bundle, key=authorities.bundle_key, clock=clock, metrics=metrics)
@@ -66,6 +66,18 @@ async def _agree(config: Config, store: Store) -> None:
     agree_number(folder, content, number)
 
 
-def _publish(opa: Path, config: Config, authorities: Authorities) -> Bundle:
+async def program(config: Config) -> Path:
+    """The OPA to run."""
+    named = config.opa.path
+    return named if named is not None else await asyncio.to_thread(ensure_opa)
+
+
+def built(opa: Path, config: Config, authorities: Authorities) -> Bundle:
+    """The shipped policies and those of ``policy.dir``, under the next number."""
     folder = config.data_dir / "policy"
     return publish(opa, data_dir("policies"), config.policy_dir, folder, authorities.bundle_key)
+
+
+def _bundle(opa: Path, config: Config, authorities: Authorities) -> Bundle:
+    accepted = Accepted(config.data_dir / "policy", opa, authorities.bundle_key, config.policy.keys)
+    return accepted.current() or built(opa, config, authorities)

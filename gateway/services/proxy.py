@@ -10,7 +10,7 @@ from pathlib import Path
 
 from aiohttp import web
 
-from gateway.api import caller
+from gateway.api import caller, policies
 from gateway.api.application import application
 from gateway.api.caller import SubjectFromRequest
 from gateway.api.databases import Visible, VisibleDatabase
@@ -124,6 +124,7 @@ async def listening(running: Cluster) -> AsyncIterator[str]:
 @asynccontextmanager
 async def _runner(running: Cluster, who: SubjectFromRequest) -> AsyncIterator[web.AppRunner]:
     config = running.config
+    callers = caller.Callers(who, running.sidecar.client)
     app = application(
         running.auth,
         subject_from_request=who,
@@ -135,7 +136,7 @@ async def _runner(running: Cluster, who: SubjectFromRequest) -> AsyncIterator[we
         public_addr=str(config.proxy_service.public[0]),
         proxies=[str(address) for address in config.proxy_service.public],
         waiting=running.environment.holds,
-        more=running.intake.routes(),
+        more=[*running.intake.routes(), *policies.routes(running.policies, callers)],
         feed=running.feed,
     )
     runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=2.0)

@@ -78,6 +78,10 @@ class Publisher:
         if self._tell is not None:
             await self._tell(data, snapshot.revision)
 
+    def again(self) -> None:
+        """Push, and ask about the live sessions, though no state has changed: the policy has."""
+        self._changed.set()
+
     async def run(self) -> None:
         """Publish each change as it comes, and ask about the live sessions after each, for ever."""
         async with asyncio.TaskGroup() as tasks:

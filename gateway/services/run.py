@@ -40,13 +40,16 @@ from gateway.policy.keeper import Keeper
 from gateway.policy.sidecar import Sidecar
 from gateway.protocols import REGISTRY
 from gateway.services import alone, diagnostics, lifecycle, policy, proxy, proxy_alone
+from gateway.services.alarms import Alarms
 from gateway.services.cluster import Cluster
 from gateway.services.control import keep_in_step
 from gateway.services.databases import Databases
 from gateway.services.evidence import InForce
 from gateway.services.feed import Feed
 from gateway.services.here import Here, certificates_of, opener
+from gateway.services.fetching import Fetcher
 from gateway.services.labels import DynamicLabels
+from gateway.services.policies import Policies
 from gateway.services.publisher import Publisher
 from gateway.session.catalog import Catalogs
 from gateway.session.denial import local_denial
@@ -137,6 +140,10 @@ async def cluster(config: Config) -> AsyncIterator[Cluster]:
         authorities.on_change(feed.nudge)
         publisher = Publisher(store, sidecar, databases, live, log, keep=in_force.data, tell=feed.tell)
         stack.push_async_callback(auth.close)
+        sidecar.client.alarm = Alarms(audit, sidecar, clock)
+        policies = Policies(
+            config, authorities, sidecar, auth, audit, in_force, clock, changed=publisher.again
+        )
         await publisher.publish()
         await lifecycle.policy_in_force(audit, clock, sidecar, in_force)
         classifier = Classifier()
@@ -173,6 +180,7 @@ async def cluster(config: Config) -> AsyncIterator[Cluster]:
             sidecar=sidecar,
             databases=databases,
             publisher=publisher,
+            policies=policies,
             environment=environment,
             feed=feed,
             links=links,
@@ -211,6 +219,7 @@ async def _background(running: Cluster, labels: DynamicLabels) -> AsyncIterator[
             group.create_task(keep_in_step(running)),
             group.create_task(running.environment.live.sweep_forever()),
             group.create_task(_watch_health(running)),
+            group.create_task(_fetch_policies(running)),
             group.create_task(labels.run(relabel)),
         ]
         yield
@@ -229,6 +238,12 @@ async def _farewell(running: Cluster) -> AsyncIterator[None]:
                 running.environment.live.end_all(stopping),
                 *[follower.end_all(stopping) for follower in running.publisher.followers],
             )
+
+
+async def _fetch_policies(running: Cluster) -> None:
+    source = running.config.policy.source
+    if source is not None:
+        await Fetcher(source, running.policies, running.log).run()
 
 
 async def _watch_health(running: Cluster) -> None:

@@ -30,8 +30,8 @@ YES = {
     "data_revision": documents.REVISION,
 }
 
-INVALID = "policy_answer_invalid"
-TIMEOUT = "policy_timeout"
+INVALID = "policy_unavailable"
+TIMEOUT = "policy_unavailable"
 
 Answer = Callable[[dict[str, Any]], bytes | Awaitable[bytes | None] | None]
 
@@ -268,10 +268,10 @@ async def test_one_poisonous_question_costs_only_itself(tmp_path: Path) -> None:
             )
             return [_code(decision) for decision in decisions]
 
-        assert await ask() == ["allowed", "policy_answer_invalid", "allowed"]
+        assert await ask() == ["allowed", "policy_unavailable", "allowed"]
         assert [len(question["items"]) for question in fake.questions] == [3, 1, 1, 1]
         fake.questions.clear()
-        assert await ask() == ["allowed", "policy_answer_invalid", "allowed"]
+        assert await ask() == ["allowed", "policy_unavailable", "allowed"]
         assert sorted(len(question["items"]) for question in fake.questions) == [1, 2]
 
 
@@ -284,7 +284,7 @@ async def test_after_a_late_batch_each_is_asked_alone_until_it_was_answered(tmp_
             return {_code(decision) for decision in await asyncio.gather(*asked)}
 
         fake.answer = never
-        assert await ask() == {"policy_timeout"}
+        assert await ask() == {"policy_unavailable"}
         fake.answer = say(YES)
         fake.questions.clear()
         assert await ask() == {"allowed"}

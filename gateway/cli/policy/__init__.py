@@ -17,6 +17,9 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "keygen": ("policy.building:keygen", "Make a key for signing bundles."),
     "build": ("policy.building:build", "Build a bundle of the library, the team's guards and the roles."),
     "sign": ("policy.building:sign", "Sign a bundle, in its place."),
+    "publish": ("policy.publishing:publish", "Put a policy repository in force."),
+    "status": ("policy.publishing:status", "Show which policy is in force."),
+    "rollback": ("policy.publishing:rollback", "Put the bundle before this one in force again."),
     "verify": ("policy.building:verify", "Check a bundle as a cluster would before it takes effect."),
     # What policies and statements mean: nothing here changes anything.
     "facts": ("policy.facts:facts", "Print what the classifier finds in a statement."),

@@ -74,7 +74,7 @@ def sign(file: str, key: str) -> None:
 
     A signature that it has already is replaced.
     """
-    path = _existing(file)
+    path = existing(file)
     try:
         signing.sign(ensure_opa(), path, path, signing.private_key(Path(key)))
     except PolicyError as error:
@@ -91,7 +91,7 @@ def verify(file: str, keys: tuple[str, ...], form: str) -> None:
 
     Its signature, contract, compilation, the places of its packages, and every field that it reads.
     """
-    path = _existing(file)
+    path = existing(file)
     found = admission.admit(ensure_opa(), path.read_bytes(), [signing.public_key(Path(key)) for key in keys])
     shown = {
         "revision": found.revision,
@@ -136,7 +136,8 @@ def commits(root: Path) -> int:
     return max(1, int(done.stdout)) if done.returncode == 0 else 1
 
 
-def _existing(file: str) -> Path:
+def existing(file: str) -> Path:
+    """The path of a file that can be read; ConfigError for any other."""
     path = Path(file)
     if not os.access(path, os.R_OK) or not path.is_file():
         raise ConfigError(f"cannot read {path}", hint="make it with: regate policy build")
