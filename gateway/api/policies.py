@@ -23,6 +23,14 @@ class Policies(Protocol):
         """Put a signed bundle in force."""
         ...
 
+    async def shadow(self, subject: Subject, content: bytes) -> dict[str, Any]:
+        """Ask a signed bundle beside the one in force."""
+        ...
+
+    async def unshadow(self, subject: Subject) -> bool:
+        """Ask it no more."""
+        ...
+
     async def rollback(self, subject: Subject) -> dict[str, Any]:
         """Put the one before in force again."""
         ...
@@ -38,9 +46,13 @@ def routes(policies: Policies, callers: Callers) -> list[web.RouteDef]:
     async def publish(request: web.Request) -> web.Response:
         subject = callers.subject(request)
         given = await body(request)
-        text = given.text("bundle", most=MAX_BODY)
+        text, beside = given.text("bundle", most=MAX_BODY), given.flag("shadow")
         given.finish()
-        return answer(await policies.publish(subject, _decoded(text)))
+        act = policies.shadow if beside else policies.publish
+        return answer(await act(subject, _decoded(text)))
+
+    async def unshadow(request: web.Request) -> web.Response:
+        return answer({"stopped": await policies.unshadow(callers.subject(request))})
 
     async def rollback(request: web.Request) -> web.Response:
         subject = callers.subject(request)
@@ -51,6 +63,7 @@ def routes(policies: Policies, callers: Callers) -> list[web.RouteDef]:
         web.get("/v1/policy", status),
         web.post("/v1/policy", publish),
         web.post("/v1/policy/rollback", rollback),
+        web.delete("/v1/policy/shadow", unshadow),
     ]
 
 

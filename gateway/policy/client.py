@@ -23,6 +23,7 @@ from gateway.policy.answer import Problem, Verdict, Visible
 from gateway.policy.batches import Item, Queue
 from gateway.policy.client_endpoint import Endpoint, endpoint
 from gateway.policy.client_line import Lines
+from gateway.policy.client_shadow import Shadow
 from gateway.policy.document import AgentQuestion, ConnectQuestion, FactsCache, SessionQuestion
 from gateway.policy.http import Response
 
@@ -74,6 +75,7 @@ class PolicyClient:
 
     ``available`` is set by whoever supervises OPA: while it is False every answer is a refusal at once.
     ``revisions`` are those of the policy and the data that are in force, as the supervisor knows them.
+    ``shadow`` is asked the same at the same time, where there is one; nobody waits for it.
     ``alarm`` is told of every refusal for want of a usable answer.
     ``keeper``, where there is one, gets what is asked about connects and queries.
     """
@@ -92,6 +94,7 @@ class PolicyClient:
         self.revisions = Revisions("", -1)
         self.keeper: Keeps | None = None
         self.alarm: Callable[[Reason], None] | None = None
+        self.shadow: Shadow | None = None
         self._token = token
         self._clock = clock
         self._slots = slots or default_slots()
@@ -148,6 +151,7 @@ class PolicyClient:
         input_digest = session.digest(encoded)
         if self.keeper is not None:
             self.keeper.asked(input_digest, session.content, encoded)
+        compare = None if self.shadow is None else self.shadow.query(session, facts)
         if not self.available or self._tasks is None:
             verdict = answer.refused(answer.UNAVAILABLE)
         elif len(encoded) + len(session.content) > document.MAX_ITEM:
@@ -162,7 +166,10 @@ class PolicyClient:
                 verdict.revisions is None or verdict.revisions.data != session.data_revision
             ):
                 verdict = answer.refused(answer.INVALID)
-        return self._issue(verdict, input_digest, started)
+        decision = self._issue(verdict, input_digest, started)
+        if compare is not None:
+            compare(decision)
+        return decision
 
     async def row_filter(self, session: SessionQuestion, guard: str) -> str | None:
         """The condition that a guard sets on the rows of its relation, for a session: ``""`` all, None none.
@@ -189,7 +196,11 @@ class PolicyClient:
     async def connect(self, question: ConnectQuestion) -> Decision:
         """May this identity open this database; an ``Allowed`` carries the granting roles and the limits."""
         asked = question.to_json()
-        return await self._decide(_CONNECT, asked, answer.connect, self._deadline)
+        compare = None if self.shadow is None else self.shadow.connect(question)
+        decision = await self._decide(_CONNECT, asked, answer.connect, self._deadline)
+        if compare is not None:
+            compare(decision)
+        return decision
 
     async def rejudge(self, questions: Sequence[ConnectQuestion]) -> list[Decision]:
         """Connects of live sessions, judged again in batches; the decisions stand in the questions' order."""

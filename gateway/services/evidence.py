@@ -12,6 +12,7 @@ from gateway.clock import Clock, new_id
 from gateway.model.event import Event, Kind
 from gateway.policy import document
 from gateway.policy.keeper import Keeper
+from gateway.services.shadowing import Shadowing
 
 
 class InForce:
@@ -21,10 +22,13 @@ class InForce:
         self._keeper = keeper
         self._audit = audit
         self._clock = clock
+        self.shadowing: Shadowing | None = None
         self._last: tuple[str, int] | None = None
 
     async def data(self, documents: Mapping[str, Any], revision: int) -> None:
         """These documents decide from now on."""
+        if self.shadowing is not None:
+            await self.shadowing.data(documents, revision)
         digest = await asyncio.to_thread(self._keep_data, documents, revision)
         if self._last == (digest, revision):
             return

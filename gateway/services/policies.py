@@ -28,9 +28,11 @@ from gateway.policy.client import PolicyClient
 from gateway.policy.evidence import Evidence
 from gateway.policy.publish import Bundle
 from gateway.policy.sidecar import Sidecar
+from gateway.policy.sidecar_remote import Remote
 from gateway.services import policy
 from gateway.services.accepted import Accepted
 from gateway.services.evidence import InForce
+from gateway.services.shadowing import Shadowing
 
 _TRIED = 100  # recorded questions that a new bundle is tried with
 
@@ -47,8 +49,10 @@ class Policies:
         audit: AuditLog,
         in_force: InForce,
         clock: Clock,
-        changed: Callable[[], None],
+        shadowing: Shadowing,
     ) -> None:
+        self.changed: Callable[[], None] = lambda: None
+        """Called when another policy took effect, so that the live sessions are judged again."""
         self._config = config
         self._authorities = authorities
         self._sidecar = sidecar
@@ -56,7 +60,7 @@ class Policies:
         self._audit = audit
         self._in_force = in_force
         self._clock = clock
-        self._changed = changed
+        self._shadowing = shadowing
         self._changing = asyncio.Lock()
 
     async def status(self) -> dict[str, Any]:
@@ -72,6 +76,7 @@ class Policies:
             "previous": state.previous,
             "highest": max(state.highest, bundle.number),
             "source": source.kind if source else "",
+            "shadow": self._shadowing.status(),
         }
 
     async def publish(self, subject: Subject, content: bytes, source: str = "published") -> dict[str, Any]:
@@ -83,6 +88,7 @@ class Policies:
             PolicyError: OPA does not start with it. The old one stays in force each time.
         """
         await self._authorise(subject, "create")
+        self._check_own()
         async with self._changing:
             accepted = await self._accepted()
             admitted: Admitted | None = None
@@ -95,7 +101,34 @@ class Policies:
                 await self._refused(subject, admitted, source, error)
                 raise
             await asyncio.to_thread(accepted.took_effect, admitted.number)
+            if self._shadowing.revision == bundle.revision:
+                await self._shadowing.stop()  # what it was to tell is known now
         return {"revision": bundle.revision, "number": bundle.number, "warnings": list(admitted.warnings)}
+
+    async def shadow(self, subject: Subject, content: bytes) -> dict[str, Any]:
+        """Ask a signed bundle beside the one in force; nothing of it decides, and no role of it is stored.
+
+        Raises:
+            AccessError, ConfigError, ConflictError, PolicyError: as for ``publish``; then there is no shadow.
+        """
+        await self._authorise(subject, "create")
+        async with self._changing:
+            accepted = await self._accepted()
+            admitted: Admitted | None = None
+            try:
+                admitted = await asyncio.to_thread(accepted.admit, content)
+                await asyncio.to_thread(accepted.check_newer, admitted, self._sidecar.bundle.number)
+                bundle = await asyncio.to_thread(accepted.ready, admitted)
+                await self._shadowing.start(bundle, admitted)
+            except (RegateError, OSError) as error:
+                await self._refused(subject, admitted, "shadow", error)
+                raise
+        return {"revision": bundle.revision, "number": bundle.number, "warnings": list(admitted.warnings)}
+
+    async def unshadow(self, subject: Subject) -> bool:
+        """Ask the shadow no more; False when there was none."""
+        await self._authorise(subject, "update")
+        return await self._shadowing.stop()
 
     async def rollback(self, subject: Subject) -> dict[str, Any]:
         """Put the bundle before this one in force again, with its roles.
@@ -104,6 +137,7 @@ class Policies:
             AccessError, ConfigError, PolicyError: as for ``publish``. ConflictError: there is none.
         """
         await self._authorise(subject, "update")
+        self._check_own()
         async with self._changing:
             accepted = await self._accepted()
             state = await asyncio.to_thread(accepted.state)
@@ -121,6 +155,13 @@ class Policies:
 
     # -- own
 
+    def _check_own(self) -> None:
+        if isinstance(self._sidecar, Remote):
+            raise ConflictError(
+                "opa.address names an OPA of the operator's: its bundle cannot be changed from here",
+                hint="let regate run OPA, or give the team's policies by policy.dir and start it again",
+            )
+
     async def _replace(
         self, subject: Subject, bundle: Bundle, admitted: Admitted | None, source: str
     ) -> None:
@@ -133,7 +174,7 @@ class Policies:
                 await self._auth.create(subject, text, f"bundle {bundle.revision}", force=True)
 
         await self._sidecar.replace_bundle(bundle, rollback=True, tried=tried)
-        self._changed()
+        self.changed()
 
     async def _try(self, asker: PolicyClient, admitted: Admitted) -> None:
         data, revision = self._sidecar.documents

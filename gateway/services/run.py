@@ -51,6 +51,7 @@ from gateway.services.fetching import Fetcher
 from gateway.services.labels import DynamicLabels
 from gateway.services.policies import Policies
 from gateway.services.publisher import Publisher
+from gateway.services.shadowing import Shadowing
 from gateway.session.catalog import Catalogs
 from gateway.session.denial import local_denial
 from gateway.session.dial import Dialler
@@ -141,9 +142,12 @@ async def cluster(config: Config) -> AsyncIterator[Cluster]:
         publisher = Publisher(store, sidecar, databases, live, log, keep=in_force.data, tell=feed.tell)
         stack.push_async_callback(auth.close)
         sidecar.client.alarm = Alarms(audit, sidecar, clock)
-        policies = Policies(
-            config, authorities, sidecar, auth, audit, in_force, clock, changed=publisher.again
-        )
+        opa = await policy.program(config)
+        shadowing = Shadowing(sidecar, opa, authorities.bundle_key, audit, clock)
+        stack.push_async_callback(shadowing.stop)
+        in_force.shadowing = shadowing
+        policies = Policies(config, authorities, sidecar, auth, audit, in_force, clock, shadowing)
+        policies.changed = publisher.again
         await publisher.publish()
         await lifecycle.policy_in_force(audit, clock, sidecar, in_force)
         classifier = Classifier()

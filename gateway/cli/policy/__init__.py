@@ -20,6 +20,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "publish": ("policy.publishing:publish", "Put a policy repository in force."),
     "status": ("policy.publishing:status", "Show which policy is in force."),
     "rollback": ("policy.publishing:rollback", "Put the bundle before this one in force again."),
+    "shadow": ("policy.shadowing:shadow", "Show where the policy on trial would have decided otherwise."),
     "verify": ("policy.building:verify", "Check a bundle as a cluster would before it takes effect."),
     # What policies and statements mean: nothing here changes anything.
     "facts": ("policy.facts:facts", "Print what the classifier finds in a statement."),

@@ -25,9 +25,10 @@ PUBLISH_SECONDS = 120.0
 @click.argument("folder", default=".")
 @click.option("--key", metavar="FILE", default="", help="Build the repository, and sign it with this key.")
 @click.option("--bundle", metavar="FILE", default="", help="Send this signed bundle as it is.")
+@click.option("--shadow", is_flag=True, help="Let it decide nothing; see with: regate policy shadow")
 @format_option
 @config_option
-def publish(folder: str, key: str, bundle: str, form: str, config: str, proxy: str) -> None:
+def publish(folder: str, key: str, bundle: str, form: str, config: str, proxy: str, *, shadow: bool) -> None:
     """Put a policy repository in force.
 
     Its guards decide from then on, and its roles are stored. With --key the repository in FOLDER is linted,
@@ -39,10 +40,10 @@ def publish(folder: str, key: str, bundle: str, form: str, config: str, proxy: s
         raise click.UsageError("give one of --key and --bundle")
     api = channel.admin(config, proxy, timeout=PUBLISH_SECONDS)
     content = Path(building.existing(bundle)).read_bytes() if bundle else _made(folder, key, api)
-    sent = {"bundle": base64.b64encode(content).decode("ascii")}
+    sent = {"bundle": base64.b64encode(content).decode("ascii"), "shadow": shadow}
     with output.working("Publishing"):
         done = api.post("/v1/policy", sent)
-    _show(done, form, "in force")
+    _show(done, form, "asked beside the one in force" if shadow else "in force")
 
 
 @click.command(epilog=examples("regate policy status"))
@@ -58,6 +59,8 @@ def status(form: str, config: str, proxy: str) -> None:
         if found["published"]:
             before = found["previous"] or "the one built by the cluster"
             click.echo(f"rollback would go to {before}")
+        if found["shadow"]:
+            click.echo(f"revision {found['shadow']['revision']} is asked beside it")
 
     output.show(found, form, text)
 
