@@ -46,8 +46,8 @@ from gateway.services.control import keep_in_step
 from gateway.services.databases import Databases
 from gateway.services.evidence import InForce
 from gateway.services.feed import Feed
-from gateway.services.here import Here, certificates_of, opener
 from gateway.services.fetching import Fetcher
+from gateway.services.here import Here, certificates_of, opener
 from gateway.services.labels import DynamicLabels
 from gateway.services.policies import Policies
 from gateway.services.publisher import Publisher

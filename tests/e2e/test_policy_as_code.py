@@ -1,4 +1,4 @@
-"""``docs/policy-as-code.md``, typed as it stands there: each file written, each command run, each line seen."""
+"""``docs/policy-as-code.md``, typed as it stands there: files written, commands run, each line seen."""
 
 import contextlib
 import re
@@ -75,7 +75,9 @@ def test_the_page_is_true(cluster: Cluster) -> None:
         expected = next((codes for name, codes in CODES.items() if step.command.startswith(name)), None)
         if expected is None:
             failing = any("failed" in line and "0 failed" not in line for line in step.shown)
-            expected = {10} if failing else {1} if any(line.startswith("ERROR") for line in step.shown) else {0}
+            expected = (
+                {10} if failing else {1} if any(line.startswith("ERROR") for line in step.shown) else {0}
+            )
         assert code in expected, (step.command, code, said)
         for line in step.shown:
             pattern = ".*".join(re.escape(part) for part in line.split("…"))
@@ -90,7 +92,8 @@ def _typed(cluster: Cluster, at: Path, words: list[str]) -> tuple[str, int]:
     environment = cluster.environment(home) | {"REGATE_CONFIG": str(cluster.configuration)}
     with contextlib.suppress(KeyError):
         environment.pop("REGATE_PROXY")
+    command = [str(REGATE), *words[1:]]
     done = subprocess.run(
-        [REGATE, *words[1:]], cwd=at, env=environment, capture_output=True, text=True, timeout=120, check=False
-    )  # fmt: skip
+        command, cwd=at, env=environment, capture_output=True, text=True, timeout=120, check=False
+    )
     return done.stdout + done.stderr, done.returncode
