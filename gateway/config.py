@@ -24,6 +24,7 @@ DEFAULT_LISTEN = "0.0.0.0:3080"
 DEFAULT_AUTH_LISTEN = "0.0.0.0:3025"
 MAX_SOCKET_PATH = 107  # bytes of sun_path on Linux, less the closing NUL
 MIN_PERIOD_SECONDS = 1  # of a dynamic label
+_OWN_PORTS = ("postgres",)  # protocols that may have a port of their own: postgres_listen_addr
 _ADDRESS_OF_OPA = re.compile(
     r"unix:/.+|https://[^/?#@]+|http://(?:localhost|127\.[0-9.]+|\[::1\])(?::[0-9]+)?"
 )
@@ -64,6 +65,8 @@ class ProxyService:
     listen: Address
     public: tuple[Address, ...]
     enabled: bool = True
+    protocols: Mapping[str, Address] = field(default_factory=dict)
+    """Further ports, each for one database protocol alone."""
     web: KeyPair | None = None
     """A certificate that clients' roots know, for the API and web pages; without one, the cluster's own."""
 
@@ -262,7 +265,14 @@ def _proxy_service(section: Mapping[str, Any], base: Path) -> ProxyService:
     )
     pairs = section.get("https_keypairs")
     web = KeyPair(base / pairs[0]["cert_file"], base / pairs[0]["key_file"]) if pairs else None
-    return ProxyService(listen=listen, public=public or (own,), enabled=section.get("enabled", True), web=web)
+    ports = {name: section[f"{name}_listen_addr"] for name in _OWN_PORTS if f"{name}_listen_addr" in section}
+    return ProxyService(
+        listen=listen,
+        public=public or (own,),
+        enabled=section.get("enabled", True),
+        protocols={name: address.parse(text) for name, text in ports.items()},
+        web=web,
+    )
 
 
 def _database(item: Mapping[str, Any], base: Path) -> Database:
@@ -396,6 +406,10 @@ def _unreadable(path: Path) -> str:
 
 def _proxy_problems(read: Document, base: Path) -> Iterator[Problem]:
     section = read.value.get("proxy_service", {})
+    for name in _OWN_PORTS:
+        if _is_bad_address(text := section.get(f"{name}_listen_addr", "localhost:1")):
+            at = ("proxy_service", f"{name}_listen_addr")
+            yield _problem(read, at, f"expected host:port, got {shown(text)}")
     for index, pair in enumerate(section.get("https_keypairs") or ()):
         for name, look in (("cert_file", _pem_trouble), ("key_file", _unreadable)):
             if trouble := look(base / pair[name]):

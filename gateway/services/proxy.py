@@ -19,6 +19,7 @@ from gateway.ca.profile import HOST_MAX, Kind
 from gateway.ca.tls import server_context
 from gateway.model.identity import Identity
 from gateway.protocols import REGISTRY
+from gateway.sansio.protocol import Protocol
 from gateway.services.cluster import Cluster
 from gateway.services.fleet import Fleet
 from gateway.services.web_certificate import WebCertificate
@@ -62,6 +63,24 @@ class HostCertificate:
         return server_context(self.minted, trusted(self._running), alpn=[*self.databases, HTTP, preface.ALPN])
 
 
+def _port_of(protocol: Protocol, certificate: HostCertificate, fleet: Fleet) -> Port:
+    """A port for one database protocol and nothing else: no API, no services."""
+    return Port(
+        context=certificate.context,
+        by_alpn=dict.fromkeys(protocol.alpn, protocol),
+        plain=protocol,
+        http=_Nothing,
+        hand_over=fleet.hand_over,
+    )
+
+
+class _Nothing(asyncio.Protocol):
+    """What speaks anything else is let go."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        transport.close()
+
+
 def trusted(running: Cluster) -> str:
     """Whose certificates clients may show: people's, and services' elsewhere."""
     return running.authorities.trusted_pem(Kind.USER) + running.authorities.trusted_pem(Kind.HOST)
@@ -102,15 +121,24 @@ async def listening(running: Cluster) -> AsyncIterator[str]:
             web=None if shown is None else shown.context,
         )
         if not config.enabled:
-            port = Port(certificate.context, by_alpn={}, plain=None, http=public.server)
+            port = Port(certificate.context, by_alpn={}, plain=None, http=public.server, web=port.web)
         place = running.config.listens_at
         listening_socket = listen(place.host, place.port)
         stack.callback(listening_socket.close)
+        alone = []
+        for name, own in config.protocols.items() if config.enabled else ():
+            opened = listen(own.host, own.port)
+            stack.callback(opened.close)
+            alone.append((opened, _port_of(REGISTRY[name], certificate, fleet)))
         listener = Listener(port, serving(running.environment), running.log)
         tasks = await stack.enter_async_context(asyncio.TaskGroup())
         running_tasks = [
             tasks.create_task(listener.serve(listening_socket)),
             tasks.create_task(certificate.renew_forever()),
+            *(
+                tasks.create_task(Listener(its, serving(running.environment), running.log).serve(opened))
+                for opened, its in alone
+            ),
             *([] if shown is None else [tasks.create_task(shown.watch_forever())]),
         ]
         host, number = listening_socket.getsockname()[:2]

@@ -5,11 +5,14 @@ import shlex
 import stat
 import subprocess
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from ssl import _create_unverified_context
+from urllib.request import urlopen
 
 import psycopg
 import pytest
+import yaml
 
 from tests.e2e import cluster as clusters
 from tests.e2e.apart import Service, until_served
@@ -51,7 +54,7 @@ def site() -> Iterator[Site]:
         folder.chmod(0o700)
         authority = certificates.Authority(folder / "authority", "public-ca")
         files = authority.server()
-        cluster = Cluster(folder, free_port())
+        cluster, own_port = Cluster(folder, free_port()), free_port()
         clusters.configure(
             cluster,
             db_service={"enabled": False},
@@ -59,6 +62,7 @@ def site() -> Iterator[Site]:
                 "enabled": True,
                 "listen_addr": f"{LOOPBACK}:{cluster.port}",
                 "public_addr": cluster.proxy,
+                "postgres_listen_addr": f"{LOOPBACK}:{own_port}",
                 "https_keypairs": [{"cert_file": str(files.certificate), "key_file": str(files.key)}],
             },
         )
@@ -120,6 +124,20 @@ def test_a_session_goes_through(served: Site) -> None:
     access = alice(served).access("alice", "mydb")
     with psycopg.connect(access.conninfo) as session:
         assert session.execute("select 1").fetchone() == (1,)
+
+
+def test_a_port_for_postgres_alone_serves_that_and_no_api(served: Site) -> None:
+    written = yaml.safe_load(served.cluster.configuration.read_text())
+    port = int(written["proxy_service"]["postgres_listen_addr"].rpartition(":")[2])
+    access = replace(alice(served).access("alice", "mydb"), port=port)
+    with psycopg.connect(access.conninfo) as session:
+        assert session.execute("select 2").fetchone() == (2,)
+    with (
+        pytest.raises(OSError),
+        urlopen(f"https://localhost:{port}/v1/ping", timeout=10, context=_create_unverified_context()),
+    ):
+        pass
+    served.cluster.run("db", "ls", home=alice(served).home)
 
 
 def test_the_token_is_in_no_process_list_log_or_record(served: Site) -> None:
