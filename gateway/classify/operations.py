@@ -32,6 +32,7 @@ CLASS_OF: Final[dict[str, Class]] = {
     "reassign": Class.DCL,
     "security_label": Class.DCL,
     # the server itself
+    "administer": Class.ADMIN,
     "analyze": Class.ADMIN,
     "checkpoint": Class.ADMIN,
     "cluster": Class.ADMIN,

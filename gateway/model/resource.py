@@ -10,6 +10,7 @@ class BackendAuth(StrEnum):
 
     CERTIFICATE = "certificate"  # a client certificate minted for the session and the database user
     SCRAM = "scram"  # a secret that the gateway holds, from a file or the environment
+    PASSWORD = "password"  # noqa: S105 -- a method. The same secret where the server wants it as it is, inside TLS
     NONE = "none"  # unix socket with peer or trust authentication
 
 

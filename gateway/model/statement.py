@@ -74,6 +74,7 @@ class Statement:
     a statement with settings has no text. ``unreadable`` is set when the bytes could not be decoded or the
     text of a prepared statement is not known; then ``text`` is empty and the reason says why. ``parameters``
     are the numbers of types that are not built in and that the client fixed: reading a value runs their code.
+    ``arguments`` are a command's, its name first, where the protocol has commands instead of text.
     """
 
     text: str
@@ -83,3 +84,4 @@ class Statement:
     unreadable: str = ""
     server_version: str = ""
     parameters: tuple[int, ...] = ()
+    arguments: tuple[bytes, ...] = ()

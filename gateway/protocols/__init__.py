@@ -1,8 +1,10 @@
 """Every protocol that Regate speaks, one line each."""
 
 from gateway.protocols.postgres import POSTGRES
+from gateway.protocols.redis import REDIS
 from gateway.sansio.protocol import Protocol
 
 REGISTRY: dict[str, Protocol] = {
     "postgres": POSTGRES,
+    "redis": REDIS,
 }

@@ -253,6 +253,7 @@ class Protocol:
     new_cancel_key: Callable[[Startup], bytes]
     read_catalog: Callable[[], Flow[Catalog]]  # on a second, logged-in connection
     route_conflict: Callable[[Startup, Identity], str]  # a sentence when start-up contradicts the certificate
+    has_catalog: bool = True  # False: names say all, and nothing is read on a second connection
     # What rehearses the entries of a corpus, by their kind; empty: they are not judged.
     rehearsals: Rehearsals = field(default_factory=dict)
     obligations: frozenset[str] = frozenset()  # the kinds that can be carried out; all others are refusals

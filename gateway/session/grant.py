@@ -105,6 +105,8 @@ class Grant:
 
     async def refresh_catalog(self, conversation: Conversation) -> None:
         """Read the catalogue where the conversation's is stale or 30 s old."""
+        if not self.protocol.has_catalog:
+            return
         now = self._env.clock.monotonic()
         if conversation.wants_catalog():
             first = self._catalog_at == float("-inf")
@@ -117,6 +119,8 @@ class Grant:
 
         At most once a second for all sessions of a user, so that refusals cannot keep the database busy.
         """
+        if not self.protocol.has_catalog:
+            return False
         before = conversation.names().catalog
         await self._read_catalog(conversation, AGAIN_SECONDS)
         return conversation.names().catalog is not before

@@ -1,0 +1,91 @@
+"""Redis, RESP2 and RESP3: ``REDIS`` is all that the rest of the program knows of it.
+
+https://redis.io/docs/latest/develop/reference/protocol-spec/. Left out on purpose: replication, MONITOR,
+logins by the client, and answers out of order (CLIENT REPLY).
+"""
+
+import secrets
+from typing import Final
+
+from gateway.errors import ProtocolError
+from gateway.model.decision import Denied
+from gateway.model.identity import Identity, Route
+from gateway.model.statement import Catalog, NameContext, Statement
+from gateway.protocols.redis import errors
+from gateway.protocols.redis.commands import DIALECT, classify
+from gateway.protocols.redis.conversation import RedisConversation
+from gateway.protocols.redis.login import cancel, dial, login
+from gateway.protocols.redis.rehearsal import REHEARSALS
+from gateway.sansio.flow import Flow
+from gateway.sansio.protocol import Hello, Protocol, Ready, Startup
+
+
+def accept(hello: Hello) -> Flow[Startup]:
+    """The client says nothing before its first command: who it is stands in its certificate."""
+    yield from ()
+    if hello.tls_required and not hello.encrypted:
+        raise ProtocolError("this port needs TLS")
+    return Startup()
+
+
+def greet(startup: Startup, ready: Ready, cancel_key: bytes) -> bytes:
+    """The server says nothing before the first command."""
+    del startup, ready, cancel_key
+    return b""
+
+
+def refuse_startup(startup: Startup | None, denial: Denied) -> bytes:
+    """An error that the client reads as the answer to its first command."""
+    del startup
+    return errors.refused(denial)
+
+
+def startup_statement(startup: Startup, route: Route) -> Statement:
+    """Nothing is set at the start."""
+    del startup
+    return Statement("", DIALECT, NameContext(route.db_name, route.db_user))
+
+
+def converse(startup: Startup, ready: Ready, route: Route) -> RedisConversation:
+    """A session's machine."""
+    del startup, ready
+    return RedisConversation(NameContext(route.db_name, route.db_user))
+
+
+def new_cancel_key(startup: Startup) -> bytes:
+    """Clients have no way to cancel; the key only names the session."""
+    del startup
+    return secrets.token_bytes(16)
+
+
+def read_catalog() -> Flow[Catalog]:
+    """Keys have no catalogue."""
+    yield from ()
+    return Catalog({})
+
+
+def route_conflict(startup: Startup, identity: Identity) -> str:
+    """The certificate alone says what is opened."""
+    del startup
+    return "" if identity.route is not None else "the certificate opens no database"
+
+
+REDIS: Final = Protocol(
+    name="redis",
+    default_port=6379,
+    alpn=("regate-redis",),
+    accept=accept,
+    dial=dial,
+    login=login,
+    greet=greet,
+    refuse_startup=refuse_startup,
+    startup_statement=startup_statement,
+    converse=converse,
+    classify=classify,
+    cancel=cancel,
+    new_cancel_key=new_cancel_key,
+    read_catalog=read_catalog,
+    route_conflict=route_conflict,
+    rehearsals=REHEARSALS,
+    has_catalog=False,
+)
