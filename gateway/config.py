@@ -14,7 +14,7 @@ from gateway.document import Document, Problem
 from gateway.errors import ConfigError
 from gateway.mistakes import Path as Where
 from gateway.mistakes import dotted, shown, suggestion
-from gateway.model.resource import BackendAuth, BackendTls, Database
+from gateway.model.resource import WITH_SECRET, BackendAuth, BackendTls, Database
 from gateway.storage import Storage
 from gateway.supply import Supply
 
@@ -435,11 +435,11 @@ def _database_problems(read: Document, at: Where, item: Mapping[str, Any], base:
     auth = item.get("auth", {})
     method = auth.get("method", "certificate")
     secrets = [name for name in ("secret_file", "secret_env") if name in auth]
-    if method == "scram" and len(secrets) != 1:
+    if method in WITH_SECRET and len(secrets) != 1:
         yield _problem(read, (*at, "auth"), "expected one of secret_file and secret_env")
-    if method != "scram" and secrets:
+    if method not in WITH_SECRET and secrets:
         yield _problem(read, (*at, "auth", secrets[0]), f"expected no secret with the method {method}")
-    if (method == "none") != on_socket and method != "scram":
+    if (method == "none") != on_socket and method not in WITH_SECRET:
         sentence = "the method none is for unix sockets, and the method certificate for addresses"
         yield _problem(read, (*at, "auth"), sentence)
     labels = set(item.get("static_labels") or {})

@@ -17,6 +17,7 @@ from gateway.auth.store import KINDS, Resource
 from gateway.document import Document, Problem, parse, problems, refuse
 from gateway.errors import ConfigError
 from gateway.mistakes import Path, dotted, shown, suggestion
+from gateway.model.resource import WITH_SECRET
 
 _ROLE_SCHEMAS = {"v7": "resource.role.v7", "regate/v1": "resource.role.regate-v1"}
 
@@ -163,9 +164,9 @@ def _database_mistakes(document: Document, spec: Mapping[str, Any]) -> Iterator[
     auth = spec.get("auth", {})
     method = auth.get("method", "certificate")
     secrets = [name for name in ("secret_file", "secret_env") if name in auth]
-    if method == "scram" and len(secrets) != 1:
+    if method in WITH_SECRET and len(secrets) != 1:
         yield mistake(("auth",), "expected one of secret_file and secret_env")
-    if method != "scram" and secrets:
+    if method not in WITH_SECRET and secrets:
         yield mistake(("auth", secrets[0]), f"expected no secret with the method {method}")
     authority = spec.get("tls", {}).get("ca_cert")
     if authority is not None:

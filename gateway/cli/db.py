@@ -2,14 +2,13 @@
 
 import os
 import shlex
-import shutil
 import subprocess
 from collections.abc import Mapping
 from typing import Any
 
 import click
 
-from gateway.cli import channel, output, profile, route
+from gateway.cli import channel, clients, output, profile, route, through
 from gateway.cli.db_configure import configure
 from gateway.cli.failures import FindingError
 from gateway.cli.options import examples, format_option, names, proxy_option
@@ -80,7 +79,7 @@ def login(database: str, db_user: str, db_name: str, proxy: str, form: str) -> N
     def text() -> None:
         end = output.until(got.certified.expires, utc(SystemClock()))
         click.echo(f'The certificate for "{output.clean(database)}" is here, until {end}.\n')
-        click.echo("Connect with psql:")
+        click.echo("Connect with:")
         click.echo(f"  regate db connect {database}")
         click.echo("or see what other clients need:")
         click.echo(f"  regate db config {database}\n  regate db env {database}")
@@ -109,13 +108,15 @@ def logout(database: str, proxy: str) -> None:
     )
 )
 @click.argument("database")
-@click.argument("arguments", nargs=-1, metavar="[-- PSQL ARGUMENTS...]")
+@click.argument("arguments", nargs=-1, metavar="[-- CLIENT ARGUMENTS...]")
 @_route_options
 @proxy_option
 def connect(database: str, arguments: tuple[str, ...], db_user: str, db_name: str, proxy: str) -> None:
-    """Open psql on a database, with a new certificate where needed."""
-    program = _psql()
+    """Open the database's own client on it (psql, redis-cli), with a new certificate where needed."""
     chosen, got = _obtain(database, db_user, db_name, proxy)
+    program = clients.program(got.route.protocol)
+    if got.route.protocol != "postgres":
+        raise click.exceptions.Exit(through.run(chosen, got, program, arguments, {}))
     os.execve(  # noqa: S606 # nothing of this is a shell's to read
         program, [program, *arguments], {**_clean_environment(), **_environment(chosen, got)}
     )
@@ -172,17 +173,23 @@ def exec_(statement: str, dbs: list[str], db_user: str, db_name: str, proxy: str
 
     Each database's output stands below its name; the exit code says whether all of them went well.
     """
-    program = _psql()
     failed = []
     for name in dbs:
         click.echo(f"==> {output.clean(name)}")
-        chosen, got = _obtain(name, db_user, db_name, proxy)
-        values = {**_clean_environment(), **_environment(chosen, got)}
-        command = [program, "--no-psqlrc", "--set=ON_ERROR_STOP=1", "--command", statement]
-        if subprocess.run(command, env=values, stdin=subprocess.DEVNULL, check=False).returncode:  # noqa: S603 # argv, no shell
+        if _execute(*_obtain(name, db_user, db_name, proxy), statement):
             failed.append(name)
     if failed:
         raise FindingError(f"the statement failed on {', '.join(output.clean(name) for name in failed)}")
+
+
+def _execute(chosen: Profile, got: DatabaseLogin, statement: str) -> int:
+    """The exit code of the database's client, given one statement."""
+    program = clients.program(got.route.protocol)
+    if got.route.protocol != "postgres":
+        return through.run(chosen, got, program, shlex.split(statement), {})
+    values = {**_clean_environment(), **_environment(chosen, got)}
+    command = [program, "--no-psqlrc", "--set=ON_ERROR_STOP=1", "--command", statement]
+    return subprocess.run(command, env=values, stdin=subprocess.DEVNULL, check=False).returncode  # noqa: S603 # argv, no shell
 
 
 def _obtain(
@@ -199,6 +206,11 @@ def _obtain(
 
 
 def _environment(chosen: Profile, got: DatabaseLogin) -> dict[str, str]:
+    if got.route.protocol != "postgres":
+        raise ConfigError(
+            f"clients of {got.route.protocol} read no such variables",
+            hint=f"use regate db connect {got.route.database}, or regate proxy db --tunnel",
+        )
     return {_ENVIRONMENT[name]: value for name, value in route.settings(chosen, got).items()}
 
 
@@ -255,13 +267,3 @@ def _connect_command(item: Mapping[str, Any]) -> str:
         elif option == "--db-user" or allowed:
             parts.append(f"{option}=…")
     return " ".join([*parts, shlex.quote(item["name"])])
-
-
-def _psql() -> str:
-    found = shutil.which("psql")
-    if found is None:
-        raise ConfigError(
-            "psql is not on the PATH",
-            hint="install it (apt install postgresql-client), or use regate proxy db --tunnel",
-        )
-    return found

@@ -8,11 +8,10 @@ import ssl
 import sys
 from datetime import datetime, timedelta
 from typing import Any
-from urllib.parse import quote
 
 import click
 
-from gateway.cli import channel, output, profile, route, trust
+from gateway.cli import channel, clients, output, profile, route, trust
 from gateway.cli.options import examples, format_option, proxy_option
 from gateway.cli.profile import DatabaseLogin, Profile
 from gateway.cli.tunnel import HOST, Tunnel, Upstream, listen
@@ -158,7 +157,7 @@ class _Serving:
                 click.echo(f"  {name.capitalize() + ':':<10}{output.clean(str(shown[name]))}")
             click.echo(f"  {'Password:':<10}leave it empty")
             click.echo(f"  {'SSL:':<10}{shown['ssl']}\n")
-            click.echo(f"or to:\n  {shown['uri']}\n  {shown['psql']}\n")
+            click.echo(f"or to:\n  {shown['uri']}\n  {shown['client']}\n")
             click.echo("While it is open, everybody on this machine can use this port. Ctrl-C closes it.")
 
         output.show(shown, self._form, text)
@@ -168,11 +167,12 @@ class _Serving:
         where = self._got.route
         shown: dict[str, Any] = {"host": HOST, "port": port, "user": where.db_user, "database": where.db_name}
         if self._is_tunnel:
-            name = quote(where.db_name, safe="")
             shown["ssl"] = "disabled (the port does it)"
-            shown["uri"] = (
-                f"postgresql://{quote(where.db_user, safe='')}@{HOST}:{port}/{name}?sslmode=disable"
-            )
+            shown["uri"] = clients.uri(where.protocol, HOST, port, where.db_user, where.db_name)
+            if where.protocol != "postgres":
+                words = clients.at_port(where.protocol, HOST, port, where.db_name)
+                shown["client"] = shlex.join([clients.PROGRAMS[where.protocol].name, *words])
+                return shown
             psql = {"host": HOST, "port": str(port), "user": where.db_user, "dbname": where.db_name}
             psql |= {"sslmode": "disable", "gssencmode": "disable"}
         else:
@@ -180,7 +180,7 @@ class _Serving:
             shown["ssl"] = f"verify-full, with the files of: regate db config {where.database}"
             shown["uri"] = f"the name in the server's certificate is {self._chosen.proxy.host}"
         words = " ".join(f"{name}={_conninfo(value)}" for name, value in psql.items() if value)
-        shown["psql"] = f"psql {shlex.quote(words)}"
+        shown["psql"] = shown["client"] = f"psql {shlex.quote(words)}"
         return shown
 
 

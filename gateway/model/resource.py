@@ -14,6 +14,10 @@ class BackendAuth(StrEnum):
     NONE = "none"  # unix socket with peer or trust authentication
 
 
+WITH_SECRET: frozenset[str] = frozenset({BackendAuth.SCRAM, BackendAuth.PASSWORD})
+"""The methods for which the gateway holds a secret."""
+
+
 @dataclass(frozen=True, slots=True)
 class BackendTls:
     """How the gateway verifies a database server: always the chain, and the name unless told another."""

@@ -149,7 +149,7 @@ def _words(error: Exception) -> str:
 
 def _secret(database: Database) -> str | None:
     """The password the gateway holds, read at each login so that a rotated one is taken up."""
-    if database.auth is not BackendAuth.SCRAM:
+    if database.auth not in {BackendAuth.SCRAM, BackendAuth.PASSWORD}:
         return None
     if database.secret_env:
         secret = os.environ.get(database.secret_env, "")

@@ -94,7 +94,7 @@ def material(
 ) -> tuple[str, MintedCertificate | None]:
     """The database's own authority or the cluster's as anchor (PEM), and a new key and certificate."""
     minted = None
-    if database.auth is BackendAuth.CERTIFICATE:
+    if database.auth in {BackendAuth.CERTIFICATE, BackendAuth.PASSWORD}:
         minted = mint_db_client(
             authorities.db_client,
             cluster=authorities.cluster,

@@ -1,6 +1,6 @@
 """Writes the table of Redis' commands from a server's own ``COMMAND``; run it again for a newer server.
 
-    python -m tests.servers.redis_table HOST:PORT > gateway/protocols/redis/commands.json
+python -m tests.servers.redis_table HOST:PORT > gateway/protocols/redis/commands.json
 """
 
 import json
@@ -50,4 +50,4 @@ if __name__ == "__main__":
         f"{json.dumps(name)}: {json.dumps(value, sort_keys=True)}"
         for name, value in table(ask(host_name, int(number))).items()
     ]
-    print("{\n" + ",\n".join(lines) + "\n}")
+    sys.stdout.write("{\n" + ",\n".join(lines) + "\n}\n")

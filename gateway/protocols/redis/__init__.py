@@ -65,9 +65,14 @@ def read_catalog() -> Flow[Catalog]:
 
 
 def route_conflict(startup: Startup, identity: Identity) -> str:
-    """The certificate alone says what is opened."""
-    del startup
-    return "" if identity.route is not None else "the certificate opens no database"
+    """A start says nothing of its own, so only a certificate without a route contradicts it."""
+    route = identity.route
+    if route is None:
+        return "the certificate opens no database"
+    if startup.db_user not in {"", route.db_user}:
+        asked, opened = startup.db_user[:63], route.db_user
+        return f"the connection asks for user {asked!r}, but the certificate opens {opened!r}"
+    return ""
 
 
 REDIS: Final = Protocol(

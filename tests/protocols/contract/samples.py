@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from gateway.model.identity import Route
+from gateway.protocols.redis import resp
 from gateway.sansio.protocol import Ready, Startup
 from tests.protocols.postgres import wire
 
@@ -14,7 +15,8 @@ CANARY = "canary_4711"
 class Sample:
     """One protocol's bytes. ``statement(text)`` is a client's message that asks for *text* at once.
 
-    ``start`` opens a session as user alice on database mydb, inside TLS; ``cancel`` asks to stop one.
+    ``start`` opens a session as user alice on database mydb, inside TLS; ``cancel`` asks to stop one. Both
+    are empty where a client says nothing at its start, and cannot cancel.
     ``commands`` is a conversation's client side, all of it admitted; ``answers`` is what a server says to it.
     ``unwelcome`` are messages that no client may send, ``out_of_step`` ones that no server sends unasked.
     """
@@ -65,5 +67,22 @@ SAMPLES: dict[str, Sample] = {
         ready=Ready("15.1", {"server_version": "15.1"}, b"backends-own-key", ("public",)),
         route=Route("my-database", "postgres", "alice", "mydb"),
         startup=Startup(db_user="alice", db_name="mydb", version=0x30000),
+    ),
+    "redis": Sample(
+        start=b"",
+        cancel=b"",
+        commands=resp.encode(b"SET", b"k", b"v")
+        + resp.encode(b"MULTI")
+        + resp.encode(b"LRANGE", b"l", b"0", b"-1")
+        + resp.encode(b"EXEC")
+        + resp.encode(b"GET", b"none")
+        + b"PING\r\n",
+        answers=b"+OK\r\n+OK\r\n+QUEUED\r\n*1\r\n*2\r\n$1\r\na\r\n$1\r\nb\r\n$-1\r\n+PONG\r\n",
+        statement=lambda text: resp.encode(b"GET", text.encode()),
+        unwelcome=(b"*1\r\n:1\r\n", b"*1073741824\r\n", b"GET 'x'\r\n", b"POST / HTTP/1.1\r\n", b"\0\r\n"),
+        out_of_step=(b"+OK\r\n", b"$1\r\na\r\n", b"?\r\n"),
+        ready=Ready("7.0.15", {}, b"backends-own-key"),
+        route=Route("cache", "redis", "alice", "0"),
+        startup=Startup(),
     ),
 }

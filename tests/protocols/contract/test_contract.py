@@ -40,8 +40,9 @@ def start(name: str) -> Conversation:
 
 def feed(flow: Flow[StartupValue], data: bytes) -> tuple[StartupValue, int]:
     """Run *flow* over *data*; its result and how many bytes it took."""
-    at, action = 0, next(flow)
+    at = 0
     try:
+        action = next(flow)
         while True:
             answer = b""
             if isinstance(action, Read):
@@ -118,7 +119,9 @@ def test_a_start_is_read_to_its_last_byte_and_no_further(name: str) -> None:
     behind = b"\x16\x03\x01bytes that belong to somebody else"
     found, taken = feed(protocol.accept(Hello(encrypted=True)), sample.start + behind)
     assert taken == len(sample.start)
-    assert (found.kind, found.db_user, found.db_name) == ("session", "alice", "mydb")
+    assert found.kind == "session"
+    if sample.start:
+        assert (found.db_user, found.db_name) == ("alice", "mydb")
     for length in range(len(sample.start)):
         with pytest.raises(EOFError):
             feed(protocol.accept(Hello(encrypted=True)), sample.start[:length])
@@ -131,7 +134,7 @@ def test_a_session_does_not_start_in_clear_where_tls_is_required(name: str) -> N
         feed(protocol.accept(Hello(encrypted=False, tls_required=True)), sample.start)
 
 
-@each
+@pytest.mark.parametrize("name", [name for name in REGISTRY if SAMPLES[name].cancel])
 def test_a_cancel_is_told_from_a_session(name: str) -> None:
     protocol, sample = of(name)
     found, _ = feed(protocol.accept(Hello(encrypted=True)), sample.cancel)
@@ -161,7 +164,7 @@ def test_the_client_gets_the_gateway_s_cancel_key_and_never_the_server_s(name: s
     assert len(keys) == 20
     key = keys.pop()
     greeting = protocol.greet(sample.startup, sample.ready, key)
-    assert key in greeting
+    assert not sample.cancel or key in greeting
     assert sample.ready.cancel_key not in greeting
 
 

@@ -1,0 +1,63 @@
+"""Runs a client through a local port that is open for as long as the client runs."""
+
+import asyncio  # noqa: TID251
+import os
+import signal
+import ssl
+from collections.abc import Mapping, Sequence
+
+import click
+
+from gateway.cli import channel, trust
+from gateway.cli.clients import at_port
+from gateway.cli.profile import DatabaseLogin, Profile
+from gateway.cli.tunnel import HOST, Tunnel, Upstream, listen
+from gateway.protocols import REGISTRY
+
+
+def run(
+    chosen: Profile,
+    got: DatabaseLogin,
+    program: str,
+    arguments: Sequence[str],
+    environment: Mapping[str, str],
+) -> int:
+    """The exit code of *program*, started with its own way to the port and *arguments* behind it."""
+    return asyncio.run(_run(chosen, got, program, arguments, environment))
+
+
+def context(chosen: Profile, got: DatabaseLogin) -> ssl.SSLContext:
+    """TLS towards the proxy with the database's certificate."""
+    made = trust.context(channel.kept_trust(chosen))
+    made.load_cert_chain(got.certified.certificate, got.certified.key)
+    made.set_alpn_protocols([REGISTRY[got.route.protocol].alpn[0]])
+    return made
+
+
+async def _run(
+    chosen: Profile,
+    got: DatabaseLogin,
+    program: str,
+    arguments: Sequence[str],
+    environment: Mapping[str, str],
+) -> int:
+    made = context(chosen, got)
+    stop = asyncio.Event()
+    tunnel = Tunnel(
+        Upstream(chosen.proxy, lambda: made, REGISTRY[got.route.protocol].alpn[0]),
+        lambda sentence: click.echo(sentence, err=True),
+    )
+    # Ctrl-C is for the client, which is in the same group of processes and gets it too.
+    asyncio.get_running_loop().add_signal_handler(signal.SIGINT, lambda: None)
+    with listen(0) as listening:
+        port = listening.getsockname()[1]
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(tunnel.run(listening, stop))
+            try:
+                where = at_port(got.route.protocol, HOST, port, got.route.db_name)
+                process = await asyncio.create_subprocess_exec(
+                    program, *where, *arguments, env={**os.environ, **environment}
+                )
+                return await process.wait()
+            finally:
+                stop.set()

@@ -1,0 +1,226 @@
+"""Redis through the gateway: a real server, redis-cli and redis-py, through tunnels and TLS."""
+
+import subprocess
+import threading
+from collections.abc import Iterator
+
+import pytest
+import redis
+from redis.exceptions import ExecAbortError, NoPermissionError
+
+from tests.e2e import cluster as clusters
+from tests.e2e.access import Access
+from tests.e2e.cluster import Cluster, role, wide_role
+from tests.servers import redis as servers
+
+pytestmark = pytest.mark.db
+
+CACHE = "cache"
+READER = role(
+    "cache-reader",
+    allow={
+        "db_labels": {"env": "dev"},
+        "db_users": ["default"],
+        "db_names": ["*"],
+        "db_permissions": [
+            {"match": {"object_kind": "key", "name": "app:*"}, "permissions": ["SELECT", "UPDATE"]},
+            {"match": {"object_kind": "channel", "name": "news"}, "permissions": ["LISTEN"]},
+        ],
+    },
+)
+
+
+@pytest.fixture(scope="module")
+def cache() -> Iterator[tuple[Cluster, servers.Redis]]:
+    with clusters.running() as running:
+        out, ca = running.folder / "redis-server", running.folder / "redis-ca.crt"
+        running.admin("auth", "sign", "--format=db", "--host=localhost", f"--out={out}")
+        ca.write_text(running.admin("auth", "export", "--type=db-client").stdout)
+        acl = {"worker": "on >s3cret-of-the-worker ~* &* +@all"}
+        with servers.running(
+            certificate=out.with_suffix(".crt"), key=out.with_suffix(".key"), client_ca=ca, users=acl
+        ) as server:
+            secret = running.folder / "worker.secret"
+            secret.write_text("s3cret-of-the-worker\n")
+            database = {
+                "kind": "db",
+                "version": "v3",
+                "metadata": {"name": CACHE, "labels": {"env": "dev"}},
+                "spec": {"protocol": "redis", "uri": server.uri},
+            }
+            as_worker = {
+                **database,
+                "metadata": {"name": "cache-worker", "labels": {"env": "dev"}},
+                "spec": {
+                    "protocol": "redis",
+                    "uri": server.uri,
+                    "auth": {"method": "password", "secret_file": str(secret)},
+                },
+            }
+            running.create(database, as_worker, wide_role("wide"), READER)
+            running.add_user("ann", "wide")
+            running.add_user("bob", "cache-reader")
+            yield running, server
+
+
+@pytest.fixture
+def ann(cache: tuple[Cluster, servers.Redis]) -> Iterator[Access]:
+    with cache[0].users["ann"].tunnel("default", "0", CACHE) as access:
+        cache[1].ask("flushall")
+        yield access
+
+
+@pytest.fixture
+def bob(cache: tuple[Cluster, servers.Redis]) -> Iterator[Access]:
+    with cache[0].users["bob"].tunnel("default", "0", CACHE) as access:
+        cache[1].ask("flushall")
+        yield access
+
+
+@pytest.fixture(params=[2, 3])
+def protocol(request: pytest.FixtureRequest) -> int:
+    return int(request.param)
+
+
+def _client(access: Access, protocol: int = 2) -> "redis.Redis":
+    return redis.Redis(access.host, access.port, protocol=protocol, decode_responses=True, socket_timeout=20)
+
+
+def test_commands_pass_and_are_recorded_with_their_outcome(
+    ann: Access, protocol: int, cache: tuple[Cluster, servers.Redis]
+) -> None:
+    with _client(ann, protocol) as client:
+        assert client.set("app:x", "1") is True
+        assert client.incr("app:x") == 2
+        assert client.mget("app:x", "app:none") == ["2", None]
+        client.hset("app:h", mapping={"a": "1", "b": "2"})
+        assert client.hgetall("app:h") == {"a": "1", "b": "2"}
+        big = "x" * 3_000_000
+        client.set("app:big", big)
+        assert client.get("app:big") == big
+        with pytest.raises(redis.ResponseError, match=r"WRONGTYPE|wrong kind"):
+            client.lpush("app:x", "1")
+    recorded = cache[0].audit("--user=ann", "--kind=db.session.query")
+    texts = [item["fields"]["statement"] for item in recorded]
+    assert "SET app:x 1" in texts
+    assert any(text.startswith("SET app:big xxx") and "3000000 bytes" in text for text in texts)
+    ends = cache[0].audit("--user=ann", "--kind=db.session.query.end")
+    assert any(item["fields"]["error_code"] == "WRONGTYPE" for item in ends)
+
+
+def test_a_refused_command_keeps_a_pipeline_in_order(bob: Access, protocol: int) -> None:
+    with _client(bob, protocol) as client:
+        pipeline = client.pipeline(transaction=False)
+        pipeline.set("app:x", "1").get("secret:k").get("app:x").flushall().incr("app:x")
+        answers = pipeline.execute(raise_on_error=False)
+        assert [answers[0], answers[2], answers[4]] == [True, "1", 2]
+        for refused in (answers[1], answers[3]):
+            assert isinstance(refused, NoPermissionError)
+            assert "decision" in str(refused)
+        assert "secret:k" in str(answers[1])
+
+
+def test_a_transaction_that_was_refused_a_command_is_aborted_by_the_server(
+    bob: Access, protocol: int, cache: tuple[Cluster, servers.Redis]
+) -> None:
+    with _client(bob, protocol) as client:
+        pipeline = client.pipeline(transaction=True)
+        pipeline.set("app:x", "1").set("secret:k", "1")
+        with pytest.raises((NoPermissionError, ExecAbortError)):
+            pipeline.execute()
+        assert client.get("app:x") is None
+        assert client.pipeline(transaction=True).set("app:x", "2").get("app:x").execute() == [True, "2"]
+    assert cache[1].ask("exists", "secret:k") == "0"
+
+
+def test_messages_arrive_for_the_channels_that_are_granted(
+    bob: Access, protocol: int, cache: tuple[Cluster, servers.Redis]
+) -> None:
+    with _client(bob, protocol) as client:
+        listening = client.pubsub()
+        listening.subscribe("news")
+        assert (listening.get_message(timeout=10) or {})["type"] == "subscribe"
+        timer = threading.Timer(0.2, cache[1].ask, ("publish", "news", "hello"))
+        timer.start()
+        said = None
+        for _ in range(5):
+            said = listening.get_message(timeout=10)
+            if said is not None:
+                break
+        timer.join()
+        assert said is not None
+        assert said["data"] == "hello"
+        listening.unsubscribe("news")
+        listening.close()
+        with pytest.raises(NoPermissionError):
+            client.publish("news", "mine")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("CONFIG", "GET", "*"), ("KEYS", "*"), ("SCAN", "0"),
+        ("EVAL", "return redis.call('GET','secret:k')", "0"),
+        ("SORT", "app:l", "GET", "secret:*"), ("COPY", "secret:k", "app:x"), ("SELECT", "1"), ("MONITOR",),
+        ("AUTH", "default", "x"), ("CLIENT", "REPLY", "OFF"), ("CLIENT", "KILL", "TYPE", "normal"),
+        ("MOVE", "app:x", "1"), ("OBJECT", "ENCODING", "secret:k"), ("NO.SUCH", "thing"), ("RESET",),
+        ("XREAD", "STREAMS", "app:s", "secret:s", "0", "0"), ("SUBSCRIBE", "other"), ("DEBUG", "SLEEP", "0"),
+    ],
+)  # fmt: skip
+def test_what_nobody_granted_is_refused_and_the_connection_stays(bob: Access, words: tuple[str, ...]) -> None:
+    with _client(bob) as client:
+        with pytest.raises(NoPermissionError):
+            client.execute_command(*words)
+        assert client.ping() is True
+
+
+@pytest.mark.parametrize(
+    "words", [("MONITOR",), ("AUTH", "default", "x"), ("CLIENT", "REPLY", "OFF"), ("SYNC",)]
+)
+def test_what_would_break_the_session_is_refused_to_everybody(ann: Access, words: tuple[str, ...]) -> None:
+    with _client(ann) as client:
+        with pytest.raises(NoPermissionError, match="not offered here"):
+            client.execute_command(*words)
+        assert client.ping() is True
+
+
+def test_the_gateway_logs_in_as_the_user_that_the_route_names(cache: tuple[Cluster, servers.Redis]) -> None:
+    with cache[0].users["ann"].tunnel("worker", "3", "cache-worker") as access, _client(access) as client:
+        assert client.execute_command("ACL", "WHOAMI") == "worker"
+        client.set("app:y", "1")
+    assert cache[1].ask("-n", "3", "get", "app:y") == "1"
+    with cache[0].users["ann"].tunnel("worker", "0", CACHE) as access:
+        done = subprocess.run(
+            ["redis-cli", "-h", access.host, "-p", str(access.port), "PING"],
+            capture_output=True, text=True, check=False, timeout=30,
+        )  # fmt: skip
+    assert "takes the gateway for 'default'" in done.stdout + done.stderr
+    assert "s3cret-of-the-worker" not in str(cache[0].audit()) + cache[0].server_log()
+
+
+def test_redis_cli_is_started_on_a_database(cache: tuple[Cluster, servers.Redis]) -> None:
+    ann = cache[0].users["ann"]
+    done = ann.regate("db", "connect", "--db-user=default", "--db-name=0", CACHE, "--", "SET", "app:z", "7")
+    assert "OK" in done.stdout
+    done = ann.regate("db", "exec", "--db-user=default", "--db-name=0", f"--dbs={CACHE}", "GET app:z")
+    assert "7" in done.stdout
+
+
+def test_the_table_of_commands_is_the_servers_own(cache: tuple[Cluster, servers.Redis]) -> None:
+    from gateway.protocols.redis.table import commands  # noqa: PLC0415 -- beside what it is compared with
+    from tests.servers.redis_table import ask, table  # noqa: PLC0415
+
+    version = cache[1].ask("info", "server").partition("redis_version:")[2].split()[0]
+    if not version.startswith("7.0."):
+        pytest.skip(f"the table is of Redis 7.0, this server is {version}")
+    found = table(ask("127.0.0.1", cache[1].plain))
+    assert {name for name, value in found.items() if not value.get("container")} <= set(commands())
+
+
+def test_a_thousand_commands_in_one_write_come_back_in_order(ann: Access) -> None:
+    done = subprocess.run(
+        ["redis-cli", "-h", ann.host, "-p", str(ann.port)],
+        input="".join(f"ECHO {number}\n" for number in range(1000)),
+        capture_output=True, text=True, check=True, timeout=60,
+    )  # fmt: skip
+    assert [line.strip('"') for line in done.stdout.split()] == [str(number) for number in range(1000)]

@@ -1,0 +1,69 @@
+"""A private Redis with mutual TLS, and ACL users where a test wants them."""
+
+import shutil
+import socket
+import subprocess
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.servers import install, process
+
+
+@dataclass(frozen=True, slots=True)
+class Redis:
+    """A running server; the plain port is for the test itself."""
+
+    server: process.Server
+    port: int
+    plain: int
+    host: str = "localhost"
+
+    @property
+    def uri(self) -> str:
+        """Where the gateway finds it."""
+        return f"{self.host}:{self.port}"
+
+    def ask(self, *words: str) -> str:
+        """One command past the gateway."""
+        command = ["redis-cli", "-p", str(self.plain), *words]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+
+@contextmanager
+def running(
+    *, certificate: Path, key: Path, client_ca: Path, users: Mapping[str, str] | None = None
+) -> Iterator[Redis]:
+    """A server that wants a client certificate; *users* are ACL rules by name."""
+    install.ensure("redis")
+    program = install.program("redis-server")
+    assert program is not None
+    port, plain = process.free_port(), process.free_port()
+    with process.temporary_folder("regate-redis-") as folder:
+        for source, name in ((certificate, "tls.crt"), (key, "tls.key"), (client_ca, "ca.crt")):
+            shutil.copyfile(source, folder / name)
+            process.own(folder / name, 0o600)
+        settings = folder / "redis.conf"
+        lines = [
+            f"bind {process.LOOPBACK}", f"port {plain}", f"tls-port {port}", 'save ""', f"dir {folder}",
+            f"tls-cert-file {folder}/tls.crt", f"tls-key-file {folder}/tls.key",
+            f"tls-ca-cert-file {folder}/ca.crt", "tls-auth-clients yes",
+            *[f"user {name} {rules}" for name, rules in (users or {}).items()],
+        ]  # fmt: skip
+        settings.write_text("\n".join(lines) + "\n")
+        process.own(settings, 0o600)
+        server = process.start("redis", [program, settings], log=folder / "start.log", directory=folder)
+        try:
+            server.wait_until(lambda: _listens(port) and _listens(plain), seconds=10)
+            yield Redis(server, port, plain)
+        finally:
+            server.stop()
+
+
+def _listens(port: int) -> bool:
+    try:
+        socket.create_connection((process.LOOPBACK, port), timeout=1).close()
+    except OSError:
+        return False
+    return True
