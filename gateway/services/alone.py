@@ -302,15 +302,26 @@ def _serve(parts: Parts, databases: Sequence[Database], refused: set[str]) -> No
 
 
 async def keep_renewed(remote: Remote, folder: Path, log: FilteringBoundLogger) -> None:
-    """A new key and certificate at two thirds of the old one's life."""
+    """A new key and certificate at two thirds of the old one's life, or when another authority signs now.
+
+    The latter once for each set of authorities: in the middle of a rotation the first of them need not be
+    the one that signs for this service.
+    """
+    asked = ""
     while True:
-        await asyncio.sleep(remote.credentials.seconds_to_renewal(now()))
+        left = remote.credentials.seconds_to_renewal(now())
+        is_behind = remote.credentials.is_of_another_authority and remote.credentials.host_ca != asked
+        if left > 0 and not is_behind:
+            await asyncio.sleep(min(left, HEARTBEAT_SECONDS))
+            continue
+        before = remote.credentials.host_ca
         try:
             renewed = await remote.renew()
         except RegateError as error:
             log.warning("the certificate could not be renewed", error=str(error))
             await asyncio.sleep(HEARTBEAT_SECONDS)
         else:
+            asked = before if is_behind else asked
             remote.use(renewed)
             await asyncio.to_thread(renewed.save, folder)
             log.info("certificate renewed")

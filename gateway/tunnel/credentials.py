@@ -59,6 +59,13 @@ class Credentials:
         due = start + timedelta(seconds=life * (_RENEW_AT - _JITTER * secrets.randbelow(1000) / 1000))
         return max(0.0, (due - now) / timedelta(seconds=1))
 
+    @property
+    def is_of_another_authority(self) -> bool:
+        """True when the host authority that stands first did not sign this: a rotation went on, or back."""
+        certificate = x509.load_pem_x509_certificate(self.certificate.encode("ascii"))
+        first = x509.load_pem_x509_certificate(self.host_ca.encode("ascii"))
+        return certificate.issuer != first.subject
+
     def has_expired(self, now: datetime) -> bool:
         """True when the cluster would not know this service any more."""
         certificate = x509.load_pem_x509_certificate(self.certificate.encode("ascii"))

@@ -98,16 +98,17 @@ async def _trusted(wanted: Join) -> ssl.SSLContext:
 
 def _pinned(wanted: Join, ping: Any) -> str:
     try:
-        certificate = x509.load_pem_x509_certificate(str(ping["host_ca"]).encode("ascii"))
+        shown = x509.load_pem_x509_certificates(str(ping["host_ca"]).encode("ascii"))
     except (ValueError, KeyError, TypeError) as error:
         raise ConfigError(f"{wanted.server} did not show its authority: is it a Regate proxy?") from error
-    found = ca_pin(certificate)
-    if found != wanted.ca_pin:
-        raise ConfigError(
-            f"{wanted.server} has not the pinned authority: expected {wanted.ca_pin}, got {found}",
-            hint="stop here unless the cluster was set up anew; ask its operator for the pin",
-        )
-    return certificate.public_bytes(Encoding.PEM).decode("ascii")
+    for certificate in shown:  # two during a rotation; only the pinned one is believed
+        if ca_pin(certificate) == wanted.ca_pin:
+            return certificate.public_bytes(Encoding.PEM).decode("ascii")
+    found = " and ".join(ca_pin(certificate) for certificate in shown)
+    raise ConfigError(
+        f"{wanted.server} has not the pinned authority: expected {wanted.ca_pin}, got {found}",
+        hint="stop here unless the cluster was set up anew; ask its operator for the pin",
+    )
 
 
 def _same_time(wanted: Join, ping: Any) -> None:
