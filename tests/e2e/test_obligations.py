@@ -215,6 +215,8 @@ REFUSED = [
     "select most_common_vals from pg_catalog.pg_stats where tablename = 'people'",
     "select query from pg_stat_activity",
     "alter table app.people rename ssn to other",
+    "alter table app.people set schema public",
+    "alter schema app rename to elsewhere",
     "select regate_row.ssn from app.people as regate_row",
     "update app.orders set total = 1 where region = 'us'",
     "delete from app.orders where id = 1",

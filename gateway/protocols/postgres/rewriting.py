@@ -126,6 +126,9 @@ class _Work:
             if effect.object is None or effect.operation in _SHOW_NOTHING:
                 continue
             key = (effect.object.schema, effect.object.name)
+            if effect.object.kind == "schema" and effect.object.name in {each[0] for each in self.concealed}:
+                # Under another name its relations would be shown as they are.
+                raise self._refused(("", effect.object.name), "holds what is concealed, so it stays as it is")
             if effect.object.kind in concealment.RELATIONS:
                 self._may_be_read(key)
             if key in self.concealed:

@@ -82,6 +82,8 @@ _transactions := {"begin", "commit", "release", "rollback", "savepoint", "set", 
 _bad_holds := [each | some obligation in _all; each := obligation.hold; not is_object(each)]
 
 # A hold waits once; without operations it holds every statement that does something to something.
+default _holds := {}
+
 _holds := {"hold": wanted} if {
 	wanted := array.concat(_bad_holds, [object.remove(each, ["operations"]) |
 		some obligation in _all
@@ -90,7 +92,7 @@ _holds := {"hold": wanted} if {
 		_holds_this(object.get(each, "operations", []))
 	])
 	count(wanted) > 0
-} else := {}
+}
 
 _holds_this([]) if _touches
 
@@ -123,9 +125,16 @@ telling contains effect.object if {
 	conceals
 	some statement in input.request.statements
 	some effect in statement.effects
-	effect.object.schema == "pg_catalog"
-	effect.object.name in _tellers
+	_tells(effect.object)
 }
+
+_tells(thing) if {
+	thing.schema == "pg_catalog"
+	thing.name in _tellers
+}
+
+# An extension's view, wherever it was put.
+_tells(thing) if startswith(thing.name, "pg_stat_statements")
 
 _tellers := {
 	"pg_cursors",

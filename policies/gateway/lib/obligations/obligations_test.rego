@@ -88,6 +88,8 @@ test_statistics_tell if {
 	stats := t.statement({"effects": [t.effect("select", t.table("pg_catalog", "pg_stats"))]})
 	t.codes(_decide(["wide", "masking"], [stats])) == ["mask_refused"]
 	_decide(["wide"], [stats]).allow
+	texts := t.statement({"effects": [t.effect("select", t.table("public", "pg_stat_statements"))]})
+	t.codes(_decide(["wide", "masking"], [texts])) == ["mask_refused"]
 	classes := t.statement({"effects": [t.effect("select", t.table("pg_catalog", "pg_class"))]})
 	_decide(["wide", "masking"], [classes]).allow
 }

@@ -31,7 +31,8 @@ _is_sound(kind, options) if {
 
 # METADATA
 # title: What is wrong with one option
-mistakes(_, null) := set()
+# scope: document
+default mistakes(_, _) := set()
 
 mistakes(kind, value) := {"a whole number from 1 on is expected"} if {
 	kind in {"max_rows", "timeout_ms"}
@@ -60,9 +61,6 @@ mistakes("hold", value) := {"seconds, a reason and a list of operations are expe
 	not is_null(value)
 	not _is_hold(value)
 }
-
-# Nothing is wrong with anything else.
-default mistakes(_, _) := set()
 
 _ways := {"full", "hash", "null", "partial"}
 
