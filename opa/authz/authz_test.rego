@@ -30,6 +30,18 @@ test_only_the_supervisor_pushes_and_prepares if {
 	}
 }
 
+test_only_the_supervisor_compiles_a_guards_row_filter if {
+	_allowed("POST", "v1/compile/gateway/guards/rows/orders-eu/include", "secret", {})
+	not _allowed("POST", "v1/compile/gateway/guards/rows/orders-eu/include", "", {})
+	every path in [
+		"v1/compile/gateway/guards/rows/orders-eu/deny", "v1/compile/gateway/guards/rows/a.b/include",
+		"v1/compile/gateway/guards/rows/include", "v1/compile/gateway/query/query/decision/include",
+	] {
+		not _allowed("POST", path, "secret", {})
+	}
+	not _allowed("POST", "v1/compile/gateway/guards/rows/orders-eu/include", "secret", {"explain": ["full"]})
+}
+
 test_nothing_else_is_let_through if {
 	every case in [
 		["GET", "v1/data"], ["GET", "v1/data/regate"], ["POST", "v1/data"], ["POST", "v1/data/regate"],
