@@ -195,9 +195,8 @@ class Fleet:
                 pass_fds=inherited, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL,
             )  # fmt: skip
         environment = self._running.environment
-        desk = Desk(
-            self._running.audit, environment.live, environment.policy.keeper, self._mint, self._running.clock
-        )
+        audit, clock = self._running.audit, self._running.clock
+        desk = Desk(audit, environment.live, environment.holds, environment.policy.keeper, self._mint, clock)
         channel = await Channel.over(ours, desk.handlers())
         return Worker(number, process, channel, door, desk)
 

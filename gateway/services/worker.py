@@ -35,7 +35,7 @@ from gateway.session.minted import Minted
 from gateway.session.stream import Stream
 from gateway.workers.channel import Channel, Handler
 from gateway.workers.record import RemoteLog
-from gateway.workers.registry import SharedKeeper, SharedLive, certificate, maker
+from gateway.workers.registry import SharedHolds, SharedKeeper, SharedLive, certificate, maker
 
 DRAIN_SECONDS = 0.3  # questions that are under way at the old socket
 _MOST_NAME = 256
@@ -116,6 +116,7 @@ class WorkerProcess:
             metrics=self._metrics,
             log=log,
             salt=value["salt"],
+            holds=SharedHolds(self._channel),
         )
         await self._listen(value["listener"], b"")
         port = Port(

@@ -9,7 +9,9 @@ from gateway.audit.log import AuditLog
 from gateway.clock import Clock, new_id
 from gateway.errors import BackendError
 from gateway.model.event import Event, Kind
+from gateway.model.hold import Answer, Held
 from gateway.policy.client import Keeps
+from gateway.session.hold import Holds
 from gateway.session.live import Live
 from gateway.workers.channel import Handler
 from gateway.workers.record import unpack
@@ -21,7 +23,10 @@ Mint: TypeAlias = Callable[[str, str], Awaitable[dict[str, Any]]]
 class Desk:
     """Answers one worker's questions."""
 
-    def __init__(self, audit: AuditLog, live: Live, keeper: Keeps | None, mint: Mint, clock: Clock) -> None:
+    def __init__(
+        self, audit: AuditLog, live: Live, holds: Holds, keeper: Keeps | None, mint: Mint, clock: Clock
+    ) -> None:
+        self._holds = holds
         self._audit = audit
         self._live = live
         self._keeper = keeper
@@ -39,6 +44,8 @@ class Desk:
             "mint": self._certificate,
             "cancel": self._cancel,
             "evidence": self._evidence,
+            "held": self._hold,
+            "let_go": self._let_go,
         }
 
     @property
@@ -96,6 +103,15 @@ class Desk:
     async def _cancel(self, value: Any, _blob: bytes) -> bool:
         key, user = value
         return await self._live.cancel(bytes.fromhex(key), user)
+
+    async def _hold(self, value: Any, _blob: bytes) -> list[str]:
+        fields, seconds = value
+        held = Held(**{**fields, "statements": tuple(fields["statements"])})
+        answer, who = await self._holds.wait(held, seconds)
+        return [answer.value, who]
+
+    async def _let_go(self, value: Any, _blob: bytes) -> None:
+        self._holds.answer(value, Answer.WITHDRAWN)
 
     async def _evidence(self, value: Any, blob: bytes) -> None:
         digest, sizes = value

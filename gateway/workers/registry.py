@@ -2,13 +2,17 @@
 
 import asyncio  # noqa: TID251
 import ssl
+from dataclasses import asdict
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from gateway.ca.issue import MintedCertificate
 from gateway.ca.tls import backend_context
 from gateway.errors import BackendError
+from gateway.model.hold import Answer, Held
 from gateway.model.resource import Database
+from gateway.session.hold import Holds
 from gateway.session.live import Count, Live
 from gateway.session.minted import Make
 from gateway.workers.channel import Channel, ChannelError
@@ -43,6 +47,28 @@ class SharedLive(Live):
     async def _elsewhere(self, key: bytes, user: str | None) -> bool:
         async with asyncio.timeout(ANSWER_SECONDS):
             return bool(await self._channel.ask("cancel", [key.hex(), user]))
+
+
+class SharedHolds(Holds):
+    """Statements of this worker that wait; the main process shows them, and has the answers."""
+
+    def __init__(self, channel: Channel) -> None:
+        super().__init__()
+        self._channel = channel
+
+    async def wait(self, held: Held, seconds: float) -> tuple[Answer, str]:
+        """The answer, and who gave it, wherever it was given."""
+        asked = self._channel.ask("held", [asdict(held), seconds])
+        asked.add_done_callback(partial(self._take, held.id))
+        try:
+            return await super().wait(held, seconds)
+        finally:
+            self._channel.send("let_go", held.id)
+
+    def _take(self, hold_id: str, asked: "asyncio.Future[Any]") -> None:
+        if not asked.cancelled() and asked.exception() is None:  # else the time limit answers
+            answer, who = asked.result()
+            self.answer(hold_id, Answer(answer), who)
 
 
 class SharedKeeper:

@@ -205,3 +205,31 @@ def test_workers_end_with_the_main_process() -> None:
             if not any(clusters.is_alive(worker) for worker in workers):
                 break
         own.start()
+
+
+def test_a_statement_that_a_worker_holds_is_answered_at_the_main_process(pair: Cluster) -> None:
+    held = role("held", "regate/v1", allow=WIDE, options={"hold": {"seconds": 30, "operations": ["DELETE"]}})
+    pair.create(held)
+    pair.pg.psql("create table public.notes (id int); grant all on public.notes to alice", "mydb")
+    way = pair.add_user("hal", "held").access("alice", "mydb")
+    for answer in ("approve", "deny"):
+        said: list[str] = []
+
+        def delete(into: list[str] = said) -> None:
+            with psycopg.connect(way.conninfo, autocommit=True) as session:
+                try:
+                    into.append(session.execute("delete from public.notes").statusmessage or "")
+                except psycopg.errors.InsufficientPrivilege as error:
+                    into.append(str(error))
+
+        thread = threading.Thread(target=delete)
+        thread.start()
+        for _ in eventually("the statement waits"):
+            waiting = json.loads(pair.admin("holds", "ls", "--format=json").stdout)
+            if waiting:
+                break
+        pair.admin("holds", answer, waiting[0]["id"])
+        thread.join(20)
+        assert said
+        assert ("did not agree" in said[0]) is (answer == "deny"), said
+        assert json.loads(pair.admin("holds", "ls", "--format=json").stdout) == []

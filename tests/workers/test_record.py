@@ -17,6 +17,7 @@ from gateway.audit.read import Query, records
 from gateway.clock import SystemClock, new_id
 from gateway.errors import AuditError, BackendError
 from gateway.model.event import Event, Kind
+from gateway.session.hold import Holds
 from gateway.session.live import Live
 from gateway.workers.channel import Channel
 from gateway.workers.desk import Desk
@@ -36,7 +37,7 @@ async def nobody(_database: str, _user: str) -> dict[str, Any]:
 @asynccontextmanager
 async def crossing(folder: Path) -> AsyncIterator[tuple[RemoteLog, AuditLog, Desk, Channel]]:
     log = await AuditLog.open(folder / "audit", key=Ed25519PrivateKey.generate(), origin="x", clock=CLOCK)
-    desk = Desk(log, Live(), None, nobody, CLOCK)
+    desk = Desk(log, Live(), Holds(), None, nobody, CLOCK)
     first, second = socket.socketpair()
     for sock in (first, second):
         sock.setblocking(False)
