@@ -14,7 +14,7 @@ import pytest
 
 from gateway.policy import document, evidence
 from tests.e2e import cluster as clusters
-from tests.e2e.cluster import Cluster
+from tests.e2e.cluster import Cluster, role
 from tests.e2e.conftest import furnish
 
 pytestmark = pytest.mark.db
@@ -32,14 +32,21 @@ STATEMENTS = [
 def proving() -> Iterator[Cluster]:
     with clusters.running() as running:
         furnish(running)
+        granted = {
+            "db_labels_expression": 'labels["env"] == "dev"',
+            "db_users": ["bob"],
+            "db_names": ["mydb"],
+        }
+        running.create(role("by-expression", allow=granted))
+        running.add_user("erin", "by-expression")
         _use(running)
         yield running
 
 
 def _use(cluster: Cluster) -> None:
-    for name in ("alice", "bob"):
-        with psycopg.connect(cluster.users[name].access(name, "mydb").conninfo, autocommit=True) as session:
-            for text, _ in STATEMENTS[:1] if name == "alice" else STATEMENTS:
+    for name, login in (("alice", "alice"), ("bob", "bob"), ("erin", "bob")):
+        with psycopg.connect(cluster.users[name].access(login, "mydb").conninfo, autocommit=True) as session:
+            for text, _ in STATEMENTS if name == "bob" else STATEMENTS[:1]:
                 with contextlib.suppress(psycopg.Error):
                     session.execute(text)
 
@@ -54,6 +61,7 @@ def test_every_decision_of_the_log_is_proved(proving: Cluster) -> None:
     records = _records(proving)
     assert {(fields["user"], fields["verdict"]) for fields in records} >= {
         ("alice", "allowed"),
+        ("erin", "allowed"),
         ("bob", "allowed"),
         ("bob", "denied"),
     }

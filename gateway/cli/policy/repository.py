@@ -16,6 +16,7 @@ from typing import Any
 from gateway.auth import resources
 from gateway.errors import ConfigError
 from gateway.policy import canary, opa, publish
+from gateway.policy import document as questions
 from gateway.schema import data_dir
 
 LIBRARY = "gateway"
@@ -99,7 +100,7 @@ def _data(repository: Repository, program: Path, folder: Path) -> dict[str, Any]
     )
     whole = canary.with_canary(documents)
     asked = folder / ".question.json"
-    _write(asked, {"contract": 1, "roles": whole["roles"], "locks": whole["locks"]})
+    _write(asked, questions.index(whole["roles"], whole["locks"]))
     said = opa.run(
         program, "eval", "--format=json", "--data", LIBRARY, "--input", asked.name,
         "data.gateway.prepare.index", cwd=folder,

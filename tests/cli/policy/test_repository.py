@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from gateway.cli.policy import repository as repositories
+from gateway.policy import install
+
 pytestmark = pytest.mark.opa
 
 REGATE = Path(sys.executable).parent / "regate"
@@ -103,6 +106,16 @@ def test_a_package_in_the_library_s_place_is_objected_to(repository: Path) -> No
     done = _regate("policy", "lint", "--no-regal", cwd=repository)
     assert done.returncode == 10
     assert "package gateway.query" in done.stdout
+
+
+def test_data_for_tests_have_the_label_expressions_that_a_cluster_has(repository: Path) -> None:
+    role = (
+        "kind: role\nversion: v7\nmetadata: {name: by-label}\nspec:\n  allow: {db_labels_expression: '%s'}\n"
+    )
+    (repository / "roles" / "by-label.yaml").write_text(role % 'labels["env"] == "dev"')
+    with repositories.assembled(repositories.at(str(repository)), install.ensure_opa()) as folder:
+        prepared = json.loads((folder / "data.json").read_text())["regate"]["index"]["roles"]["by-label"]
+    assert prepared["allow"]["expression"]
 
 
 def test_a_role_with_a_mistake_is_told_with_file_and_line(repository: Path) -> None:
