@@ -21,15 +21,17 @@ def routes(auth: Auth, callers: Callers) -> list[web.RouteDef]:
         return answer({"rotations": list(await auth.rotations(callers.subject(request)))})
 
     async def step(request: web.Request) -> web.Response:
-        subject = callers.subject(request)
         given = await body(request)
-        kind, phase = given.text("type", most=32), given.text("phase", default="", most=32)
+        kind = given.text("type", default="", most=32)
+        # Asked before anything is read closely: who may not rotate learns nothing about what rotates.
+        await callers.authorise(request, "update", "cert_authority", kind)
+        phase = given.text("phase", default="", most=32)
         more: dict[str, Any] = {}
         if "grace_seconds" in given:
             more["grace"] = timedelta(seconds=min(given.whole("grace_seconds"), 10**9))
         wanted = Step(_kind(kind), _phase(phase) if phase else None, manual=given.flag("manual"), **more)
         given.finish()
-        return answer(await auth.rotate(subject, wanted))
+        return answer(await auth.rotate(callers.subject(request), wanted))
 
     return [web.get("/v1/auth/rotation", overview), web.post("/v1/auth/rotation", step)]
 
