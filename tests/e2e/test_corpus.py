@@ -4,17 +4,20 @@ The role grants SELECT on two tables; the database user is a superuser. So whate
 runs, and shows a canary or changes a checksum if it should not have.
 """
 
+import json
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import TypeAlias
 
 import psycopg
 import pytest
+import yaml
 from psycopg import pq
 from psycopg.pq.abc import PGconn, PGresult
 
 from tests.classify.judge import entries
 from tests.e2e.access import Access
-from tests.e2e.cluster import Cluster, eventually, role
+from tests.e2e.cluster import DATABASE, Cluster, Done, eventually, role
 
 pytestmark = pytest.mark.db
 
@@ -242,3 +245,81 @@ def test_where_nobody_can_tell_what_there_is_nothing_is_used(cluster: Cluster, a
         assert "app.lower" in guest.said[-1]
     finally:
         guest.close()
+
+
+CORPUS = Path(__file__).resolve().parents[1] / "corpus" / "postgres.yaml"
+
+
+def live(cluster: Cluster, who: str, db_name: str, file: Path, *, check: bool) -> Done:
+    """``regate policy corpus --live`` by that person, as the database user of that name."""
+    way = (f"--live={DATABASE}", f"--db-user={who}", f"--db-name={db_name}", "--format=json")
+    return cluster.users[who].regate("policy", "corpus", str(file), *way, check=check)
+
+
+def test_a_corpus_is_sent_through_a_session_of_ones_own(
+    cluster: Cluster, analyst: Analyst, tmp_path: Path
+) -> None:
+    del analyst  # its person and tables are needed here too
+    every = yaml.safe_load(CORPUS.read_text())
+    sql = [entry for entry in every if entry["kind"] == "sql" and entry["encoding"] == "text"]
+    attacks = [entry for entry in sql if entry["must"] != "parse"][::40][:5]
+    innocent = [entry for entry in sql if entry["must"] == "parse" and "app.orders" in entry["payload"]][:3]
+    others = [next(e for e in every if e["kind"] == kind) for kind in ("wire", "startup", "scenario")]
+    assert (len(attacks), len(innocent)) == (5, 3)
+    file = tmp_path / "corpus.yaml"
+    file.write_text(yaml.safe_dump([*attacks, *innocent, *others]))
+    found = json.loads(live(cluster, "analyst", "appdb", file, check=True).stdout)
+    assert found["summary"]["postgresql"] == {
+        "judged": 8,
+        "as_they_must": 8,
+        "otherwise": 0,
+        "not_judged": 3,
+    }
+    shown = {item["id"]: item for item in found["as_they_must"]}
+    refusals = [shown[entry["id"]] for entry in attacks]
+    assert {item["came_out"] for item in refusals} == {"denied"}
+    assert {shown[entry["id"]]["came_out"] for entry in innocent} == {"allowed"}
+    why = {item["id"]: item["why"] for item in found["not_judged"]}
+    assert "kind sql" in why[others[0]["id"]]
+    assert "scenarios" in why[others[2]["id"]]
+    # What it shows is what was recorded: the refusals went through a real session.
+    recorded = {event["fields"].get("decision_id") for event in cluster.audit("--user=analyst")}
+    told = {item["sentence"].rpartition("(decision ")[2].rstrip(")") for item in refusals}
+    assert len(told) == 5
+    assert told <= recorded
+
+
+def test_what_a_live_corpus_gets_through_is_told_and_rolled_back(cluster: Cluster, tmp_path: Path) -> None:
+    texts = {
+        "INSERT": "insert into app.orders values (77, 1, 'live')",
+        "COPY": "copy app.orders from stdin",
+        "OWN-ERROR": "select 1 / 0",
+        "KILL": "select pg_terminate_backend(pg_backend_pid())",
+    }
+    entries = [
+        {"id": name, "protocol": "postgres", "kind": "sql", "payload": text, "must": "deny"}
+        for name, text in texts.items()
+    ]
+    file = tmp_path / "own.yaml"
+    file.write_text(yaml.safe_dump([*entries, {**entries[0], "id": "AGAIN", "must": "parse"}]))
+    done = live(cluster, "alice", "mydb", file, check=False)
+    assert done.code == 1, done.said
+    found = json.loads(done.stdout)
+    differences = {item["id"]: item["differences"] for item in found["otherwise"]}
+    assert differences.pop("KILL") == [
+        "the connection ended, and not by a decision: nobody knows whether it ran"
+    ]
+    assert differences == {key: ["it was allowed"] for key in ("INSERT", "COPY", "OWN-ERROR")}
+    said = {item["id"]: item["sentence"] for item in found["otherwise"]}
+    assert said["OWN-ERROR"] == "the server refused it (22012), after the policy allowed it"
+    # The same row twice: the first was gone when the second came.
+    assert [item["id"] for item in found["as_they_must"]] == ["AGAIN"]
+    assert found["as_they_must"][0]["sentence"] == ""
+    assert cluster.pg.psql("select count(*) from app.orders where id = 77", "mydb").strip() == "0"
+
+
+def test_nothing_is_sent_where_no_session_is_opened(cluster: Cluster, tmp_path: Path) -> None:
+    file = tmp_path / "own.yaml"
+    file.write_text("- {id: A, protocol: postgres, kind: sql, payload: select 1, must: parse}\n")
+    done = live(cluster, "carol", "mydb", file, check=False)
+    assert (done.code, done.stdout) == (3, "")

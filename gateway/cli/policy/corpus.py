@@ -2,14 +2,15 @@
 
 import asyncio  # noqa: TID251
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from gateway.cli import output
-from gateway.cli.options import examples, format_option
+from gateway.cli.options import examples, format_option, proxy_option
 from gateway.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ _USER = "analyst"
         "regate policy corpus bypass.yaml",
         "regate policy corpus regressions.yaml --policy=. --user=alice --database=orders",
         "regate policy corpus bypass.yaml --format=json | jq .summary",
+        "regate policy corpus bypass.yaml --live=scratch --db-user=analyst --db-name=appdb",
     )
 )
 @click.argument("file", type=click.Path(dir_okay=False))
@@ -39,12 +41,19 @@ _USER = "analyst"
 @click.option(
     "--database", default="", help="Judge on this database of the repository. [default: one without labels]"
 )
+@click.option(
+    "--live",
+    metavar="NAME",
+    default="",
+    help="Send statements through a session of your own on database NAME.",
+)
+@click.option("--db-user", default="", help="With --live: the database user to connect as.")
+@click.option("--db-name", default="", help="With --live: the database name to connect to.")
+@proxy_option
 @click.option("--verbose", is_flag=True, help="Print every entry, not only those that came out otherwise.")
 @format_option
 @click.pass_context
-def corpus(
-    ctx: click.Context, file: str, folder: str, user: str, database: str, form: str, *, verbose: bool
-) -> None:
+def corpus(ctx: click.Context, /, file: str, form: str, *, verbose: bool, **given: str) -> None:
     """Judge a corpus, and print what came out otherwise than it must.
 
     FILE is a list of entries in YAML, each with id, protocol, kind (sql, wire, startup, command, http),
@@ -53,25 +62,54 @@ def corpus(
     database appdb, the user analyst and UTF-8. No server is needed. Entries of kind scenario, and those for
     protocols that are not built yet, are listed as not judged. The exit code is 1 when any entry came out
     otherwise.
+
+    With --live, statements go through your login, the proxy and the policy in force to a real database, each
+    in a session and a transaction of its own that is rolled back. Whatever is let through runs there: name a
+    database that was made for this. An error of the server's own counts as allowed, no answer as otherwise.
+    Other kinds are listed as not judged, and what was understood ("expect") is not compared.
     """
     from gateway.analysis.corpus import not_judged, read  # noqa: PLC0415 # slow to import
 
-    entries = read(_text(file), file)
-    left_out = [(entry, why) for entry in entries if (why := not_judged(entry))]
-    judged = [entry for entry in entries if not not_judged(entry)]
+    _check(ctx, given)
+    if given["live"]:
+        from gateway.cli.policy.live import not_sent as why_not  # noqa: PLC0415 # slow to import
+    else:
+        why_not = not_judged
+    entries = [(entry, why_not(entry)) for entry in read(_text(file), file)]
+    left_out = [(entry, why) for entry, why in entries if why]
+    judged = [entry for entry, why in entries if not why]
+    act = _send if given["live"] else _judge
     with output.working(f"Judging {len(judged)} entries"):
-        results = _judge(judged, folder, user, database) if judged else []
+        results = act(judged, given) if judged else []
     report = _report(results, left_out)
     output.show(report, form, lambda: _say(report, verbose=verbose))
     if any(item.differences for item in results):
         ctx.exit(1)
 
 
-def _judge(entries: Sequence["Entry"], folder: str, user: str, database: str) -> "list[Result]":
+def _check(ctx: click.Context, given: Mapping[str, str]) -> None:
+    """Options that would be overlooked are refused."""
+    without, only = ("folder", "user", "database"), ("db_user", "db_name")
+    for name in without if given["live"] else only:
+        if ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            option = "policy" if name == "folder" else name.replace("_", "-")
+            is_ = "not used with" if given["live"] else "used only with"
+            raise ConfigError(f"--{option} is {is_} --live")
+
+
+def _send(entries: Sequence["Entry"], given: Mapping[str, str]) -> "list[Result]":
+    from gateway.cli.policy import live  # noqa: PLC0415 # slow to import
+
+    way = live.obtain(given["live"], db_user=given["db_user"], db_name=given["db_name"], proxy=given["proxy"])
+    return live.judge(entries, *way)
+
+
+def _judge(entries: Sequence["Entry"], given: Mapping[str, str]) -> "list[Result]":
     from gateway.analysis import world  # noqa: PLC0415 # slow to import
     from gateway.cli.policy.rehearsing import judge  # noqa: PLC0415
     from gateway.schema import data_dir  # noqa: PLC0415
 
+    folder, user, database = given["folder"], given["user"], given["database"]
     read = world.read(Path(folder) if folder else data_dir("examples") / "corpus")
     if read.named("user", user) is None:
         raise ConfigError(f"there is no user {user!r} in {folder}", hint="name one with --user")
