@@ -112,6 +112,7 @@ def test_a_refused_login_is_told(pair: tuple[Line, socket.socket]) -> None:
         (["--live=db", "--policy=."], "--policy is not used with --live"),
         (["--live=db", "--user=analyst"], "--user is not used with --live"),
         (["--db-user=alice"], "--db-user is used only with --live"),
+        (["--proxy=localhost:3080"], "--proxy is used only with --live"),
     ],
 )
 def test_options_that_would_be_overlooked_are_refused(options: list[str], sentence: str) -> None:

@@ -89,7 +89,7 @@ def corpus(ctx: click.Context, /, file: str, form: str, *, verbose: bool, **give
 
 def _check(ctx: click.Context, given: Mapping[str, str]) -> None:
     """Options that would be overlooked are refused."""
-    without, only = ("folder", "user", "database"), ("db_user", "db_name")
+    without, only = ("folder", "user", "database"), ("db_user", "db_name", "proxy")
     for name in without if given["live"] else only:
         if ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE:
             option = "policy" if name == "folder" else name.replace("_", "-")
