@@ -70,10 +70,15 @@ def configure(*, level: str = "info", stream: TextIO | None = None, json: bool |
     root.setLevel(max(number, logging.WARNING))  # libraries speak up only when something is wrong
 
 
+_INTERNAL = frozenset(
+    {"_record", "_from_structlog"}
+)  # the library's own, which its formatter takes out again
+
+
 def clean(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
     """The processor: secrets replaced, invisible characters escaped, in names and values alike."""
     return {
-        visible(str(name)): value if name.startswith("_") else _value(name, value, _DEPTH)
+        visible(str(name)): value if name in _INTERNAL else _value(name, value, _DEPTH)
         for name, value in event.items()
     }
 

@@ -241,6 +241,7 @@ async def test_a_stopped_opa_refuses_within_the_deadline(
         assert pid is not None
         os.kill(pid, signal.SIGSTOP)
         try:
+            await _until_stopped(pid)
             started = time.monotonic()
             session = documents.session("alice", "db-access")
             assert _code(await sidecar.client.query(session, documents.reads("t"))) == "policy_unavailable"
@@ -251,6 +252,19 @@ async def test_a_stopped_opa_refuses_within_the_deadline(
             assert time.monotonic() - started < 2 * 0.25 + 0.3
         finally:
             os.kill(pid, signal.SIGCONT)
+
+
+def _state(pid: int) -> str:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+
+
+async def _until_stopped(pid: int) -> None:
+    """A signal is taken when the process runs next: until then it may still answer."""
+    for _ in range(500):
+        if _state(pid) == "T":
+            return
+        await asyncio.sleep(0.01)
+    raise AssertionError("it does not stop")
 
 
 async def test_leaving_stops_opa_and_takes_its_folder_along(
