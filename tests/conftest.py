@@ -3,9 +3,14 @@
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 
 from tests.servers import certificates, postgres
 from tests.servers.process import temporary_folder
+
+# The same samples each time, so that a run that passed passes again; no deadline, for machines are shared.
+settings.register_profile("seeded", derandomize=True, deadline=None)
+settings.load_profile("seeded")
 
 
 @pytest.fixture(scope="session")

@@ -104,7 +104,7 @@ def test_all_mistakes_of_all_documents_are_told_at_once() -> None:
             "file.yaml:8: spec.auth: expected one of secret_file and secret_env",
         ),
         (DB + "  auth: {secret_env: X}\n", "spec.auth.secret_env: expected no secret with the method"),
-        (DB + "  auth: {method: password}\n", "spec.auth.method: expected one of"),
+        (DB + "  auth: {method: magic}\n", "spec.auth.method: expected one of"),
         (DB + "  tls: {mode: insecure}\n", 'spec.tls.mode: expected "verify-full"'),
         (DB + "  tls: {ca_cert: nonsense}\n", "spec.tls.ca_cert: expected a certificate in PEM"),
         (
