@@ -19,10 +19,12 @@ from gateway.model.resource import Database
 from gateway.policy.publish import build_data
 from gateway.schema import data_dir
 
-KINDS: Final = ("role", "user", "db", "lock")
+KINDS: Final = ("role", "user", "db", "lock", "guard")
 _SUFFIXES: Final = frozenset({".yaml", ".yml", ".json"})
-_RESOURCE: Final = re.compile(r"^[\"']?kind[\"']?\s*:\s*[\"']?(?:role|user|db|lock|token)\b", re.MULTILINE)
-_JSON_RESOURCE: Final = re.compile(r'"kind"\s*:\s*"(?:role|user|db|lock|token)"')
+_RESOURCE: Final = re.compile(
+    r"^[\"']?kind[\"']?\s*:\s*[\"']?(?:role|user|db|lock|token|guard)\b", re.MULTILINE
+)
+_JSON_RESOURCE: Final = re.compile(r'"kind"\s*:\s*"(?:role|user|db|lock|token|guard)"')
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +82,8 @@ class World:
     def data(self, revision: int = 1) -> dict[str, Any]:
         """The data document for OPA."""
         roles, users = self.documents("role"), self.documents("user")
-        return build_data(roles, users, self.documents("lock"), self.documents("db"), revision)
+        locks, guards = self.documents("lock"), self.documents("guard")
+        return build_data(roles, users, locks, self.documents("db"), revision, guards)
 
 
 def resource(item: Placed) -> Resource:

@@ -34,7 +34,7 @@ PRESETS: tuple[Resource, ...] = (
         {
             "rules": [
                 {
-                    "resources": ["user", "role", "token", "lock", "db"],
+                    "resources": ["user", "role", "token", "lock", "db", "guard"],
                     "verbs": ["list", "create", "read", "update", "delete"],
                 },
                 {"resources": ["cert_authority", "cluster"], "verbs": ["list", "read"]},
@@ -49,7 +49,7 @@ PRESETS: tuple[Resource, ...] = (
         {
             "rules": [
                 {"resources": ["event", "session"], "verbs": ["list", "read"]},
-                {"resources": ["user", "role", "lock", "db", "cluster"], "verbs": ["list", "read"]},
+                {"resources": ["user", "role", "lock", "db", "guard", "cluster"], "verbs": ["list", "read"]},
             ]
         },
         {"max_session_ttl": "8h0m0s"},

@@ -14,7 +14,7 @@ from gateway.cli.client import Api, segment
 from gateway.cli.options import config_option, examples
 from gateway.errors import ConfigError, RegateError
 
-KINDS = ("role", "user", "db", "token", "lock")
+KINDS = ("role", "user", "db", "token", "lock", "guard")
 _PLURALS = {f"{kind}s": kind for kind in KINDS} | {"databases": "db", "database": "db"}
 
 

@@ -39,6 +39,7 @@ _AGENT = "/v1/data/gateway/agent/decision" + _STRICT
 _LOGIN = "/v1/data/gateway/login/decision" + _STRICT
 # Documents that nobody has checked yet: there one bad built-in call must cost one document, not all.
 _INDEX = "/v1/data/gateway/prepare/index"
+_INDEX_KEYS = frozenset({"contract", "roles", "locks", "denying", "obliging", "guards", "asleep"})
 _PROBLEMS = "/v1/data/gateway/prepare/problems"
 
 # Lists and administration hold nobody's statement up, and may be long.
@@ -255,15 +256,17 @@ class PolicyClient:
         asked = document.question(document.problems(resource))
         return answer.problems(await self._result(_PROBLEMS, asked, self._deadline * _SLOW_FACTOR))
 
-    async def index(self, roles: Mapping[str, Any], locks: Sequence[Any]) -> dict[str, Any]:
+    async def index(
+        self, roles: Mapping[str, Any], locks: Sequence[Any], guards: Sequence[Any] = ()
+    ) -> dict[str, Any]:
         """The index that decisions read, made of these documents by the policy itself.
 
         Raises:
             PolicyError: there was no usable answer.
         """
-        asked = document.question(document.index(roles, locks))
+        asked = document.question(document.index(roles, locks, guards))
         value = await self._result(_INDEX, asked, 60.0, even_if_unavailable=True)
-        if type(value) is not dict or value.keys() != {"contract", "roles", "locks", "denying", "obliging"}:
+        if type(value) is not dict or value.keys() != _INDEX_KEYS:
             raise PolicyError("the prepared index is not one")
         return value
 

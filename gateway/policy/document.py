@@ -218,12 +218,13 @@ def host_of(address: str) -> str:
     return address.partition(":")[0] if address.count(":") == 1 else address
 
 
-def index(roles: Mapping[str, Any], locks: Sequence[Any]) -> dict[str, Any]:
+def index(roles: Mapping[str, Any], locks: Sequence[Any], guards: Sequence[Any] = ()) -> dict[str, Any]:
     """The input of ``gateway.prepare`` for a whole index; label expressions are parsed here."""
     return {
         "contract": CONTRACT,
         "roles": roles,
         "locks": locks,
+        "guards": list(guards),
         "expressions": expression.programs(roles),
     }
 

@@ -82,7 +82,7 @@ def evaluate(
         folder = Path(name)
         (folder / "bundle.tar.gz").write_bytes(bundle)
         whole = canary.with_canary({**documents, "data_revision": was.data_revision})
-        asked = document.index(whole["roles"], whole["locks"])
+        asked = document.index(whole["roles"], whole["locks"], whole.get("guards", ()))
         index = _eval(program, folder, "gateway.prepare.index", document.encode(asked), strict=False)
         (folder / "data.json").write_bytes(document.encode({"regate": {**whole, "index": index}}))
         verdict = _decide(program, folder, was, question)

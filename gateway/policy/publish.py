@@ -95,9 +95,13 @@ def build_unsigned(
     with tempfile.TemporaryDirectory() as name:
         staging = Path(name, "bundle")
         _copy_policies(shipped / "gateway", staging / "gateway")
+        packages: list[str] = []
         if team is not None and team.is_dir():
             _copy_policies(team, staging / TEAM)
-            check_places(opa, staging / TEAM)
+            packages = check_places(opa, staging / TEAM)
+        # Where there is no guard of the team's and none is switched on, no query looks for one.
+        has_guards = any(package.startswith("data.gateway.guards.") for package in packages)
+        _write(staging / "gateway" / "inventory" / "data.json", {"team_guards": has_guards})
         data = {"revision": revision, "number": number, "contract": CONTRACT}
         _write(staging / "gateway" / "bundle" / "data.json", data)
         if roles:
@@ -151,6 +155,7 @@ def build_data(
     locks: Iterable[Mapping[str, Any]],
     databases: Iterable[Mapping[str, Any]],
     revision: int,
+    guards: Iterable[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
     """The data document, from resources as they are stored. ``Sidecar.push`` adds the index.
 
@@ -162,6 +167,7 @@ def build_data(
         "roles": {_name(role): dict(role) for role in roles},
         "users": {_name(user): _user(user) for user in users},
         "locks": [dict(lock) for lock in locks],
+        "guards": [dict(guard) for guard in guards],
         "databases": {_name(database): _database(database) for database in databases},
     }
 
@@ -261,21 +267,23 @@ def _copy_policies(source: Path, target: Path) -> None:
     target.mkdir(parents=True, exist_ok=True)
 
 
-def check_places(opa: Path, folder: Path) -> None:
-    """Refuse a team's policies that are where they could change what the shipped ones decide.
+def check_places(opa: Path, folder: Path) -> list[str]:
+    """The team's packages; refused where they could change what the shipped ones decide.
 
     Raises:
         PolicyError: one is; or one does not parse.
     """
     if not _policies(folder):
-        return
+        return []
     inspected = json.loads(run(opa, "inspect", "--format", "json", ".", cwd=folder))
-    for package in inspected.get("namespaces", {}):
+    packages = list(inspected.get("namespaces", {}))
+    for package in packages:
         if _TEAM.match(package) is None:
             raise PolicyError(
                 f"the team's policies have the package {package.removeprefix('data.')}",
                 hint="a team's packages live under gateway.guards.<category>.<guard> or gateway.team.<name>",
             )
+    return packages
 
 
 def _write(path: Path, value: Mapping[str, Any]) -> None:

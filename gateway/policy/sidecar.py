@@ -95,7 +95,7 @@ class Sidecar:
         self._started = 0
         self._child: Child | None = None
         self._data: _Data | None = None
-        self._index: tuple[str, Any, Any, dict[str, Any]] | None = None
+        self._index: tuple[str, Any, dict[str, Any]] | None = None
         self._directed: Path | Endpoint | None = None
         self._changing = asyncio.Lock()
         self._tasks: asyncio.TaskGroup | None = None
@@ -246,11 +246,12 @@ class Sidecar:
     async def _indexed(self, child: Child, documents: Mapping[str, Any], revision: int) -> _Data:
         """The documents with the index that this child's policy makes of them."""
         whole = canary.with_canary({**documents, "data_revision": revision})
-        roles, locks, policy = whole["roles"], whole["locks"], child.bundle.revision
-        if self._index is None or self._index[:3] != (policy, roles, locks):
+        policy = child.bundle.revision
+        asked = (whole["roles"], whole["locks"], whole.get("guards", []))
+        if self._index is None or self._index[:2] != (policy, asked):
             with closing(PolicyClient(child.socket, self._token, clock=self._clock)) as asker:
-                self._index = (policy, roles, locks, await asker.index(roles, locks))
-        return _Data(documents, {**whole, "index": self._index[3]}, revision)
+                self._index = (policy, asked, await asker.index(*asked))
+        return _Data(documents, {**whole, "index": self._index[2]}, revision)
 
     async def _feed(self, child: Child, data: _Data) -> None:
         """Push the data and try the canaries."""

@@ -68,7 +68,12 @@ class Publisher:
         snapshot = await self._store.snapshot()
         self._databases.take(snapshot.databases)
         data = build_data(
-            snapshot.roles, snapshot.users, snapshot.locks, snapshot.databases, snapshot.revision
+            snapshot.roles,
+            snapshot.users,
+            snapshot.locks,
+            snapshot.databases,
+            snapshot.revision,
+            snapshot.guards,
         )
         await self._sidecar.push(data, snapshot.revision)
         if self._keep is not None:

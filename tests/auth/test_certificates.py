@@ -175,5 +175,5 @@ async def test_authorities_are_exported_without_their_keys(rig: Rig) -> None:
 async def test_the_status_names_the_cluster_and_when_its_authorities_end(rig: Rig) -> None:
     status = await rig.auth.status(ADMIN)
     assert (status.cluster, status.ca_pin) == ("example", rig.auth.ca_pin)
-    assert status.counts == {"role": 3, "user": 0, "token": 0, "db": 1, "lock": 0}
+    assert status.counts == {"role": 3, "user": 0, "token": 0, "db": 1, "lock": 0, "guard": 0}
     assert set(status.authorities) == {kind.value for kind in Ca}

@@ -63,7 +63,10 @@ def test_all_mistakes_of_all_documents_are_told_at_once() -> None:
         'file.yaml:11: spec.allow.db_user: unknown field; did you mean "db_users"?',
         "file.yaml:13: spec.deny: expected a mapping, got 'none'",
         'file.yaml:16: version: expected one of "v3", "regate/v1", got \'v9\'',
-        "file.yaml:23: kind: expected one of role, user, token, db, lock, got 'usr'; did you mean \"user\"?",
+        (
+            "file.yaml:23: kind: expected one of role, user, token, db, lock, guard, got 'usr';"
+            ' did you mean "user"?'
+        ),
     ]
 
 

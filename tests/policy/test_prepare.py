@@ -67,3 +67,34 @@ async def test_a_lock_whose_end_is_far_or_none_does_not_end(sidecar: Sidecar, ex
     lock = {"kind": "lock", "version": "v2", "spec": {"target": {"user": "ada"}, "expires": expires}}
     index = await sidecar.client.index({}, [lock])
     assert index["locks"] == [{"target": {"user": "ada"}, "message": ""}]
+
+
+def _guards(value: Any) -> list[dict[str, Any]]:
+    settings = [{name: value} for name in ("windows", "max_rows", "tables", "from", "until", "zz")]
+    settings += [{"windows": [{name: value}]} for name in ("days", "from", "to", "zone")]
+    settings += [{"tables": [{name: value}]} for name in ("schema", "name", "column")]
+    specs = [{"settings": found} for found in (*settings, {"tables": [value], "windows": [value]}, value)]
+    specs += [{"except": value}, {"except": {"env": value}}]
+    return [{"kind": "guard", "spec": {"guard": "schema/no-ddl", **spec}} for spec in specs]
+
+
+async def test_no_value_switches_a_guard_off(sidecar: Sidecar) -> None:
+    guards = [guard for value in VALUES for guard in _guards(value)]
+    odd = [{"kind": "guard", "spec": spec} for value in VALUES for spec in (value, {"guard": value})]
+    index = await sidecar.client.index({}, [], [*odd, *guards])
+    assert len(index["guards"]["schema/no-ddl"]) == len(guards)
+    assert index["asleep"] is False
+
+
+@pytest.mark.parametrize("value", VALUES, ids=repr)
+async def test_every_guard_has_an_answer_to_what_is_wrong_with_it(sidecar: Sidecar, value: Any) -> None:
+    for found in [
+        *_guards(value),
+        {"kind": "guard", "spec": value},
+        {"kind": "guard", "spec": {"guard": value}},
+    ]:
+        await sidecar.client.validate_patterns(found)
+
+
+async def test_without_guards_they_are_asleep(sidecar: Sidecar) -> None:
+    assert (await sidecar.client.index({}, []))["asleep"] is True

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-KINDS: tuple[str, ...] = ("role", "user", "token", "db", "lock")
+KINDS: tuple[str, ...] = ("role", "user", "token", "db", "lock", "guard")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +40,7 @@ class Snapshot:
     users: list[dict[str, Any]]
     locks: list[dict[str, Any]]
     databases: list[dict[str, Any]]
+    guards: list[dict[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)

@@ -97,7 +97,7 @@ class Store:
             return list(await self._read(connection, kind))
 
     async def snapshot(self) -> Snapshot:
-        """Roles, users, locks and databases as of one moment."""
+        """Roles, users, locks, databases and guards as of one moment."""
         async with self._connected() as connection:
             await _freeze(connection)
             revision = await read_counter(connection, DATA_REVISION)
@@ -107,6 +107,7 @@ class Store:
                 users=_documents(await self._read(connection, "user")),
                 locks=_documents(await self._read(connection, "lock")),
                 databases=_documents(await self._read(connection, "db")),
+                guards=_documents(await self._read(connection, "guard")),
             )
 
     async def credentials(self, user: str) -> Credentials | None:

@@ -149,7 +149,7 @@ async def _judged(placed: "Sequence[Placed]", other: "World | None") -> "list[Fi
     async with asking(World(library.shipped, library.team, ())) as asker:
         bad = set()
         for item in placed:
-            if item.kind not in {"role", "lock"}:
+            if item.kind not in {"role", "lock", "guard"}:
                 continue
             for problem in await asker.problems(item.document):
                 is_error = problem.severity == "error"

@@ -100,7 +100,7 @@ def _data(repository: Repository, program: Path, folder: Path) -> dict[str, Any]
     )
     whole = canary.with_canary(documents)
     asked = folder / ".question.json"
-    _write(asked, questions.index(whole["roles"], whole["locks"]))
+    _write(asked, questions.index(whole["roles"], whole["locks"], whole["guards"]))
     said = opa.run(
         program, "eval", "--format=json", "--data", LIBRARY, "--input", asked.name,
         "data.gateway.prepare.index", cwd=folder,

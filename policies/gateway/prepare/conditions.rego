@@ -1,6 +1,8 @@
 # METADATA
-# title: Expressions, hours, networks and columns of a role
-# description: What a role may say besides labels and names, as decisions read it, and what is wrong with it.
+# title: Conditions of roles, and the guards that are switched on
+# description: |
+#   What a role may say besides labels and names (expressions, hours, networks, columns), and what resources of kind
+#   `guard` say, as decisions read it, and what is wrong with it.
 # schemas:
 #   - input: schema["input.prepare"]
 package gateway.prepare
@@ -8,6 +10,7 @@ package gateway.prepare
 import data.gateway.lib.expressions
 import data.gateway.lib.labels
 import data.gateway.lib.networks
+import data.gateway.lib.switches
 import data.gateway.lib.windows
 
 # The program of the side's expression; null where there is none, or none that is understood.
@@ -73,3 +76,75 @@ _condition_mistakes(document, side) := {mistake |
 _condition_messages("time_windows", value) := windows.mistakes(value)
 
 _condition_messages("source_networks", value) := networks.mistakes(value)
+
+# By their place, as decisions ask for them.
+_switches := {path: found |
+	some document in input.guards
+	path := document.spec.guard
+	is_string(path)
+	found := [_switch(other.spec) |
+		some other in input.guards
+		other.spec.guard == path
+	]
+}
+
+# What cannot be read excepts nothing.
+_switch(spec) := switches.compiled(_selector(spec, "except"), _settings(object.get(spec, "settings", {})))
+
+_settings(settings) := {} if not is_object(settings)
+
+_settings(settings) := object.union_n([
+	{"windows": object.get(settings, "windows", [])},
+	{"max_rows": settings.max_rows | is_number(settings.max_rows)},
+	{"tables": [table | some table in settings.tables; _is_table(table)] | is_array(settings.tables)},
+	{"from_ns": time.parse_rfc3339_ns(settings.from) | _is_moment(settings.from)},
+	{"until_ns": time.parse_rfc3339_ns(settings.until) | _is_moment(settings.until)},
+]) if {
+	is_object(settings)
+}
+
+_is_table(table) if {
+	is_object(table)
+	count(table) > 0
+	object.keys(table) - {"name", "schema"} == set()
+	count(_selector_mistakes("", table)) == 0
+}
+
+_is_moment(text) if {
+	_is_time(text)
+	substring(text, 0, 4) <= "2261"
+}
+
+# No guard can object to anything: told once, so that no query has to look. A bundle that does not say whether a team has
+# guards of its own may have some.
+default _asleep := false
+
+_asleep if {
+	data.gateway.inventory.team_guards == false
+	count(_switches) == 0
+}
+
+_guard_mistakes(document) := union({
+	{{"path": "spec.guard", "message": message} |
+		not document.spec.guard in switches.shipped
+		message := concat("", ["one of these is expected: ", concat(", ", sort(switches.shipped))])
+	},
+	_selector_mistakes("spec.except", object.get(document.spec, "except", {})),
+	{{"path": "spec.settings.windows", "message": message} |
+		value := document.spec.settings.windows
+		some message in windows.mistakes(value)
+	},
+	{{"path": "spec.settings.windows", "message": "business hours need windows"} |
+		document.spec.guard == "time/business-hours"
+		not document.spec.settings.windows
+	},
+	{{"path": concat(".", ["spec.settings", field]), "message": "a time such as 2026-01-31T12:00:00Z is expected"} |
+		some field in ["from", "until"]
+		value := document.spec.settings[field]
+		not _is_moment(value)
+	},
+	{{"path": "spec.settings.tables", "message": "a schema and a name, or patterns, are expected"} |
+		some table in document.spec.settings.tables
+		not _is_table(table)
+	},
+})

@@ -30,6 +30,8 @@ index := {
 		some name, document in input.roles
 		count(_obligations(document)) > 0
 	},
+	"guards": _switches,
+	"asleep": _asleep,
 }
 
 _supported_versions := {"regate/v1", "v7"}
@@ -399,6 +401,10 @@ problems := array.concat(
 )
 
 _errors(document) := {problem |
+	document.kind == "guard"
+	some mistake in _guard_mistakes(document)
+	problem := {"severity": "error", "path": mistake.path, "message": mistake.message}
+} | ({problem |
 	document.kind == "role"
 	some side in ["allow", "deny"]
 	some mistake in _mistakes(document, side)
@@ -429,7 +435,7 @@ _errors(document) := {problem |
 	not _names_something(document)
 	message := concat(" ", ["one or more of", concat(", ", _lock_fields), "are expected"])
 	problem := {"severity": "error", "path": "spec.target", "message": message}
-})
+}))
 
 _names_something(lock) if {
 	some field, _ in lock.spec.target

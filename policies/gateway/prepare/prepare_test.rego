@@ -136,3 +136,40 @@ test_one_bad_document_does_not_spoil_the_others if {
 		{"target": {"user": "z"}, "message": "over", "expires_ns": 1000000000},
 	]
 }
+
+_switch(guard, settings) := {"kind": "guard", "spec": {"guard": guard, "except": {"env": "dev"}, "settings": settings}}
+
+_monday := [{"days": ["mon"], "zone": "UTC"}]
+
+test_a_good_guard_has_no_problem if {
+	_problems(_switch("writes/where-required", {})) == []
+	_problems({"kind": "guard", "spec": {"guard": "schema/no-ddl"}}) == []
+	_problems(_switch("time/business-hours", {"windows": _monday})) == []
+	_problems(_switch("reads/bounded-pii", {"tables": [{"schema": "app", "name": "p*"}], "max_rows": 5})) == []
+	_problems(_switch("changes/maintenance-freeze", {"from": "2026-01-31T12:00:00Z", "until": "2026-02-01T12:00:00Z"})) == []
+}
+
+test_mistakes_of_guards_are_named_by_their_path if {
+	_paths(_switch("writes/where-requird", {}), "error") == ["spec.guard"]
+	_paths(_switch("time/business-hours", {}), "error") == ["spec.settings.windows"]
+	_paths(_switch("time/business-hours", {"windows": [{"zone": "Mars/Olympus"}]}), "error") == ["spec.settings.windows"]
+	_paths(_switch("changes/maintenance-freeze", {"from": "soon"}), "error") == ["spec.settings.from"]
+	_paths(_switch("changes/maintenance-freeze", {"until": "9999-01-31T12:00:00Z"}), "error") == ["spec.settings.until"]
+	_paths(_switch("reads/bounded-pii", {"tables": [{"column": "x"}]}), "error") == ["spec.settings.tables"]
+	_paths({"kind": "guard", "spec": {"guard": "schema/no-ddl", "except": {"env": "^(dev$"}}}, "error") == ["spec.except.env"]
+}
+
+# Asleep is only what certainly has no guard: a bundle that does not say so may have one.
+test_guards_are_asleep_only_where_none_can_object if {
+	none := {"contract": 1, "roles": {}, "locks": [], "guards": []}
+	one := object.union(none, {"guards": [_switch("schema/no-ddl", {})]})
+	_is_asleep(none, {"team_guards": false})
+	every case in [[none, {"team_guards": true}], [none, {}], [one, {"team_guards": false}], [one, {}]] {
+		not _is_asleep(case[0], case[1])
+	}
+	not prepare.index.asleep with input as none
+}
+
+_is_asleep(question, inventory) if {
+	prepare.index.asleep with input as question with data.gateway.inventory as inventory
+}

@@ -37,7 +37,7 @@ decision := object.union(permitted(input.session.roles), {"obligations": obligat
 # title: Nothing but roles can object
 # description: No guard is there, and nobody has permissions taken away. Told once for a whole batch.
 nobody_else_objects if {
-	data.gateway.guards == {}
+	data.regate.index.asleep == true
 	data.regate.index.denying == {}
 }
 

@@ -13,8 +13,34 @@ own(spec) := {"kind": "role", "version": "regate/v1", "spec": spec}
 
 # The pushed data for these roles, users and locks.
 pushed(roles, users, locks) := {"data_revision": 7, "users": users, "index": index} if {
-	index := prepare.index with input as {"contract": 1, "roles": roles, "locks": locks}
+	made := prepare.index with input as {"contract": 1, "roles": roles, "locks": locks}
+	index := object.union(made, {"asleep": true})
 }
+
+# The same with these guards switched on, everywhere but on databases of these labels.
+guarded(roles, users, guards) := {"data_revision": 7, "users": users, "index": index} if {
+	index := prepare.index with input as {"contract": 1, "roles": roles, "locks": [], "guards": guards}
+}
+
+guard(path, except, settings) := {
+	"kind": "guard",
+	"version": "regate/v1",
+	"spec": {"guard": path, "except": except, "settings": settings},
+}
+
+# A question about these statements on a database with these labels.
+on_labels(labels, statements) := object.union(object.remove(asked, ["session"]), {"session": object.union(
+	object.remove(asked.session, ["database"]),
+	{"database": {"name": "d", "protocol": "postgres", "labels": labels}},
+)}) if {
+	asked := query(["r"], statements)
+}
+
+# Forms in which something else runs than what stands there: none of them is understood.
+hidden_forms := [
+statement({"operation": operation, "class": "unknown", "complete": false, "effects": [effect(operation, null)]}) |
+	some operation in ["call", "do", "execute", "unknown"]
+]
 
 user(roles) := {"roles": roles, "traits": {}, "locked": false}
 
