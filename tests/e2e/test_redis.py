@@ -161,7 +161,11 @@ def test_messages_arrive_for_the_channels_that_are_granted(
     [
         ("CONFIG", "GET", "*"), ("KEYS", "*"), ("SCAN", "0"),
         ("EVAL", "return redis.call('GET','secret:k')", "0"),
-        ("SORT", "app:l", "GET", "secret:*"), ("COPY", "secret:k", "app:x"), ("SELECT", "1"), ("MONITOR",),
+        ("SORT", "app:l", "GET", "secret:*"),
+        ("GEORADIUS", "app:g", "0", "0", "1", "km", "STORE", "app:x", "STORE", "secret:k"),
+        ("hello", "2", "aUtH", "default", "x"), ("memory", "usage", "secret:k"),
+        ("client", "tracking", "on", "prefix", "secret:", "bcast"),
+        ("COPY", "secret:k", "app:x"), ("SELECT", "1"), ("MONITOR",),
         ("AUTH", "default", "x"), ("CLIENT", "REPLY", "OFF"), ("CLIENT", "KILL", "TYPE", "normal"),
         ("MOVE", "app:x", "1"), ("OBJECT", "ENCODING", "secret:k"), ("NO.SUCH", "thing"), ("RESET",),
         ("XREAD", "STREAMS", "app:s", "secret:s", "0", "0"), ("SUBSCRIBE", "other"), ("DEBUG", "SLEEP", "0"),

@@ -86,7 +86,12 @@ def _first(begin: Mapping[str, Any], arguments: Sequence[bytes]) -> int | None:
         case "keyword":
             word, start = begin["keyword"].upper().encode(), begin["startfrom"]
             places = range(start, len(arguments)) if start >= 0 else range(len(arguments) + start, 0, -1)
-            return next((at + 1 for at in places if arguments[at].upper() == word), None)
+            found = [at + 1 for at in places if arguments[at].upper() == word]
+            if len(found) > 1:
+                raise UnclearError(
+                    "keyword_twice"
+                )  # the server takes the last of GEORADIUS … STORE a STORE b
+            return found[0] if found else None
         case _:
             raise UnclearError("key_not_known")
 
