@@ -14,7 +14,6 @@ from gateway.sansio.protocol import Login, Ready
 
 _MAX_LINE: Final = 4096
 _MAX_TEXT: Final = 64 << 10
-DEFAULT_USER: Final = "default"
 
 
 class LoginError(BackendError, ProtocolError):
