@@ -39,6 +39,7 @@ def test_a_schema_that_is_missing_is_named() -> None:
 def test_every_kind_of_resource_has_a_schema() -> None:
     assert RESOURCES == [
         "resource.db",
+        "resource.guard",
         "resource.lock",
         "resource.role.regate-v1",
         "resource.role.v7",

@@ -92,9 +92,14 @@ def _parse(certificate: x509.Certificate | bytes) -> x509.Certificate:
     if isinstance(certificate, x509.Certificate):
         return certificate
     try:
-        return x509.load_der_x509_certificate(certificate)
+        parsed = x509.load_der_x509_certificate(certificate)
     except _UNREADABLE as error:
         raise CertificateError("certificate cannot be read") from error
+    if certificate[-len(parsed.signature) - 1] != 0:
+        # The octet before the signature counts unused bits (X.690, 8.6.2). It is not signed and OpenSSL skips
+        # it, so that other bytes would pass as the same certificate. A signature of whole octets has none.
+        raise CertificateError("certificate cannot be read: its signature is not of whole octets")
+    return parsed
 
 
 def _issuer_of(certificate: x509.Certificate, anchors: list[x509.Certificate]) -> x509.Certificate:

@@ -287,6 +287,17 @@ def test_a_certificate_is_read_from_der_as_tls_hands_it_over() -> None:
         identity.from_certificate(b"\x30\x00", now=NOW)
 
 
+@pytest.mark.parametrize("bit", [1, 2, 4, 128])
+def test_no_count_of_unused_bits_makes_a_second_certificate(bit: int) -> None:
+    """Which counts a reader lets pass depends on the last bits of the signature; here none does."""
+    for _ in range(8):
+        certificate = login()
+        der = bytearray(certificate.public_bytes(Encoding.DER))
+        der[-len(certificate.signature) - 1] ^= bit
+        with pytest.raises(CertificateError, match="cannot be read"):
+            identity.from_chain(bytes(der), authorities().user, uses=(Use.USER,), now=NOW)
+
+
 def test_every_flipped_byte_breaks_the_chain() -> None:
     der = login().public_bytes(Encoding.DER)
     for at in range(0, len(der), 3):
