@@ -50,10 +50,14 @@ class Startup:
 
 @dataclass(frozen=True, slots=True)
 class Hello:
-    """What the listener knows when a flow starts: whether TLS runs already."""
+    """What the listener knows when a flow starts: whether TLS runs already.
+
+    ``public`` is where clients reach this listener as ``host:port``, where it is one protocol's alone.
+    """
 
     encrypted: bool
     tls_required: bool = True
+    public: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,3 +261,8 @@ class Protocol:
     # What rehearses the entries of a corpus, by their kind; empty: they are not judged.
     rehearsals: Rehearsals = field(default_factory=dict)
     obligations: frozenset[str] = frozenset()  # the kinds that can be carried out; all others are refusals
+    # True: on a port of its own a client begins with TLS, and need not name the protocol in it.
+    begins_with_tls: bool = False
+    # How a client hears that it is turned away, where one message is not enough; it is driven for as long as a
+    # farewell may take. None: ``refuse_startup`` is written, and that is all.
+    turn_away: Callable[[Denied], Flow[None]] | None = None

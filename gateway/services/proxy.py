@@ -63,11 +63,13 @@ class HostCertificate:
         return server_context(self.minted, trusted(self._running), alpn=[*self.databases, HTTP, preface.ALPN])
 
 
-def _port_of(protocol: Protocol, certificate: HostCertificate, fleet: Fleet) -> Port:
+def _port_of(protocol: Protocol, public: str, certificate: HostCertificate, fleet: Fleet) -> Port:
     """A port for one database protocol and nothing else: no API, no services."""
+    unnamed = (HTTP,) if protocol.begins_with_tls else ()  # taken for what a client speaks that names nothing
     return Port(
         context=certificate.context,
-        by_alpn=dict.fromkeys(protocol.alpn, protocol),
+        by_alpn=dict.fromkeys([*protocol.alpn, *unnamed], protocol),
+        public=public,
         plain=protocol,
         http=_Nothing,
         hand_over=fleet.hand_over,
@@ -129,7 +131,8 @@ async def listening(running: Cluster) -> AsyncIterator[str]:
         for name, own in config.protocols.items() if config.enabled else ():
             opened = listen(own.host, own.port)
             stack.callback(opened.close)
-            alone.append((opened, _port_of(REGISTRY[name], certificate, fleet)))
+            reached = f"{config.public[0].host}:{opened.getsockname()[1]}"
+            alone.append((opened, _port_of(REGISTRY[name], reached, certificate, fleet)))
         listener = Listener(port, serving(running.environment), running.log)
         tasks = await stack.enter_async_context(asyncio.TaskGroup())
         running_tasks = [

@@ -16,7 +16,7 @@ from gateway.model.resource import Database
 from gateway.policy.document import ConnectQuestion
 from gateway.sansio.protocol import Conversation, Hello, Protocol, Startup
 from gateway.session import lease
-from gateway.session.denial import local_denial
+from gateway.session.denial import local_denial, turn_away
 from gateway.session.dial import Backend
 from gateway.session.environment import Environment
 from gateway.session.grant import Grant
@@ -120,10 +120,13 @@ class Connection:
             "connection refused", protocol=self._protocol.name, client_address=line.peer, error=reason
         )
         with suppress(TimeoutError, OSError, ProtocolError):
+            await self._tell(line, startup, self._denial("protocol_error", reason))
+
+    async def _tell(self, line: Line, startup: Startup | None, denial: Denied) -> None:
+        """Say no to a client that gets no session; it has the time of a farewell to listen."""
+        with suppress(TimeoutError, OSError):
             async with asyncio.timeout(self._env.deadlines.farewell):
-                await line.write(
-                    self._protocol.refuse_startup(startup, self._denial("protocol_error", reason))
-                )
+                await turn_away(self._protocol, line, startup, denial)
 
     async def _cancel_other(self, startup: Startup, line: Line) -> None:
         der = line.peer_certificate()
@@ -226,23 +229,22 @@ class Connection:
         self._env.log.info(
             "connect refused", user=self.user, code=denial.code, decision_id=denial.decision_id
         )
-        await line.write(self._protocol.refuse_startup(startup, denial))
+        await self._tell(line, startup, denial)
 
     async def _connect(self, startup: Startup, line: Line, grant: Grant) -> None:
         """Record, dial, log in, greet, converse, record."""
         try:
             await self._env.audit.append([grant.started(startup.application)])
         except AuditError as error:
-            await line.write(
-                self._protocol.refuse_startup(startup, self._denial("audit_unavailable", str(error)))
-            )
+            await self._tell(line, startup, self._denial("audit_unavailable", str(error)))
             return
         over = SessionOver("not_started")
         try:
             over = await self._converse(startup, line, grant)
         except BackendError as error:
             over = SessionOver("backend_unreachable", self._denial("backend_unreachable", str(error)))
-            await line.write(self._protocol.refuse_startup(startup, self._denial(over.code, str(error))))
+            assert over.denial is not None
+            await self._tell(line, startup, over.denial)
         except asyncio.CancelledError:
             over = SessionOver("service_stopped")
             raise

@@ -50,6 +50,8 @@ class Port:
     """Gives a connection, by its first byte, to another process; False when it is to be served here."""
     others: Mapping[str, Callable[[], asyncio.Protocol]] = field(default_factory=dict)
     greetings: Mapping[int, Callable[[Line], Awaitable[None]]] = field(default_factory=dict)
+    public: str = ""
+    """Where clients reach the port, as host:port, where it is one protocol's alone."""
     web: Callable[[], ssl.SSLContext] | None = None
     """What clients get that offer the web's protocols alone, or none; None: the same as everybody."""
 
@@ -106,7 +108,7 @@ class Listener:
             async with self._handshakes:
                 protocol = await self._handshake(line)
             if protocol is not None:
-                await self._session(protocol, line, Hello(encrypted=True))
+                await self._session(protocol, line, Hello(encrypted=True, public=self._port.public))
         elif first is not None and self._port.plain is not None:
             await self._session(self._port.plain, line, Hello(encrypted=False))
 

@@ -18,7 +18,7 @@ from gateway.ca.identity import from_certificate
 from gateway.clock import Clock, utc
 from gateway.errors import CertificateError, ProtocolError
 from gateway.sansio.protocol import Hello, Protocol, Startup
-from gateway.session.denial import local_denial
+from gateway.session.denial import local_denial, turn_away
 from gateway.session.environment import Deadlines
 from gateway.session.line import Line, drive
 from gateway.session.listener import TLS_RECORD
@@ -66,7 +66,7 @@ class Front:
         self._log.info("connection refused", client_address=line.peer, code=code, error=told)
         with suppress(TimeoutError, OSError, ProtocolError):
             async with asyncio.timeout(FAREWELL_SECONDS):
-                await line.write(protocol.refuse_startup(startup, local_denial(self._clock, code, told)))
+                await turn_away(protocol, line, startup, local_denial(self._clock, code, told))
 
 
 class PassOn:

@@ -21,7 +21,7 @@ from gateway.errors import BackendError, CertificateError, RegateError
 from gateway.model.identity import Identity, Use
 from gateway.sansio.protocol import Protocol as DatabaseProtocol
 from gateway.sansio.protocol import Startup
-from gateway.session.denial import local_denial
+from gateway.session.denial import local_denial, turn_away
 from gateway.session.line import Line
 from gateway.session.stream import Stream
 from gateway.tunnel.credentials import new_key, pem_of, request_for
@@ -151,7 +151,7 @@ class Relay:
         self._log.info("session not carried", client_address=line.peer, code=code, error=str(error))
         with suppress(TimeoutError, OSError):
             async with asyncio.timeout(FAREWELL_SECONDS):
-                await line.write(protocol.refuse_startup(startup, denial))
+                await turn_away(protocol, line, startup, denial)
 
 
 async def join_streams(one: Stream, other: Stream) -> None:

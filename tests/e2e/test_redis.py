@@ -1,16 +1,22 @@
 """Redis through the gateway: a real server, redis-cli and redis-py, through tunnels and TLS."""
 
+import json
 import subprocess
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import pytest
 import redis
+import yaml
 from redis.exceptions import ExecAbortError, NoPermissionError
 
 from tests.e2e import cluster as clusters
 from tests.e2e.access import Access
-from tests.e2e.cluster import Cluster, role, wide_role
+from tests.e2e.cluster import Cluster, eventually, role, wide_role
+from tests.servers import process
 from tests.servers import redis as servers
 
 pytestmark = pytest.mark.db
@@ -32,7 +38,14 @@ READER = role(
 
 @pytest.fixture(scope="module")
 def cache() -> Iterator[tuple[Cluster, servers.Redis]]:
-    with clusters.running() as running:
+    port, own = process.free_port(), process.free_port()
+    proxy = {
+        "enabled": True,
+        "listen_addr": f"{process.LOOPBACK}:{port}",
+        "public_addr": f"localhost:{port}",
+        "redis_listen_addr": f"{process.LOOPBACK}:{own}",
+    }
+    with clusters.running(port=port, proxy_service=proxy) as running:
         out, ca = running.folder / "redis-server", running.folder / "redis-ca.crt"
         running.admin("auth", "sign", "--format=db", "--host=localhost", f"--out={out}")
         ca.write_text(running.admin("auth", "export", "--type=db-client").stdout)
@@ -60,6 +73,7 @@ def cache() -> Iterator[tuple[Cluster, servers.Redis]]:
             running.create(database, as_worker, wide_role("wide"), READER)
             running.add_user("ann", "wide")
             running.add_user("bob", "cache-reader")
+            running.add_user("carol", "cache-reader")
             yield running, server
 
 
@@ -83,7 +97,23 @@ def protocol(request: pytest.FixtureRequest) -> int:
 
 
 def _client(access: Access, protocol: int = 2) -> "redis.Redis":
-    return redis.Redis(access.host, access.port, protocol=protocol, decode_responses=True, socket_timeout=20)
+    tls = {"ssl_certfile": access.certificate, "ssl_keyfile": access.key, "ssl_ca_certs": access.ca}
+    return redis.Redis(
+        access.host,
+        access.port,
+        protocol=protocol,
+        decode_responses=True,
+        socket_timeout=20,
+        **({"ssl": True, **{name: str(path) for name, path in tls.items()}} if access.ca else {}),
+    )
+
+
+def _redis_cli(access: Access, *words: str) -> list[str]:
+    command = ["redis-cli", "-h", access.host, "-p", str(access.port)]
+    if access.ca:
+        command += ["--tls", "--cacert", str(access.ca), "--cert", str(access.certificate)]
+        command += ["--key", str(access.key)]
+    return [*command, *words]
 
 
 def test_commands_pass_and_are_recorded_with_their_outcome(
@@ -228,3 +258,62 @@ def test_a_thousand_commands_in_one_write_come_back_in_order(ann: Access) -> Non
         capture_output=True, text=True, check=True, timeout=60,
     )  # fmt: skip
     assert [line.strip('"') for line in done.stdout.split()] == [str(number) for number in range(1000)]
+
+
+def _native(cluster: Cluster, user: str) -> Access:
+    """A certificate, and the port that is Redis' alone."""
+    person = cluster.users[user]
+    route = ("--db-user=default", "--db-name=0", CACHE)
+    person.regate("db", "login", *route)
+    found = json.loads(person.regate("db", "config", "--format=json", *route).stdout)
+    written = yaml.safe_load(cluster.configuration.read_text())["proxy_service"]
+    port = int(written["redis_listen_addr"].rpartition(":")[2])
+    files = (Path(found["cert"]), Path(found["key"]), Path(found["ca"]))
+    return Access("localhost", port, "default", "0", *files)
+
+
+def test_clients_reach_the_port_for_redis_alone_with_tls_and_no_more(
+    cache: tuple[Cluster, servers.Redis], protocol: int
+) -> None:
+    cluster, _ = cache
+    native = _native(cluster, "ann")
+    with _client(native, protocol) as client:
+        assert client.set("app:n", "1") is True
+        assert client.get("app:n") == "1"
+    done = subprocess.run(
+        _redis_cli(native, "GET", "app:n"), capture_output=True, text=True, check=True, timeout=30
+    )
+    assert done.stdout.strip() == "1"
+    plain = replace(native, ca=None)
+    done = subprocess.run(_redis_cli(plain, "PING"), capture_output=True, text=True, check=False, timeout=30)
+    assert "this port needs TLS" in done.stdout + done.stderr
+
+
+@pytest.fixture(scope="module")
+def locked_out(cache: tuple[Cluster, servers.Redis]) -> Iterator[dict[str, Access]]:
+    """carol has a certificate and a tunnel, and may not connect any more."""
+    cluster, _ = cache
+    lock: dict[str, Any] = {"kind": "lock", "version": "v2", "metadata": {"name": "not-carol"}}
+    lock["spec"] = {"target": {"user": "carol"}, "message": "carol is on leave"}
+    native = _native(cluster, "carol")
+    with cluster.users["carol"].tunnel("default", "0", CACHE) as tunnel:
+        cluster.create(lock)
+        for _ in eventually("the lock counts"):
+            said = subprocess.run(_redis_cli(tunnel, "PING"), capture_output=True, text=True, check=False)
+            if "PONG" not in said.stdout:
+                break
+        yield {"native": native, "tunnel": tunnel}
+
+
+@pytest.mark.parametrize("way", ["native", "tunnel"])
+def test_whoever_is_turned_away_reads_why(locked_out: dict[str, Access], way: str, protocol: int) -> None:
+    access = locked_out[way]
+    with (
+        pytest.raises(redis.RedisError, match=r"carol is on leave.*\(decision "),
+        _client(access, protocol) as client,
+    ):
+        client.get("app:x")
+    done = subprocess.run(
+        _redis_cli(access, "GET", "app:x"), capture_output=True, text=True, check=False, timeout=30
+    )
+    assert "carol is on leave" in done.stdout + done.stderr

@@ -11,13 +11,15 @@ from gateway.errors import ProtocolError
 from gateway.model.decision import Denied
 from gateway.model.identity import Identity, Route
 from gateway.model.statement import Catalog, NameContext, Statement
-from gateway.protocols.redis import errors
+from gateway.protocols.redis import errors, resp, table
 from gateway.protocols.redis.commands import DIALECT, classify
 from gateway.protocols.redis.conversation import RedisConversation
 from gateway.protocols.redis.login import cancel, dial, login
 from gateway.protocols.redis.rehearsal import REHEARSALS
-from gateway.sansio.flow import Flow
+from gateway.sansio.flow import Flow, Read, Write
 from gateway.sansio.protocol import Hello, Protocol, Ready, Startup
+
+_PATIENCE: Final = 4_096  # bytes that a client which was turned away may send
 
 
 def accept(hello: Hello) -> Flow[Startup]:
@@ -38,6 +40,21 @@ def refuse_startup(startup: Startup | None, denial: Denied) -> bytes:
     """An error that the client reads as the answer to its first command."""
     del startup
     return errors.refused(denial)
+
+
+def turn_away(denial: Denied) -> Flow[None]:
+    """The same answer to every command, until the client leaves: of the first ones many ignore errors."""
+    yield Write(errors.refused(denial))
+    reader, left = resp.CommandReader(), _PATIENCE
+    is_first = True
+    while left:
+        left -= 1
+        for command in reader.feed((yield Read(1))):
+            if not is_first:
+                yield Write(errors.refused(denial))
+            is_first = False
+            if table.name_of(command.arguments) == "quit":
+                return
 
 
 def startup_statement(startup: Startup, route: Route) -> Statement:
@@ -93,4 +110,6 @@ REDIS: Final = Protocol(
     route_conflict=route_conflict,
     rehearsals=REHEARSALS,
     has_catalog=False,
+    begins_with_tls=True,
+    turn_away=turn_away,
 )
