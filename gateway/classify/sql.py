@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Final, TypeAlias
 
 from gateway.classify import redact
-from gateway.classify.dialect import Dialect
+from gateway.classify.dialect import Dialect, Modes
 from gateway.classify.doubt import Doubt
 from gateway.classify.facts import Parsed, Piece
 from gateway.classify.operations import CLASS_OF
@@ -18,11 +18,12 @@ from gateway.model.classification import Classification, Effect, Named
 from gateway.model.statement import NameContext, Statement
 
 Facts: TypeAlias = tuple[Classification, ...]
-Key: TypeAlias = tuple[str, str, str]
-"""Dialect, server version, exact text; the settings that steer lexing are pinned, so they are not in it."""
+Key: TypeAlias = tuple[str, str, str, Modes]
+"""Dialect, server version, exact text, and the modes that steer lexing where they are not pinned."""
 
 DIALECTS: Final = {POSTGRES.name: POSTGRES}
 
+_NO_MODES: Final[Modes] = frozenset()
 _CACHED_TEXTS = 4_096
 _CACHED_CHARACTERS = 16 << 20
 _LONGEST_CACHED = 1 << 21  # what a pool has read must be found again
@@ -44,7 +45,7 @@ class _Cache:
         self.entries[key] = parsed
         self.characters += len(key[2])
         while len(self.entries) > _CACHED_TEXTS or self.characters > _CACHED_CHARACTERS:
-            (_, _, text), _ = self.entries.popitem(last=False)
+            (_, _, text, _), _ = self.entries.popitem(last=False)
             self.characters -= len(text)
 
 
@@ -60,32 +61,31 @@ def classify(statement: Statement) -> Facts:
         return (_unknown(Doubt.DIALECT.value, statement.text),)
     if statement.settings:
         return _startup(dialect, statement)
-    parsed = parse(statement.text, statement.dialect, statement.server_version)
+    parsed = parse(statement.text, statement.dialect, statement.server_version, statement.modes)
     facts = resolve(parsed, statement.names)
     return _with_parameters(parsed, facts, statement) if statement.parameters else facts
 
 
-def parse(text: str, dialect: str, server_version: str = "") -> Parsed:
+def parse(text: str, dialect: str, server_version: str = "", modes: Modes = _NO_MODES) -> Parsed:
     """What *text* alone says; remembered for the next time."""
-    key = (dialect, server_version, text)
+    key = (dialect, server_version, text, modes)
     entries = _cache.entries
     parsed = entries.get(key)
     if parsed is not None:
         entries.move_to_end(key)
         return parsed
-    parsed = parse_uncached(text, dialect, server_version)
+    parsed = parse_uncached(text, dialect, server_version, modes)
     _cache.put(key, parsed)
     return parsed
 
 
-def parse_uncached(text: str, dialect: str, server_version: str = "") -> Parsed:
+def parse_uncached(text: str, dialect: str, server_version: str = "", modes: Modes = _NO_MODES) -> Parsed:
     """The same, computed here and now; what a pool's worker runs. The result can be pickled."""
-    del server_version  # part of the key: a later reader may need it
     known = DIALECTS.get(dialect)
     if known is None:
         return Parsed(dialect, (_unknown_piece(Doubt.DIALECT.value, text),))
     try:
-        return Parsed(dialect, known.read(text))
+        return Parsed(dialect, known.read(text, server_version, modes))
     except Exception:  # noqa: BLE001 - this module's promise: whatever goes wrong in here is a refusal
         return Parsed(dialect, (_unknown_piece(Doubt.SYNTAX.value, text),))
 
@@ -95,14 +95,14 @@ def not_parsed(text: str, dialect: str) -> Parsed:
     return Parsed(dialect, (_unknown_piece(Doubt.TIMEOUT.value, text),))
 
 
-def remember(text: str, dialect: str, server_version: str, parsed: Parsed) -> None:
+def remember(text: str, dialect: str, server_version: str, parsed: Parsed, modes: Modes = _NO_MODES) -> None:
     """Keep what a pool's worker computed."""
-    _cache.put((dialect, server_version, text), parsed)
+    _cache.put((dialect, server_version, text, modes), parsed)
 
 
-def is_remembered(text: str, dialect: str, server_version: str = "") -> bool:
+def is_remembered(text: str, dialect: str, server_version: str = "", modes: Modes = _NO_MODES) -> bool:
     """True when ``parse`` would answer at once."""
-    return (dialect, server_version, text) in _cache.entries
+    return (dialect, server_version, text, modes) in _cache.entries
 
 
 def needs_pool(text: str) -> bool:

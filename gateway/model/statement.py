@@ -74,7 +74,9 @@ class Statement:
     a statement with settings has no text. ``unreadable`` is set when the bytes could not be decoded or the
     text of a prepared statement is not known; then ``text`` is empty and the reason says why. ``parameters``
     are the numbers of types that are not built in and that the client fixed: reading a value runs their code.
-    ``arguments`` are a command's, its name first, where the protocol has commands instead of text.
+    ``arguments`` are a command's, its name first, where the protocol has commands instead of text. ``modes``
+    are the words of the session's settings that steer how text is read (MySQL: of ``sql_mode``, in capitals),
+    None while they are not known.
     """
 
     text: str
@@ -85,3 +87,4 @@ class Statement:
     server_version: str = ""
     parameters: tuple[int, ...] = ()
     arguments: tuple[bytes, ...] = ()
+    modes: frozenset[str] | None = frozenset()

@@ -59,7 +59,8 @@ class Classifier:
     async def _parse(self, statement: Statement) -> None:
         """Read in the process; a text that takes too long is not understood, now and the next time."""
         text, dialect, version = statement.text, statement.dialect, statement.server_version
-        if sql.is_remembered(text, dialect, version):
+        modes = statement.modes
+        if sql.is_remembered(text, dialect, version, modes):
             return
         limit = PARSE_SECONDS + PARSE_SECONDS_PER_KIB * len(text) / 1024
         async with self._turn:
@@ -69,12 +70,12 @@ class Classifier:
             try:
                 async with asyncio.timeout(limit):
                     parsed = await loop.run_in_executor(
-                        self._pool, sql.parse_uncached, text, dialect, version
+                        self._pool, sql.parse_uncached, text, dialect, version, modes
                     )
             except (TimeoutError, BrokenProcessPool):
                 self._kill()
                 parsed = sql.not_parsed(text, dialect)
-            sql.remember(text, dialect, version, parsed)
+            sql.remember(text, dialect, version, parsed, modes)
 
     def _kill(self) -> None:
         if self._pool is not None:

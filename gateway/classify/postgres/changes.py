@@ -6,8 +6,9 @@ from sqlglot import exp
 
 from gateway.classify.doubt import Doubt, DoubtError
 from gateway.classify.postgres.collector import Node
-from gateway.classify.postgres.scope import Environment, Output, Relation, Scope, Source
+from gateway.classify.postgres.scope import Environment, Output, Scope, Source
 from gateway.classify.postgres.walk import Queries, chooses
+from gateway.classify.relation import Relation
 
 
 class Walk(Queries):

@@ -8,7 +8,7 @@ from gateway.classify.doubt import Doubt, DoubtError
 from gateway.classify.facts import Attribute, Loose, Qualified
 from gateway.classify.postgres.grammar import ALLOWED
 from gateway.classify.postgres.reduce import CALL
-from gateway.classify.postgres.scope import Relation
+from gateway.classify.relation import Relation
 
 Node: TypeAlias = exp.Expr
 

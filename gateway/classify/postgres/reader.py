@@ -5,6 +5,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import replace
 
 from gateway.classify import redact
+from gateway.classify.dialect import Modes
 from gateway.classify.doubt import Doubt, DoubtError
 from gateway.classify.facts import Piece
 from gateway.classify.fingerprint import fingerprint
@@ -17,8 +18,11 @@ _LONG_ENOUGH = 100_000
 _NOTHING: frozenset[int] = frozenset()
 
 
-def read(text: str) -> tuple[Piece, ...]:
-    """The pieces of *text*, none if it holds no statement; raises nothing."""
+def read(text: str, _version: str = "", _modes: Modes = frozenset()) -> tuple[Piece, ...]:
+    """The pieces of *text*, none if it holds no statement; raises nothing.
+
+    What steers lexing is pinned, and where versions differ the text is refused: both arguments say nothing.
+    """
     try:
         piece = plain.read(text)
     except DoubtError:

@@ -6,7 +6,7 @@ from typing import Final, TypeAlias
 from gateway.classify.doubt import DoubtError
 from gateway.classify.postgres import inventory, limits
 from gateway.classify.postgres.lexer import tokenize
-from gateway.classify.postgres.scope import Relation as Used
+from gateway.classify.relation import Relation as Used
 from gateway.model.obligation import Conceal, RowFilter
 from gateway.model.statement import Catalog, NameContext
 from gateway.protocols.postgres.masking import ALIAS, Concealed

@@ -15,7 +15,7 @@ from gateway.classify.postgres import limits, reader
 from gateway.classify.postgres.cursor import Cursor
 from gateway.classify.postgres.lexer import NAMES, WORD, Token, tokenize
 from gateway.classify.postgres.reduce import quote
-from gateway.classify.postgres.scope import Relation as Used
+from gateway.classify.relation import Relation as Used
 from gateway.model.classification import Classification
 from gateway.model.statement import NameContext
 from gateway.protocols.postgres import concealment
