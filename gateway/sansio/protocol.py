@@ -263,6 +263,6 @@ class Protocol:
     obligations: frozenset[str] = frozenset()  # the kinds that can be carried out; all others are refusals
     # True: on a port of its own a client begins with TLS, and need not name the protocol in it.
     begins_with_tls: bool = False
-    # How a client hears that it is turned away, where one message is not enough; it is driven for as long as a
+    # How a client hears that it is turned away, where one message is not enough; it is driven as long as a
     # farewell may take. None: ``refuse_startup`` is written, and that is all.
     turn_away: Callable[[Denied], Flow[None]] | None = None

@@ -97,23 +97,27 @@ def protocol(request: pytest.FixtureRequest) -> int:
 
 
 def _client(access: Access, protocol: int = 2) -> "redis.Redis":
-    tls = {"ssl_certfile": access.certificate, "ssl_keyfile": access.key, "ssl_ca_certs": access.ca}
     return redis.Redis(
         access.host,
         access.port,
         protocol=protocol,
         decode_responses=True,
         socket_timeout=20,
-        **({"ssl": True, **{name: str(path) for name, path in tls.items()}} if access.ca else {}),
+        ssl=access.ca is not None,
+        ssl_certfile=str(access.certificate) if access.certificate else None,
+        ssl_keyfile=str(access.key) if access.key else None,
+        ssl_ca_certs=str(access.ca) if access.ca else None,
     )
 
 
-def _redis_cli(access: Access, *words: str) -> list[str]:
+def _cli(access: Access, *words: str) -> str:
+    """All that redis-cli says."""
     command = ["redis-cli", "-h", access.host, "-p", str(access.port)]
     if access.ca:
         command += ["--tls", "--cacert", str(access.ca), "--cert", str(access.certificate)]
         command += ["--key", str(access.key)]
-    return [*command, *words]
+    done = subprocess.run([*command, *words], capture_output=True, text=True, check=False, timeout=30)
+    return done.stdout + done.stderr
 
 
 def test_commands_pass_and_are_recorded_with_their_outcome(
@@ -280,13 +284,9 @@ def test_clients_reach_the_port_for_redis_alone_with_tls_and_no_more(
     with _client(native, protocol) as client:
         assert client.set("app:n", "1") is True
         assert client.get("app:n") == "1"
-    done = subprocess.run(
-        _redis_cli(native, "GET", "app:n"), capture_output=True, text=True, check=True, timeout=30
-    )
-    assert done.stdout.strip() == "1"
+    assert _cli(native, "GET", "app:n").strip() == "1"
     plain = replace(native, ca=None)
-    done = subprocess.run(_redis_cli(plain, "PING"), capture_output=True, text=True, check=False, timeout=30)
-    assert "this port needs TLS" in done.stdout + done.stderr
+    assert "this port needs TLS" in _cli(plain, "PING")
 
 
 @pytest.fixture(scope="module")
@@ -299,8 +299,7 @@ def locked_out(cache: tuple[Cluster, servers.Redis]) -> Iterator[dict[str, Acces
     with cluster.users["carol"].tunnel("default", "0", CACHE) as tunnel:
         cluster.create(lock)
         for _ in eventually("the lock counts"):
-            said = subprocess.run(_redis_cli(tunnel, "PING"), capture_output=True, text=True, check=False)
-            if "PONG" not in said.stdout:
+            if "PONG" not in _cli(tunnel, "PING"):
                 break
         yield {"native": native, "tunnel": tunnel}
 
@@ -308,12 +307,7 @@ def locked_out(cache: tuple[Cluster, servers.Redis]) -> Iterator[dict[str, Acces
 @pytest.mark.parametrize("way", ["native", "tunnel"])
 def test_whoever_is_turned_away_reads_why(locked_out: dict[str, Access], way: str, protocol: int) -> None:
     access = locked_out[way]
-    with (
-        pytest.raises(redis.RedisError, match=r"carol is on leave.*\(decision "),
-        _client(access, protocol) as client,
-    ):
+    told = pytest.raises(redis.RedisError, match=r"carol is on leave.*\(decision ")
+    with told, _client(access, protocol) as client:
         client.get("app:x")
-    done = subprocess.run(
-        _redis_cli(access, "GET", "app:x"), capture_output=True, text=True, check=False, timeout=30
-    )
-    assert "carol is on leave" in done.stdout + done.stderr
+    assert "carol is on leave" in _cli(access, "GET", "app:x")
