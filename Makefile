@@ -51,6 +51,7 @@ check: setup  ## format, lint, types, policies, docs in step
 bench: servers  ## pgbench and COPY, direct, through pgbouncer and through regate; QUICK=1 takes under 50 s
 	$(BIN)/python -m benchmarks.pgbench $(if $(QUICK),--quick)
 	$(if $(QUICK),,$(BIN)/python -m benchmarks.tunnel)
+	$(if $(QUICK),,$(BIN)/python -m benchmarks.rejudge)
 
 lock: setup  ## write both locks anew from pyproject.toml: for development, and for the container
 	$(BIN)/python -m uv pip compile -q pyproject.toml --group dev --generate-hashes --universal \

@@ -8,6 +8,7 @@ import asyncio  # noqa: TID251
 import os
 import typing
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from types import TracebackType
 from typing import Any
 
@@ -203,12 +204,25 @@ class PolicyClient:
             compare(decision)
         return decision
 
-    async def rejudge(self, questions: Sequence[ConnectQuestion]) -> list[Decision]:
-        """Connects of live sessions, judged again in batches; the decisions stand in the questions' order."""
-        decisions: list[Decision] = []
-        for start in range(0, len(questions), _REJUDGE_ITEMS):
-            decisions += await self._rejudge(questions[start : start + _REJUDGE_ITEMS])
-        return decisions
+    async def rejudge(
+        self, questions: Sequence[ConnectQuestion], known: dict[bytes, Verdict] | None = None
+    ) -> list[Decision]:
+        """Connects of live sessions, judged again in batches; the decisions stand in the questions' order.
+
+        They carry no session's id, so that sessions which differ in nothing else are asked about once;
+        *known* keeps what was answered for those that come with the next call of the same round.
+        """
+        verdicts = {} if known is None else known
+        started = self._clock.monotonic()
+        asked = [document.connect_item(replace(question, session_id="")) for question in questions]
+        distinct = {
+            item: question for item, question in zip(asked, questions, strict=True) if item not in verdicts
+        }
+        items = list(distinct)
+        for start in range(0, len(items), _REJUDGE_ITEMS):
+            part = {item: distinct[item] for item in items[start : start + _REJUDGE_ITEMS]}
+            verdicts |= await self._rejudge(part)
+        return [self._issue(verdicts[item], document.digest(item), started) for item in asked]
 
     async def visible(self, identity: Identity, databases: Sequence[Database], time_ns: int) -> list[Visible]:
         """The databases this identity sees, and as whom.
@@ -309,28 +323,33 @@ class PolicyClient:
             return self._issue(answer.refused(answer.TOO_LARGE), input_digest, started)
         if self.keeper is not None and path is _CONNECT:
             self.keeper.asked(input_digest, content)
-        try:
-            verdict = parse(await self._result(path, b'{"input":%b}' % content, seconds))
-        except _NobodyAnswersError as error:
-            verdict = answer.refused(error.reason)
-        except PolicyError:
-            verdict = answer.refused(answer.INVALID)
-        return self._issue(verdict, input_digest, started)
+        return self._issue(await self._verdict(path, content, parse, seconds), input_digest, started)
 
-    async def _rejudge(self, questions: Sequence[ConnectQuestion]) -> list[Decision]:
-        started = self._clock.monotonic()
-        items = {self._new_id(): document.connect_item(question) for question in questions}
+    async def _verdict(
+        self, path: str, content: bytes, parse: Callable[[Any], Verdict], seconds: float
+    ) -> Verdict:
         try:
-            body = document.batch(items, questions[0].time_ns)
-            value = await self._result(_CONNECT_BATCH, body, self._deadline * 4)
+            return parse(await self._result(path, b'{"input":%b}' % content, seconds))
+        except _NobodyAnswersError as error:
+            return answer.refused(error.reason)
+        except PolicyError:
+            return answer.refused(answer.INVALID)
+
+    async def _rejudge(self, asked: Mapping[bytes, ConnectQuestion]) -> dict[bytes, Verdict]:
+        """The verdict on each."""
+        items = {self._new_id(): item for item in asked}
+        time_ns = next(iter(asked.values())).time_ns
+        try:
+            value = await self._result(_CONNECT_BATCH, document.batch(items, time_ns), self._deadline * 4)
             found = answer.answered(value, items)
         except PolicyError:
             # One of them may have spoiled it for all; each gets its own answer or its own refusal.
-            return [await self.connect(question) for question in questions]
-        return [
-            self._issue(answer.connect(found[key]), document.digest(item), started)
-            for key, item in items.items()
-        ]
+            return {item: await self._alone(question) for item, question in asked.items()}
+        return {item: answer.connect(found[key]) for key, item in items.items()}
+
+    async def _alone(self, question: ConnectQuestion) -> Verdict:
+        content = document.encode(replace(question, session_id="").to_json())
+        return await self._verdict(_CONNECT, content, answer.connect, self._deadline)
 
     # Batches
 

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import Protocol, TypeAlias, assert_never
 
 from gateway.model.decision import Allowed, Denied
+from gateway.policy.answer import Verdict
 from gateway.policy.client import PolicyClient
 from gateway.policy.document import ConnectQuestion
 
-REJUDGE_AT_ONCE = 64  # questions in one batch when roles, locks or policy changed
+REJUDGE_AT_ONCE = 256  # sessions between two looks at everything else
 SWEEP_SECONDS = 1.0
 
 
@@ -119,13 +120,15 @@ class Live:
     async def rejudge(self, policy: PolicyClient) -> int:
         """Ask again whether each session may be open; returns how many questions nobody answered.
 
-        Those sessions stay open, with every query refused, until somebody answers: ask again then.
+        Those sessions stay open, with every query refused, until somebody answers: ask again then. Sessions
+        of one login, route and address are one question.
         """
         unanswered = 0
+        known: dict[bytes, Verdict] = {}
         sessions = list(self._sessions.values())
         for start in range(0, len(sessions), REJUDGE_AT_ONCE):
             batch = sessions[start : start + REJUDGE_AT_ONCE]
-            decisions = await policy.rejudge([session.question() for session in batch])
+            decisions = await policy.rejudge([session.question() for session in batch], known)
             for session, decision in zip(batch, decisions, strict=True):
                 match decision:
                     case Allowed():
@@ -136,6 +139,7 @@ class Live:
                         session.end(decision)
                     case other:
                         assert_never(other)
+            await asyncio.sleep(0)  # where all was known already, nothing was waited for
         return unanswered
 
     async def sweep_forever(self) -> None:

@@ -7,6 +7,7 @@ import random
 import signal
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from gateway.model.decision import Allowed, Decision, Denied
 from gateway.model.identity import Subject
 from gateway.model.joining import Grant, Joining
 from gateway.policy import canary, document, publish
+from gateway.policy.answer import Verdict
 from gateway.policy.client import PolicyClient
 from gateway.policy.client_endpoint import Endpoint
 from gateway.policy.client_line import Lines
@@ -119,6 +121,29 @@ async def test_sessions_are_judged_again_in_batches(sidecar: Sidecar) -> None:
         "allowed" if number % 3 else "db_user_not_granted" for number in range(40)
     ]
     assert await sidecar.client.rejudge([]) == []
+
+
+async def test_sessions_that_differ_in_their_number_alone_are_one_question(sidecar: Sidecar) -> None:
+    alice = documents.connect("alice", "db-access")
+    crowd = [replace(alice, session_id=f"s-{number}") for number in range(50)]
+    stranger = replace(alice, client_address="127.0.0.2:1", session_id="s-50")
+    known: dict[bytes, Verdict] = {}
+    decisions = await sidecar.client.rejudge(crowd, known)
+    assert len(known) == 1
+    decisions += await sidecar.client.rejudge([*crowd, stranger], known)
+    assert len(known) == 2, "another address may get another answer"
+    assert {_code(decision) for decision in decisions} == {"allowed"}
+    assert len({decision.decision_id for decision in decisions}) == 101, (
+        "a decision for each, with its own id"
+    )
+
+
+async def test_each_session_is_refused_by_itself_when_nobody_answers(sidecar: Sidecar) -> None:
+    sidecar.client.available = False
+    crowd = [replace(documents.connect("alice", "db-access"), session_id=f"s-{n}") for n in range(3)]
+    decisions = await sidecar.client.rejudge(crowd)
+    assert [_code(decision) for decision in decisions] == ["policy_unavailable"] * 3
+    assert all(isinstance(decision, Denied) and decision.revisions is None for decision in decisions)
 
 
 async def test_a_lock_makes_sessions_stale_and_their_connect_refused(sidecar: Sidecar) -> None:
