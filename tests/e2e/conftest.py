@@ -6,6 +6,7 @@ import pytest
 
 from tests.e2e import cluster as clusters
 from tests.e2e.access import Access
+from tests.e2e.apart import Service, apart
 from tests.e2e.cluster import Cluster, role
 from tests.e2e.drivers import DRIVERS, Driver
 
@@ -54,6 +55,14 @@ def cluster() -> Iterator[Cluster]:
     with clusters.running() as running:
         furnish(running)
         yield running
+
+
+@pytest.fixture(scope="session")
+def trio() -> Iterator[tuple[Cluster, list[Service]]]:
+    """A centre and two services for one database, shared by tests that leave them as they found them."""
+    with apart(2) as (running, services):
+        furnish(running)
+        yield running, services
 
 
 @pytest.fixture(scope="session", params=["native", "tunnel"])

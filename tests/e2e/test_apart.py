@@ -6,7 +6,6 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -15,20 +14,11 @@ import pytest
 
 from gateway.model.event import Kind
 from gateway.tunnel.preface import preface
-from tests.e2e.apart import Service, apart, database, service, services_of, token
+from tests.e2e.apart import Service, database, service, services_of, token
 from tests.e2e.cluster import DATABASE, Cluster, eventually
-from tests.e2e.conftest import furnish
-from tests.e2e.drivers import DRIVERS
 from tests.servers.process import LOOPBACK
 
 pytestmark = pytest.mark.db
-
-
-@pytest.fixture(scope="module")
-def trio() -> Iterator[tuple[Cluster, list[Service]]]:
-    with apart(2) as (cluster, services):
-        furnish(cluster)
-        yield cluster, services
 
 
 @pytest.fixture
@@ -65,12 +55,6 @@ def test_a_refusal_of_the_service_reaches_the_client(cluster: Cluster) -> None:
         assert session.execute("select total from app.orders where id = 1").fetchone() == (10,)
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             session.execute("select amount from secret.pay")
-
-
-@pytest.mark.parametrize("name", list(DRIVERS))
-def test_every_driver_goes_through_the_tunnel(cluster: Cluster, name: str) -> None:
-    access = cluster.users["alice"].access("alice", "mydb")
-    assert DRIVERS[name](access, ["run select count(*) from app.orders", "run select 1/0"]) == ["3", "!22012"]
 
 
 def test_a_cancel_finds_its_session_through_the_tunnel(cluster: Cluster) -> None:
