@@ -25,6 +25,8 @@ class Doubt(StrEnum):
     DIALECT = "unknown_dialect"
     TIMEOUT = "parse_timeout"
     RECURSION = "recursion"
+    COMMENT = "executable_comment"  # its text runs on some servers, or on some versions
+    MODE = "sql_mode"  # how the text is read depends on a setting that is not known, or another grammar's
 
 
 class DoubtError(Exception):

@@ -86,6 +86,7 @@ class Piece:
     reason: str = ""
     fingerprint: str = ""
     redacted: str = ""
+    folds: bool | None = False  # names of relations to small letters; None: either may be meant
 
 
 @dataclass(slots=True, eq=False)

@@ -12,6 +12,7 @@ from gateway.classify import redact
 from gateway.classify.dialect import Dialect, Modes
 from gateway.classify.doubt import Doubt
 from gateway.classify.facts import Parsed, Piece
+from gateway.classify.mysql import MARIADB, MYSQL
 from gateway.classify.operations import CLASS_OF
 from gateway.classify.postgres import POSTGRES
 from gateway.model.classification import Classification, Effect, Named
@@ -21,7 +22,7 @@ Facts: TypeAlias = tuple[Classification, ...]
 Key: TypeAlias = tuple[str, str, str, Modes]
 """Dialect, server version, exact text, and the modes that steer lexing where they are not pinned."""
 
-DIALECTS: Final = {POSTGRES.name: POSTGRES}
+DIALECTS: Final = {dialect.name: dialect for dialect in (POSTGRES, MYSQL, MARIADB)}
 
 _NO_MODES: Final[Modes] = frozenset()
 _CACHED_TEXTS = 4_096

@@ -1,0 +1,344 @@
+"""CREATE, ALTER, DROP, RENAME, TRUNCATE.
+
+https://dev.mysql.com/doc/refman/8.0/en/sql-data-definition-statements.html. Of a table's definition only
+what names other tables is read: queries, LIKE, REFERENCES, EXCHANGE, CONVERT. What reaches beyond the
+database (engines that read elsewhere, MERGE, directories) and what runs later (routines, triggers, events) is
+not understood.
+"""
+
+from dataclasses import replace
+from typing import Final
+
+from gateway.classify.doubt import Doubt, DoubtError
+from gateway.classify.facts import Action, Piece, Use
+from gateway.classify.mysql.changes import Changes
+from gateway.classify.mysql.cursor import Cursor
+from gateway.classify.mysql.lexer import LITERALS, MARK, WORD, Token
+from gateway.classify.mysql.pieces import effect, piece
+from gateway.classify.mysql.scope import Scope
+from gateway.classify.operations import CLASS_OF
+from gateway.model.classification import Class
+
+STORED: Final = frozenset(("procedure", "function", "trigger", "event", "package"))
+_QUERY: Final = frozenset(("select", "with", "values", "table"))
+_ELSEWHERE: Final = frozenset(
+    """
+    connection directory union file_name srcdef table_type tabname dbname federated federatedx connect
+    spider s3 merge mrg_myisam oqgraph sphinx mroonga wrapper
+    """.split()  # noqa: SIM905 - a list of words reads best as words
+)
+_USERS: Final = frozenset(("user", "role"))
+_OF_SERVER: Final = frozenset(
+    ("server", "tablespace", "undo", "logfile", "spatial", "resource", "catalog", "instance", "library")
+)
+
+
+def _use(schema: str, name: str, *operations: str, kind: str = "table", is_new: bool = False) -> Use:
+    actions = tuple(Action(operation, CLASS_OF[operation]) for operation in operations)
+    return Use("", schema, name, actions, kind, is_new)
+
+
+def read_create(cursor: Cursor) -> Piece:
+    """``CREATE [OR REPLACE] …``."""
+    cursor.take("or", "replace")
+    word = _skip_to_kind(cursor)
+    if word == "table":
+        return _create_table(cursor)
+    if word == "view":
+        return _view(cursor, "create")
+    if word in STORED:
+        return _stored(cursor, "create", word)
+    if word in {"database", "schema"}:
+        cursor.take("if", "not", "exists")
+        name = cursor.name()
+        cursor.rest()
+        return piece("create", effect("create", "database", name))
+    if word == "index":
+        return _index(cursor)
+    if word == "sequence":
+        cursor.take("if", "not", "exists")
+        use = cursor.use("create", "sequence", is_new=True)
+        _definition(cursor.rest())
+        return piece("create", uses=(use,))
+    if word in _USERS:
+        cursor.rest()
+        return piece("create", effect("create", word, "", cls=Class.DCL))
+    if word in _OF_SERVER:
+        cursor.rest()
+        return piece("create", effect("create", word, "", cls=Class.ADMIN))
+    raise DoubtError(Doubt.STATEMENT)
+
+
+def _skip_to_kind(cursor: Cursor) -> str:
+    """Past DEFINER, ALGORITHM, UNIQUE and what else may stand between CREATE and the kind of thing."""
+    for _ in range(24):
+        word = cursor.next()
+        if word.kind is WORD and (word.value in _KINDS or word.value in STORED or word.value in _OF_SERVER):
+            return word.value
+        if word.kind is MARK and word.value == ";":
+            break
+    raise DoubtError(Doubt.STATEMENT)
+
+
+_KINDS: Final = frozenset(("table", "view", "database", "schema", "index", "sequence", "user", "role"))
+
+
+def _stored(cursor: Cursor, operation: str, word: str) -> Piece:
+    """A body runs later, under other rights."""
+    cursor.take("body")
+    cursor.take("if", "not", "exists")
+    cursor.take("if", "exists")
+    schema, name = cursor.path()
+    uses: tuple[Use, ...] = ()
+    if word == "trigger" and operation == "create":
+        while not cursor.is_end() and cursor.word() != "on":
+            cursor.next()
+        if cursor.take("on"):
+            uses = (_use(*cursor.path(), "alter"),)
+    cursor.rest()
+    return piece(operation, effect(operation, word, name, schema), uses=uses, reason=Doubt.BODY.value)
+
+
+def _view(cursor: Cursor, operation: str) -> Piece:
+    """A view shows what its maker may read: its query is judged now."""
+    cursor.take("if", "not", "exists")
+    use = cursor.use(operation, "view", is_new=True)
+    if cursor.is_mark("("):
+        cursor.names()
+    cursor.expect("as")
+    reader = Changes(cursor)
+    reader.query(Scope({}))
+    if cursor.take("with"):
+        cursor.take_any(("cascaded", "local"))
+        cursor.expect("check", "option")
+    inner = reader.piece(operation)
+    return replace(inner, uses=_with(inner, use), effects=inner.effects)
+
+
+def _with(inner: Piece, *uses: Use) -> tuple[Use, ...]:
+    """More relations behind those of *inner*, whose numbers stay what they are."""
+    return (*inner.uses, *uses)
+
+
+def _index(cursor: Cursor) -> Piece:
+    cursor.take("if", "not", "exists")
+    name = cursor.name()
+    while not cursor.is_end() and cursor.word() != "on":
+        cursor.next()
+    cursor.expect("on")
+    schema, table = cursor.path()
+    _definition(cursor.rest())
+    return piece("create", effect("create", "index", name, schema), uses=(_use(schema, table, "alter"),))
+
+
+def _create_table(cursor: Cursor) -> Piece:
+    cursor.take("if", "not", "exists")
+    new = cursor.use("create", is_new=True)
+    if cursor.take("like"):
+        other = _use(*cursor.path(), "select")
+        cursor.end()
+        return piece("create", uses=(new, other))
+    if cursor.is_mark("(") and cursor.word(1) == "like":
+        cursor.at += 2
+        other = _use(*cursor.path(), "select")
+        cursor.expect_mark(")")
+        cursor.end()
+        return piece("create", uses=(new, other))
+    start = cursor.at
+    at = _query_at(cursor)
+    uses, reason = _definition(cursor.tokens[start:at])
+    if at == len(cursor.tokens):
+        cursor.rest()
+        return piece("create", uses=(new, *uses), reason=reason)
+    cursor.at = at
+    reader = Changes(cursor)
+    reader.query(Scope({}))
+    inner = reader.piece("create")
+    return replace(inner, uses=_with(inner, new, *uses), reason=reason)
+
+
+def _query_at(cursor: Cursor) -> int:
+    """Where the query begins that fills the table, outside of brackets or right behind one."""
+    depth = 0
+    tokens = cursor.tokens
+    for at in range(cursor.at, len(tokens)):
+        token = tokens[at]
+        if token.kind is MARK:
+            follows = tokens[at + 1] if at + 1 < len(tokens) else None
+            if token.value == "(" and depth == 0 and follows is not None and _opens_query(follows):
+                return at
+            depth += (token.value == "(") - (token.value == ")")
+        elif depth == 0 and token.kind is WORD and token.value in _QUERY and not _is_option(tokens, at):
+            return at
+    return len(tokens)
+
+
+def _opens_query(token: Token) -> bool:
+    return (token.kind is WORD and token.value in _QUERY) or (token.kind is MARK and token.value == "(")
+
+
+def _is_option(tokens: list[Token], at: int) -> bool:
+    """``WITH SYSTEM VERSIONING``."""
+    return tokens[at].value == "with" and at + 1 < len(tokens) and tokens[at + 1].value == "system"
+
+
+def _definition(tokens: list[Token]) -> tuple[tuple[Use, ...], str]:
+    """What columns, constraints and options name besides: (tables, why it is not understood)."""
+    uses: list[Use] = []
+    reason = ""
+    for at, token in enumerate(tokens):
+        if token.kind is not WORD:
+            continue
+        if token.value in {"select", "insert", "update", "delete"} and not _is_action(tokens, at):
+            raise DoubtError(Doubt.SYNTAX)
+        if token.value == "references":
+            uses.append(_use(*Cursor(tokens, at + 1).path(), "select"))
+        elif token.value in _ELSEWHERE and _is_said(tokens, at):
+            reason = Doubt.BODY.value
+    return tuple(uses), reason
+
+
+def _is_action(tokens: list[Token], at: int) -> bool:
+    """``ON DELETE CASCADE``, ``ON UPDATE CURRENT_TIMESTAMP``."""
+    return at > 0 and tokens[at - 1].value == "on"
+
+
+def _is_said(tokens: list[Token], at: int) -> bool:
+    """An option with its value, or an engine's name; a column may be called so as well."""
+    before = tokens[at - 1].value if at else ""
+    after = tokens[at + 1] if at + 1 < len(tokens) else None
+    is_option = after is not None and (after.value == "=" or after.kind in LITERALS or after.value == "(")
+    return is_option or before in {"=", "engine", "data", "index"}
+
+
+def read_alter(cursor: Cursor) -> Piece:
+    """``ALTER …``."""
+    while cursor.take_any(("online", "ignore")):
+        pass
+    word = _skip_to_kind(cursor)
+    if word == "table":
+        return _alter_table(cursor)
+    if word == "view":
+        return _view(cursor, "alter")
+    if word in STORED:
+        return _stored(cursor, "alter", word)
+    if word in {"database", "schema"}:
+        name = (
+            cursor.name()
+            if cursor.is_name() and cursor.word() not in {"default", "character", "collate"}
+            else ""
+        )
+        cursor.rest()
+        return piece("alter", effect("alter", "database", name))
+    if word == "sequence":
+        cursor.take("if", "exists")
+        use = cursor.use("alter", "sequence")
+        _definition(cursor.rest())
+        return piece("alter", uses=(use,))
+    if word in _USERS:
+        cursor.rest()
+        return piece("alter", effect("alter", word, "", cls=Class.DCL))
+    if word in _OF_SERVER:
+        cursor.rest()
+        return piece("alter", effect("alter", word, "", cls=Class.ADMIN))
+    raise DoubtError(Doubt.STATEMENT)
+
+
+def _alter_table(cursor: Cursor) -> Piece:
+    cursor.take("if", "exists")
+    schema, name = cursor.path()
+    tokens = cursor.rest()
+    uses, reason = _definition(tokens)
+    others = [other for at, token in enumerate(tokens) if token.kind is WORD for other in _other(tokens, at)]
+    return piece("alter", uses=(_use(schema, name, "alter"), *uses, *others), reason=reason)
+
+
+def _other(tokens: list[Token], at: int) -> list[Use]:
+    """Another table that this word leads to."""
+    cursor = Cursor(tokens, at)
+    if cursor.take("with", "table") or cursor.take("convert", "table"):
+        return [_use(*cursor.path(), "alter", "select", "insert", "delete")]
+    if cursor.take("to", "table"):
+        return [_use(*cursor.path(), "create", is_new=True)]
+    if cursor.take("rename") and cursor.word() not in {"column", "index", "key"}:
+        if not cursor.take("to") and not cursor.take("as"):
+            cursor.mark("=")
+        return [_use(*cursor.path(), "create", is_new=True)]
+    return []
+
+
+def read_drop(cursor: Cursor) -> Piece:
+    """``DROP …``."""
+    cursor.take("temporary")
+    if cursor.take("prepare"):
+        name = cursor.name()
+        cursor.end()
+        return piece("deallocate", effect("deallocate", "prepared", name))
+    word = cursor.next().value
+    cursor.take("body") if word == "package" else None
+    cursor.take("if", "exists")
+    if word in {"table", "tables", "view", "sequence"}:
+        uses = tuple(cursor.uses("drop", {"tables": "table"}.get(word, word)))
+        cursor.take_any(("restrict", "cascade"))
+        if cursor.take("wait"):
+            cursor.number()
+        else:
+            cursor.take("nowait")
+        cursor.end()
+        return piece("drop", uses=uses)
+    if word in {"database", "schema"}:
+        name = cursor.name()
+        cursor.end()
+        return piece("drop", effect("drop", "database", name))
+    if word == "index":
+        name = cursor.label()
+        cursor.expect("on")
+        schema, table = cursor.path()
+        cursor.rest()
+        return piece("drop", effect("drop", "index", name, schema), uses=(_use(schema, table, "alter"),))
+    if word in STORED:
+        schema, name = cursor.path()
+        cursor.end()
+        return piece("drop", effect("drop", word, name, schema))
+    if word in _USERS:
+        cursor.rest()
+        return piece("drop", effect("drop", word, "", cls=Class.DCL))
+    if word in _OF_SERVER:
+        cursor.rest()
+        return piece("drop", effect("drop", word, "", cls=Class.ADMIN))
+    raise DoubtError(Doubt.STATEMENT)
+
+
+def read_rename(cursor: Cursor) -> Piece:
+    """``RENAME TABLE a TO b, …`` and ``RENAME USER``."""
+    if cursor.take("user"):
+        cursor.rest()
+        return piece("alter", effect("alter", "user", "", cls=Class.DCL))
+    if not cursor.take("table"):
+        cursor.expect("tables")
+    cursor.take("if", "exists")
+    uses: list[Use] = []
+    while True:
+        uses.append(_use(*cursor.path(), "alter", "drop"))
+        if cursor.take("wait"):
+            cursor.number()
+        else:
+            cursor.take("nowait")
+        cursor.expect("to")
+        uses.append(_use(*cursor.path(), "create", is_new=True))
+        if not cursor.mark(","):
+            break
+    cursor.end()
+    return piece("alter", uses=tuple(uses))
+
+
+def read_truncate(cursor: Cursor) -> Piece:
+    """``TRUNCATE [TABLE] t``."""
+    cursor.take("table")
+    use = cursor.use("truncate")
+    if cursor.take("wait"):
+        cursor.number()
+    else:
+        cursor.take("nowait")
+    cursor.end()
+    return piece("truncate", uses=(use,))

@@ -1,0 +1,185 @@
+"""What the names in a statement mean: which database a bare one is in, and what the catalogue knows of it.
+
+https://dev.mysql.com/doc/refman/8.0/en/identifier-qualifiers.html. A schema is a database here; ``USE`` in
+front of a statement steers what follows it in the same text.
+"""
+
+from gateway.classify.doubt import Doubt
+from gateway.classify.facts import Piece, Use
+from gateway.classify.mysql import inventory
+from gateway.classify.mysql.lexer import fold
+from gateway.classify.operations import CLASS_OF
+from gateway.model.classification import Class, Classification, Effect, Named, ObjectRef, Setting, worst
+from gateway.model.statement import Catalog, NameContext, Relation
+
+_INFORMATION = "information_schema"
+STEERING = frozenset(("sql_mode", "character_set_client", "*"))
+"""Settings that change how the text behind them is read."""
+
+
+def resolve(pieces: tuple[Piece, ...], names: NameContext) -> tuple[Classification, ...]:
+    """The classifications of *pieces* where names mean what *names* says."""
+    path, is_steered = names.search_path, False
+    found: list[Classification] = []
+    for piece in pieces:
+        item = _Resolver(names, path, is_steered=is_steered).piece(piece)
+        found.append(item)
+        path = _path_behind(piece, path)
+        is_steered = is_steered or bool(piece.reason) or any(_steers(setting) for setting in piece.settings)
+    return tuple(found)
+
+
+def _steers(setting: Setting) -> bool:
+    return setting.name in STEERING and setting.scope != "user"
+
+
+def _path_behind(piece: Piece, path: tuple[str, ...] | None) -> tuple[str, ...] | None:
+    """The current database once *piece* ran."""
+    if piece.operation == "use":
+        return next(((e.object.name,) for e in piece.effects if e.object is not None), None)
+    if piece.reason or (
+        piece.operation == "drop" and any(e.object and e.object.kind == "database" for e in piece.effects)
+    ):
+        return None
+    return path
+
+
+class _Resolver:
+    def __init__(self, names: NameContext, path: tuple[str, ...] | None, *, is_steered: bool) -> None:
+        self.catalog = names.catalog if names.catalog is not None else Catalog({})
+        self.here = path[0] if path else ""
+        self.is_steered = is_steered
+        self.is_unsure = False
+
+    def piece(self, piece: Piece) -> Classification:
+        places = [self._places(use, piece) for use in piece.uses]
+        effects = dict.fromkeys(self._placed(effect) for effect in piece.effects)
+        extra = self._loose(piece, places)
+        for number, use in enumerate(piece.uses):
+            self._effects(use, places[number], extra.get(number, ()), effects)
+        calls = dict.fromkeys(self._call(*call) for call in piece.calls)
+        reason = piece.reason
+        if not reason and self.is_steered:
+            reason = Doubt.MODE.value
+        if not reason and self.is_unsure:
+            reason = Doubt.UNQUALIFIED.value
+        classes = [effect.cls for effect in effects] or [CLASS_OF[piece.operation]]
+        if reason:
+            classes.append(Class.UNKNOWN)
+        return Classification(
+            operation=piece.operation,
+            cls=worst(classes),
+            effects=tuple(effects),
+            functions=tuple(calls),
+            operators=tuple(Named(sign, "", builtin=True) for _, sign in piece.operators),
+            settings=piece.settings,
+            complete=not reason,
+            unknown_reason=reason,
+            fingerprint=piece.fingerprint,
+            text=piece.text,
+            redacted=piece.redacted,
+        )
+
+    def _places(self, use: Use, piece: Piece) -> tuple[tuple[str, str], ...]:
+        """The (schema, name) that *use* may mean: two where nobody knows whether case counts."""
+        schema = use.schema or self.here
+        if not schema:
+            self.is_unsure = True
+        if fold(schema) == _INFORMATION:
+            return ((_INFORMATION, fold(use.name)),)
+        folded = (fold(schema), fold(use.name))
+        if piece.folds:
+            return (folded,)
+        written = (schema, use.name)
+        return (written,) if piece.folds is False or written == folded else (written, folded)
+
+    def _placed(self, effect: Effect) -> Effect:
+        """An effect on something without a schema of its own, in the current database."""
+        thing = effect.object
+        if thing is None or thing.schema or thing.kind not in _IN_DATABASES:
+            return effect
+        if not self.here:
+            self.is_unsure = True
+        thing = ObjectRef(thing.kind, thing.name, self.here)
+        return Effect(effect.operation, effect.cls, thing, effect.columns, effect.has_where, effect.limit)
+
+    def _known(self, place: tuple[str, str]) -> Relation | None:
+        return self.catalog.relations.get(place)
+
+    def _effects(
+        self,
+        use: Use,
+        places: tuple[tuple[str, str], ...],
+        extra: tuple[str, ...],
+        effects: dict[Effect, None],
+    ) -> None:
+        for schema, name in places:
+            known = self._known((schema, name))
+            kind = known.kind if known is not None and not use.is_new and use.kind == "table" else use.kind
+            if schema == _INFORMATION and kind == "table":
+                kind = "view"
+            target = ObjectRef(kind, name, schema)
+            for action in use.actions:
+                columns = action.columns
+                if extra and action.operation == "select":
+                    columns = tuple(dict.fromkeys((*columns, *extra)))
+                columns = _spelt(columns, known)
+                effects[
+                    Effect(action.operation, action.cls, target, columns, action.has_where, action.limit)
+                ] = None
+
+    def _loose(self, piece: Piece, places: list[tuple[tuple[str, str], ...]]) -> dict[int, tuple[str, ...]]:
+        """Which relation each bare column belongs to; all that are in question where nobody knows."""
+        extra: dict[int, tuple[str, ...]] = {}
+        for item in piece.loose:
+            owners: list[int] = []
+            is_somewhere = item.elsewhere
+            for group in item.groups:
+                unknown = [
+                    number for number in group if any(self._known(place) is None for place in places[number])
+                ]
+                having = [
+                    number
+                    for number in group
+                    if number not in unknown and self._has(places[number], item.name)
+                ]
+                owners += unknown + having
+                is_somewhere = is_somewhere or bool(having)
+                if having and not unknown:
+                    break
+            if not is_somewhere:  # a column that somebody may just have added
+                owners = [number for group in item.groups for number in group]
+            for number in owners:
+                extra[number] = (*extra.get(number, ()), item.name)
+        return extra
+
+    def _has(self, places: tuple[tuple[str, str], ...], name: str) -> bool:
+        for place in places:
+            known = self._known(place)
+            if known is not None and name in {fold(column) for column in known.columns}:
+                return True
+        return False
+
+    def _call(self, schema: str, name: str) -> Named:
+        """A function: the server's own where no schema stands and it has one, else a stored one."""
+        if schema:
+            return Named(name, schema, builtin=False)
+        if name in inventory.HARMLESS:
+            return Named(name, "", builtin=True)
+        return Named(name, self.here, builtin=False)
+
+
+_IN_DATABASES = frozenset(
+    ("trigger", "event", "procedure", "function", "package", "sequence", "table", "view")
+)
+
+
+def _spelt(columns: tuple[str, ...], known: Relation | None) -> tuple[str, ...]:
+    """Columns in the spelling of the catalogue, and what the star stands for."""
+    if known is None:
+        return columns
+    spelling = {fold(column): column for column in known.columns}
+    found = dict.fromkeys(spelling.get(column, column) for column in columns)
+    if "*" in found:
+        found |= dict.fromkeys(known.columns)
+    return tuple(found)
