@@ -40,3 +40,8 @@ def parse(text: str, *, default_port: int | None = None) -> Address:
     if port > 65535:
         raise ConfigError(f"{port} is no port", hint="ports go up to 65535")
     return Address(host, port)
+
+
+def parse_all(text: str) -> tuple[Address, ...]:
+    """One address or several with commas between them, each with a port."""
+    return tuple(parse(part) for part in text.split(","))

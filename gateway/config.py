@@ -14,7 +14,7 @@ from gateway.document import Document, Problem
 from gateway.errors import ConfigError
 from gateway.mistakes import Path as Where
 from gateway.mistakes import dotted, shown, suggestion
-from gateway.model.resource import WITH_SECRET, BackendAuth, BackendTls, Database
+from gateway.model.resource import SEVERAL_SEEDS, WITH_SECRET, BackendAuth, BackendTls, Database
 from gateway.storage import Storage
 from gateway.supply import Supply
 
@@ -430,7 +430,8 @@ def _database_problems(read: Document, at: Where, item: Mapping[str, Any], base:
         yield _problem(read, (*at, "protocol"), sentence + suggestion(item["protocol"], known))
     uri = item["uri"]
     on_socket = uri.startswith("unix:/")
-    if not on_socket and (_is_bad_address(uri) or address.parse(uri).is_wildcard):
+    seeds = uri.split(",") if item["protocol"] in SEVERAL_SEEDS else [uri]
+    if not on_socket and any(_is_bad_address(seed) or address.parse(seed).is_wildcard for seed in seeds):
         yield _problem(read, (*at, "uri"), f"expected host:port or unix:/path, got {shown(uri)}")
     auth = item.get("auth", {})
     method = auth.get("method", "certificate")

@@ -27,7 +27,7 @@ BELOW: dict[str, frozenset[str]] = {
     "observe": frozenset({"model"}),
     "sansio": frozenset({"model"}),
     "classify": frozenset({"model", "sansio"}),
-    "protocols": frozenset({"model", "sansio", "classify"}),
+    "protocols": frozenset({"model", "sansio", "classify", "address"}),
     "policy": LEAVES | {"sansio"},
     "audit": LEAVES,
     "ca": LEAVES,

@@ -12,12 +12,12 @@ from typing import Any
 from cryptography import x509
 
 from gateway import schema
-from gateway.address import parse as parse_address
+from gateway.address import parse_all as parse_addresses
 from gateway.auth.store import KINDS, Resource
 from gateway.document import Document, Problem, parse, problems, refuse
 from gateway.errors import ConfigError
 from gateway.mistakes import Path, dotted, shown, suggestion
-from gateway.model.resource import WITH_SECRET
+from gateway.model.resource import SEVERAL_SEEDS, WITH_SECRET
 
 _ROLE_SCHEMAS = {"v7": "resource.role.v7", "regate/v1": "resource.role.regate-v1"}
 
@@ -158,7 +158,8 @@ def _database_mistakes(document: Document, spec: Mapping[str, Any]) -> Iterator[
 
     if not str(spec["uri"]).startswith("unix:"):
         try:
-            parse_address(spec["uri"])
+            if len(parse_addresses(spec["uri"])) > 1 and spec["protocol"] not in SEVERAL_SEEDS:
+                yield mistake(("uri",), f"expected one address: {spec['protocol']} has no seed nodes")
         except ConfigError as error:
             yield mistake(("uri",), f"expected host:port or unix:/path, {error}")
     auth = spec.get("auth", {})

@@ -7,6 +7,7 @@ from typing import Final
 from urllib.parse import quote
 
 from gateway.errors import ConfigError
+from gateway.sansio.protocol import Startup
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,14 @@ def program(protocol: str) -> str:
             hint=f"install it (apt install {known.package}), or use regate proxy db --tunnel",
         )
     return found
+
+
+def introduction(protocol: str, host: str, port: int) -> bytes:
+    """What a tunnel says ahead of the client: where that reaches it, if the protocol tells addresses."""
+    from gateway.protocols import REGISTRY  # noqa: PLC0415 # imports every codec: only a tunnel needs to
+
+    introduce = REGISTRY[protocol].introduce if protocol in REGISTRY else None
+    return b"" if introduce is None else introduce(Startup(parameters={"public": f"{host}:{port}"}))
 
 
 def at_port(protocol: str, host: str, port: int, db_name: str) -> Sequence[str]:

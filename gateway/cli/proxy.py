@@ -95,12 +95,14 @@ class _Serving:
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, end, number)
         alpn = _alpn(self._got.route.protocol) if self._is_tunnel else ""
-        upstream = Upstream(self._chosen.proxy, lambda: self._context, alpn)
+        port = listening.getsockname()[1]
+        said = clients.introduction(self._got.route.protocol, HOST, port) if self._is_tunnel else b""
+        upstream = Upstream(self._chosen.proxy, lambda: self._context, alpn, said)
         tunnel = Tunnel(upstream, self._warn)
         async with asyncio.TaskGroup() as tasks:
             keeper = tasks.create_task(self._keep())
             try:
-                self._announce(listening.getsockname()[1])
+                self._announce(port)
                 await tunnel.run(listening, stop)
             finally:
                 keeper.cancel()

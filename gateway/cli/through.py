@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 import click
 
 from gateway.cli import channel, trust
-from gateway.cli.clients import at_port
+from gateway.cli.clients import at_port, introduction
 from gateway.cli.profile import DatabaseLogin, Profile
 from gateway.cli.tunnel import HOST, Tunnel, Upstream, listen
 from gateway.protocols import REGISTRY
@@ -43,14 +43,14 @@ async def _run(
 ) -> int:
     made = context(chosen, got)
     stop = asyncio.Event()
-    tunnel = Tunnel(
-        Upstream(chosen.proxy, lambda: made, REGISTRY[got.route.protocol].alpn[0]),
-        lambda sentence: click.echo(sentence, err=True),
-    )
     # Ctrl-C is for the client, which is in the same group of processes and gets it too.
     asyncio.get_running_loop().add_signal_handler(signal.SIGINT, lambda: None)
     with listen(0) as listening:
         port = listening.getsockname()[1]
+        protocol = got.route.protocol
+        said = introduction(protocol, HOST, port)
+        upstream = Upstream(chosen.proxy, lambda: made, REGISTRY[protocol].alpn[0], said)
+        tunnel = Tunnel(upstream, lambda sentence: click.echo(sentence, err=True))
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(tunnel.run(listening, stop))
             try:

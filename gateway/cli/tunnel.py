@@ -22,12 +22,14 @@ class Upstream:
     """Where connections go.
 
     *context* is asked for each connection, so that a renewed certificate counts at once; when it answers
-    None, TLS is left to the client. *alpn* is what the proxy must agree to.
+    None, TLS is left to the client. *alpn* is what the proxy must agree to; *introduction* goes ahead of what
+    the client says.
     """
 
     proxy: Address
     context: Callable[[], ssl.SSLContext | None]
     alpn: str = ""
+    introduction: bytes = b""
 
 
 def listen(port: int) -> socket.socket:
@@ -115,6 +117,8 @@ class Tunnel:
                 far = await self._dial()
             assert far.transport is not None
             far.other, local.other = local, far
+            if self.upstream.introduction:
+                far.transport.write(self.upstream.introduction)
             far.transport.resume_reading()
             local.transport.resume_reading()
             await local.closed.wait()

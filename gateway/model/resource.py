@@ -17,6 +17,9 @@ class BackendAuth(StrEnum):
 WITH_SECRET: frozenset[str] = frozenset({BackendAuth.SCRAM, BackendAuth.PASSWORD})
 """The methods for which the gateway holds a secret."""
 
+SEVERAL_SEEDS: frozenset[str] = frozenset({"redis"})
+"""The protocols whose databases may be found through any of several servers."""
+
 
 @dataclass(frozen=True, slots=True)
 class BackendTls:
@@ -28,7 +31,10 @@ class BackendTls:
 
 @dataclass(frozen=True, slots=True)
 class Database:
-    """One enrolled database. ``uri`` is ``host:port`` or ``unix:/path/to/socket``."""
+    """One enrolled database. ``uri`` is ``host:port`` or ``unix:/path/to/socket``.
+
+    For the protocols in ``SEVERAL_SEEDS`` it may be several with commas: the first that answers counts.
+    """
 
     name: str
     protocol: str

@@ -4,6 +4,7 @@ import asyncio  # noqa: TID251
 import ssl
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from dataclasses import replace
 from typing import assert_never
 
 from gateway.ca.identity import from_certificate
@@ -15,14 +16,17 @@ from gateway.model.identity import Identity, Route, Use
 from gateway.model.resource import Database
 from gateway.policy.document import ConnectQuestion
 from gateway.sansio.protocol import Conversation, Hello, Protocol, Startup
+from gateway.sansio.spread import Node
 from gateway.session import lease
 from gateway.session.denial import local_denial, turn_away
 from gateway.session.dial import Backend
 from gateway.session.environment import Environment
 from gateway.session.grant import Grant
+from gateway.session.legs import Legs
 from gateway.session.line import Line, drive
 from gateway.session.live import Count
 from gateway.session.session import Session, SessionOver
+from gateway.session.stream import Stream
 
 
 class Connection:
@@ -257,7 +261,8 @@ class Connection:
         self.cancel_key = self._protocol.new_cancel_key(startup)
         client = await line.adopt()
         conversation = self._protocol.converse(startup, backend.ready, grant.route)
-        self._session = Session(grant, client, backend.stream, conversation, self._env)
+        far = self._spread(startup, grant, backend)
+        self._session = Session(grant, client, far, conversation, self._env)
         self._session.cancel_backend = self._cancel_backend
         self._env.live.add(self)
         self._env.metrics.session_started(grant.database.name, grant.database.protocol)
@@ -269,8 +274,22 @@ class Connection:
         finally:
             self._env.live.remove(self)
             self._env.metrics.session_ended(grant.database.name, grant.database.protocol, over.code)
-            backend.stream.close()
+            far.close()
         return over
+
+    def _spread(self, startup: Startup, grant: Grant, backend: Backend) -> Stream | Legs:
+        """The other side of the session: the one connection, or as many as the database has servers."""
+        spread, database = self._protocol.spread, grant.database
+        router = None if spread is None else spread(startup, backend.ready, grant.route)
+        if router is None:
+            return backend.stream
+
+        async def dial(node: Node) -> Stream:
+            tls = replace(database.tls, server_name=database.tls.server_name or node.server_name)
+            there = replace(database, uri=node.uri, tls=tls)
+            return (await self._env.dialler.login(self._protocol, startup, grant.route, there)).stream
+
+        return Legs(router, backend.stream, dial)
 
     async def _close(self, over: SessionOver, line: Line, conversation: Conversation, grant: Grant) -> None:
         """Tell the client why, and leave nothing running behind it."""

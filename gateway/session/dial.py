@@ -4,7 +4,8 @@ import asyncio  # noqa: TID251
 import os
 import socket
 import ssl
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,13 @@ class Dialler:
 
     async def login(self, protocol: Protocol, startup: Startup, route: Route, database: Database) -> Backend:
         """A logged-in connection as the route's database user; BackendError says which step failed."""
+        *others, last = database.uri.split(",")
+        for other in others:
+            with suppress(BackendError):
+                return await self._login(protocol, startup, route, replace(database, uri=other))
+        return await self._login(protocol, startup, route, replace(database, uri=last))
+
+    async def _login(self, protocol: Protocol, startup: Startup, route: Route, database: Database) -> Backend:
         line = await self.connect(protocol, route.db_user, database)
         try:
             async with asyncio.timeout(self.login_seconds):

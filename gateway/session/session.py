@@ -14,6 +14,7 @@ from gateway.sansio.protocol import Conversation, Facts, Housekeeping, Request, 
 from gateway.session.environment import Environment
 from gateway.session.grant import Grant
 from gateway.session.judge import Judge, Judged
+from gateway.session.legs import Legs
 from gateway.session.stream import Stream
 
 
@@ -30,7 +31,12 @@ class Session:
     """The command phase of one connection, from the first command to the last."""
 
     def __init__(
-        self, grant: Grant, client: Stream, backend: Stream, conversation: Conversation, env: Environment
+        self,
+        grant: Grant,
+        client: Stream,
+        backend: Stream | Legs,
+        conversation: Conversation,
+        env: Environment,
     ) -> None:
         self._grant = grant
         self._client = client

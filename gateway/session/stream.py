@@ -7,6 +7,7 @@ pauses the stream that it is paired with (``pair``), so memory stays bounded.
 
 import asyncio  # noqa: TID251
 import ssl
+import typing
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -14,6 +15,18 @@ from gateway.errors import ProtocolError
 from gateway.sansio.flow import PeerClosedError
 
 HIGH_WATER = 64 * 1024  # bytes kept for a reader, or written and not yet sent, before the peer is paused
+
+
+class Source(typing.Protocol):
+    """What feeds a stream, and can be told to wait."""
+
+    def hold(self) -> None:
+        """Stop reading."""
+        ...
+
+    def release(self) -> None:
+        """Read on."""
+        ...
 
 
 class Stream(asyncio.Protocol):
@@ -28,7 +41,7 @@ class Stream(asyncio.Protocol):
         self._waiter: asyncio.Future[None] | None = None
         self._handler: Callable[[bytes], None] | None = None
         self._writable: asyncio.Future[None] | None = None
-        self._paired: Stream | None = None
+        self._paired: Source | None = None
         self._closed: asyncio.Future[None] | None = None
         self.failure: ProtocolError | None = None
         self.sent = 0
@@ -122,7 +135,7 @@ class Stream(asyncio.Protocol):
         if kept:
             self._handle(kept)
 
-    def pair(self, source: "Stream") -> None:
+    def pair(self, source: Source) -> None:
         """While this stream cannot be written to, *source* is not read from."""
         self._paired = source
 

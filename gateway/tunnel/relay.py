@@ -89,6 +89,8 @@ class Relay:
             await self._refuse(protocol, startup, line, error)
         else:
             client = await line.adopt()
+            if protocol.introduce is not None:
+                backend.write(protocol.introduce(startup))
             backend.write(heard)
             await self._pass(link, client, backend)
             if not backend.received:  # closed without a word: it did not believe the certificate

@@ -12,13 +12,17 @@ from gateway.model.decision import Denied
 from gateway.model.identity import Identity, Route
 from gateway.model.statement import Catalog, NameContext, Statement
 from gateway.protocols.redis import errors, resp, table
+from gateway.protocols.redis.cluster.router import ClusterRouter
+from gateway.protocols.redis.cluster.slots import topology
 from gateway.protocols.redis.commands import DIALECT, classify
-from gateway.protocols.redis.conversation import RedisConversation
-from gateway.protocols.redis.login import cancel, dial, login
+from gateway.protocols.redis.conversation import RedisConversation, address_line
+from gateway.protocols.redis.login import ASKED, CLUSTER, cancel, dial, login
 from gateway.protocols.redis.rehearsal import REHEARSALS
 from gateway.sansio.flow import Flow, Read, Write
 from gateway.sansio.protocol import Hello, Protocol, Ready, Startup
+from gateway.sansio.spread import Node
 
+_PUBLIC: Final = "public"
 _PATIENCE: Final = 4_096  # bytes that a client which was turned away may send
 
 
@@ -27,7 +31,7 @@ def accept(hello: Hello) -> Flow[Startup]:
     yield from ()
     if hello.tls_required and not hello.encrypted:
         raise ProtocolError("this port needs TLS")
-    return Startup()
+    return Startup(parameters={_PUBLIC: hello.public} if hello.public else {})
 
 
 def greet(startup: Startup, ready: Ready, cancel_key: bytes) -> bytes:
@@ -65,8 +69,22 @@ def startup_statement(startup: Startup, route: Route) -> Statement:
 
 def converse(startup: Startup, ready: Ready, route: Route) -> RedisConversation:
     """A session's machine."""
-    del startup, ready
-    return RedisConversation(NameContext(route.db_name, route.db_user))
+    del startup
+    return RedisConversation(NameContext(route.db_name, route.db_user), is_cluster=CLUSTER in ready.extra)
+
+
+def spread(startup: Startup, ready: Ready, route: Route) -> ClusterRouter | None:
+    """One server for its own sake; the nodes of a cluster behind a router."""
+    if CLUSTER not in ready.extra:
+        return None
+    found = topology(ready.extra[CLUSTER], Node(ready.extra[ASKED]))
+    return ClusterRouter(found, route.database, startup.parameters.get(_PUBLIC, ""))
+
+
+def introduce(startup: Startup) -> bytes:
+    """Where the client reaches the gateway, if the proxy knows."""
+    public = startup.parameters.get(_PUBLIC, "")
+    return address_line(public) if public else b""
 
 
 def new_cancel_key(startup: Startup) -> bytes:
@@ -112,4 +130,6 @@ REDIS: Final = Protocol(
     has_catalog=False,
     begins_with_tls=True,
     turn_away=turn_away,
+    spread=spread,
+    introduce=introduce,
 )

@@ -5,16 +5,19 @@ its arguments. The server's own error comes at its turn and is replaced by the p
 pipeline keeps its order, and a transaction that was refused a command is aborted by the server itself.
 """
 
+import re
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from gateway.errors import ProtocolError
 from gateway.model.decision import Denied
 from gateway.model.statement import Catalog, NameContext, Phase, Statement
-from gateway.protocols.redis import errors, resp, table
+from gateway.protocols.redis import errors, pubsub, resp, table
 from gateway.protocols.redis.commands import DIALECT, is_never
+from gateway.protocols.redis.errors import SUBSTITUTE
+from gateway.protocols.redis.pubsub import Subscriptions
 from gateway.protocols.redis.resp import Part, Reply
 from gateway.sansio.protocol import (
     Duty,
@@ -29,12 +32,9 @@ from gateway.sansio.protocol import (
     Unable,
 )
 
-SUBSTITUTE: Final = resp.encode(b"GATEWAY.DENIED")
 MAX_OUTSTANDING: Final = 10_000  # commands without their answer
-_SUBSCRIBES: Final = frozenset({"subscribe", "psubscribe", "ssubscribe"})
-_UNSUBSCRIBES: Final = frozenset({"unsubscribe", "punsubscribe", "sunsubscribe"})
-_PUBSUB: Final = _SUBSCRIBES | _UNSUBSCRIBES
-_MESSAGES: Final = frozenset({b"message", b"pmessage", b"smessage"})
+_ADDRESS: Final = b"GATEWAY.ADDRESS"
+_PLACE: Final = re.compile(rb"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]{1,255}):[0-9]{1,5}")
 _LIST, _PUSH = ord("*"), ord(">")
 _ERRORS: Final = frozenset(b"-!")
 
@@ -46,7 +46,8 @@ class _Expected:
     name: str
     request: Request | None = None  # None: a substitute
     instead: bytes = b""  # what the client reads in the place of the answer
-    frames: int = 1  # subscriptions are confirmed one by one
+    channels: int = 0  # that it subscribes to, or ends: 0 ends all of them
+    frames: int = 0  # confirmations that are missing, one for each channel; 0: not known yet
     version: bytes = b""  # that HELLO asks for
     passed: int = 0  # bytes of the answer so far
 
@@ -57,29 +58,38 @@ class RedisConversation:
     __slots__ = (
         "_commands",
         "_in_transaction",
+        "_is_cluster",
+        "_is_first",
         "_is_full",
         "_is_resp3",
         "_names",
         "_queue",
         "_replies",
-        "_subscribed",
+        "_subscriptions",
     )
 
-    def __init__(self, names: NameContext) -> None:
+    def __init__(self, names: NameContext, *, is_cluster: bool = False) -> None:
         self._names = names
+        self._is_cluster = is_cluster
+        self._is_first = True
         self._commands = resp.CommandReader()
         self._replies = resp.ReplyReader()
         self._queue: deque[_Expected] = deque()
         self._is_full = False
         self._is_resp3 = False
         self._in_transaction = False
-        self._subscribed = 0
+        self._subscriptions = Subscriptions()
 
     # -- the client's direction
 
     def from_client(self, data: bytes) -> Iterator[Request | Housekeeping | Settle]:
         """What the client's next bytes hold, lazily."""
         for command in self._commands.feed(data):
+            if self._is_first and is_address_line(command.arguments):
+                if self._is_cluster:  # its router tells it to clients; one server has nothing to tell
+                    yield Housekeeping(command.raw)
+                continue
+            self._is_first = False
             if len(self._queue) >= MAX_OUTSTANDING:
                 self._is_full = True
                 yield Settle()
@@ -103,14 +113,14 @@ class RedisConversation:
         arguments = request.statements[0].arguments
         name = table.name_of(arguments)
         against = is_never(arguments)
-        if name in _PUBSUB and self._in_transaction:
+        if name in pubsub.WORDS and self._in_transaction:
             against = "subscriptions cannot be part of a transaction here"
         if against:
             self._queue.append(_Expected(name, request, errors.not_offered(name, against)))
             return SUBSTITUTE
         expected = _Expected(name, request)
-        if name in _PUBSUB:
-            expected.frames = max(1, len(arguments) - 1)
+        if name in pubsub.WORDS:
+            expected.channels = len(arguments) - 1
         elif name == "hello" and len(arguments) > 1:
             expected.version = arguments[1]
         elif name == "multi":
@@ -171,14 +181,17 @@ class RedisConversation:
     def _confirmed(self, part: Part, reply: Reply, outcomes: list[Outcome]) -> bool:
         """True for what is no answer of its own: a message, or one of the confirmations of a subscription."""
         word = reply.word.decode("latin-1").lower()
-        if word not in _PUBSUB:
-            return reply.kind == _PUSH or (self._subscribed > 0 and reply.word in _MESSAGES)
+        if word not in pubsub.WORDS:
+            return reply.kind == _PUSH or (self._subscriptions.total > 0 and word in pubsub.MESSAGES)
         head = self._queue[0] if self._queue else None
         if head is None or head.name != word:
             # The server may end a subscription by itself; a list that looks like one is an answer.
-            return reply.kind == _PUSH
-        count = part.data[part.data.rfind(b":") + 1 : -2]
-        self._subscribed = int(count) if count.isdigit() else self._subscribed
+            is_message = reply.kind == _PUSH or self._subscriptions.total > 0
+            if is_message:
+                self._subscriptions.confirmed(word, pubsub.number_of(part.data))
+            return is_message
+        head.frames = head.frames or self._subscriptions.frames(word, head.channels)
+        self._subscriptions.confirmed(word, pubsub.number_of(part.data))
         head.frames -= 1
         head.passed += reply.size
         if head.frames == 0:
@@ -216,3 +229,13 @@ def _outcome(expected: _Expected, reply: Reply) -> Outcome:
     if reply.kind in _ERRORS:
         return Outcome(expected.request, None, reply.size, reply.word.decode("latin-1"))
     return Outcome(expected.request, reply.elements, reply.size)
+
+
+def address_line(place: str) -> bytes:
+    """What the near end of a tunnel, or the proxy, says ahead of the client: where that reaches it."""
+    return resp.encode(_ADDRESS, place.encode())
+
+
+def is_address_line(arguments: Sequence[bytes]) -> bool:
+    """True for such a line. Whoever else sends one is told what they said, and nobody hears of it."""
+    return len(arguments) == 2 and arguments[0] == _ADDRESS and _PLACE.fullmatch(arguments[1]) is not None

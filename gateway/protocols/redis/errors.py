@@ -1,6 +1,14 @@
 """Refusals as Redis itself words them: ``-NOPERM`` and a sentence, in one line."""
 
+from typing import Final
+
 from gateway.model.decision import Denied
+from gateway.protocols.redis import resp
+
+SUBSTITUTE: Final = resp.encode(
+    b"GATEWAY.DENIED"
+)  # what goes to the server in the place of a refused command
+UNKNOWN: Final = b"-ERR unknown command\r\n"
 
 
 def refused(denial: Denied) -> bytes:

@@ -29,6 +29,20 @@ _WRITE: Final = ("update",)
 _SORTS: Final = frozenset({"sort", "sort_ro"})
 
 
+def first(command: Command, arguments: Sequence[bytes]) -> bytes | None:
+    """The first key as the server finds it, or None; what is unclear behind it does not matter."""
+    try:
+        if command.name in _SORTS:
+            return arguments[1] if len(arguments) > 1 else None
+        places = (
+            at for spec in command.keys if "not_key" not in spec["flags"] for at in _places(spec, arguments)
+        )
+        at = next(places, None)
+    except UnclearError:
+        return None
+    return None if at is None else arguments[at]
+
+
 def keys(command: Command, arguments: Sequence[bytes]) -> list[Key]:
     """Every key that *command* touches; UnclearError where that cannot be told."""
     if command.name in _SORTS:

@@ -13,7 +13,9 @@ from gateway.sansio.flow import Flow, Read, StartTls, Write
 from gateway.sansio.protocol import Login, Ready
 
 _MAX_LINE: Final = 4096
-_MAX_TEXT: Final = 64 << 10
+_MAX_TEXT: Final = 1 << 20
+CLUSTER: Final = "cluster_nodes"  # of Ready.extra: what CLUSTER NODES said
+ASKED: Final = "asked"  # of Ready.extra: whom
 
 
 class LoginError(BackendError, ProtocolError):
@@ -46,7 +48,11 @@ def login(details: Login) -> Flow[Ready]:
     kind, words = yield from _reply()
     found = [line for line in words.splitlines() if line.startswith("redis_version:")]
     version = found[0].partition(":")[2].strip() if kind != "-" and found else ""
-    return Ready(version, {}, b"")
+    if kind == "-" or "redis_mode:cluster" not in words.split():
+        return Ready(version, {}, b"")
+    yield Write(resp.encode(b"CLUSTER", b"NODES"))
+    nodes = yield from _text("which nodes the cluster has")
+    return Ready(version, {}, b"", extra={CLUSTER: nodes, ASKED: details.database.uri})
 
 
 def cancel(backend_key: bytes) -> Flow[None]:

@@ -6,7 +6,8 @@ from typing import Final
 from gateway.errors import ProtocolError
 from gateway.model.statement import NameContext
 from gateway.protocols.redis import resp, table
-from gateway.protocols.redis.conversation import SUBSTITUTE, RedisConversation
+from gateway.protocols.redis.conversation import RedisConversation
+from gateway.protocols.redis.errors import SUBSTITUTE
 from gateway.sansio.rehearsal import Log, Rehearsal, Rehearsals, closed
 from gateway.sansio.rehearse import wire
 

@@ -1,0 +1,304 @@
+"""A Redis Cluster through the gateway: clients see one node, keys are wherever they are, and move."""
+
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import redis
+from redis.exceptions import ExecAbortError, NoPermissionError
+
+from gateway.protocols.redis.cluster.slots import slot_of
+from tests.e2e import cluster as clusters
+from tests.e2e.access import Access
+from tests.e2e.caches import cli, client, cluster_client, native
+from tests.e2e.cluster import Cluster, eventually, role, wide_role
+from tests.servers import certificates, process, redis_cluster
+from tests.servers.redis_cluster import RedisCluster
+
+pytestmark = pytest.mark.db
+
+CACHE = "caches"
+READER = role(
+    "cache-reader",
+    allow={
+        "db_labels": {"env": "dev"},
+        "db_users": ["default"],
+        "db_names": ["*"],
+        "db_permissions": [
+            {"match": {"object_kind": "key", "name": "app:*"}, "permissions": ["SELECT", "UPDATE"]}
+        ],
+    },
+)
+SPREAD = [f"app:{number}" for number in range(40)]  # on all three masters
+
+
+@pytest.fixture(scope="module")
+def site() -> Iterator[tuple[Cluster, RedisCluster]]:
+    port, own = process.free_port(), process.free_port()
+    proxy = {
+        "enabled": True,
+        "listen_addr": f"{process.LOOPBACK}:{port}",
+        "public_addr": f"localhost:{port}",
+        "redis_listen_addr": f"{process.LOOPBACK}:{own}",
+    }
+    with clusters.running(port=port, proxy_service=proxy) as running:
+        out, trusted = running.folder / "redis-server", running.folder / "redis-ca.crt"
+        running.admin("auth", "sign", "--format=db", "--host=localhost", f"--out={out}")
+        authority = certificates.Authority(running.folder / "nodes")
+        exported = [running.admin("auth", "export", f"--type={kind}").stdout for kind in ("db", "db-client")]
+        trusted.write_text("".join([*exported, authority.ca.read_text()]))
+        with redis_cluster.running(
+            certificate=out.with_suffix(".crt"),
+            key=out.with_suffix(".key"),
+            authorities=trusted,
+            own=authority.client("node"),
+        ) as nodes:
+            database = {
+                "kind": "db",
+                "version": "v3",
+                "metadata": {"name": CACHE, "labels": {"env": "dev"}},
+                "spec": {"protocol": "redis", "uri": nodes.uri},
+            }
+            running.create(database, wide_role("wide"), READER)
+            running.add_user("ann", "wide")
+            running.add_user("bob", "cache-reader")
+            yield running, nodes
+
+
+@pytest.fixture
+def nodes(site: tuple[Cluster, RedisCluster]) -> RedisCluster:
+    site[1].forget_keys()
+    return site[1]
+
+
+@pytest.fixture(scope="module")
+def ann(site: tuple[Cluster, RedisCluster]) -> Iterator[Access]:
+    with site[0].users["ann"].tunnel("default", "0", CACHE) as access:
+        yield access
+
+
+@pytest.fixture(scope="module")
+def bob(site: tuple[Cluster, RedisCluster]) -> Iterator[Access]:
+    with site[0].users["bob"].tunnel("default", "0", CACHE) as access:
+        yield access
+
+
+@pytest.fixture(params=[2, 3])
+def protocol(request: pytest.FixtureRequest) -> int:
+    return int(request.param)
+
+
+def test_a_plain_client_reaches_keys_on_all_masters(ann: Access, protocol: int, nodes: RedisCluster) -> None:
+    with client(ann, protocol) as plain:
+        pipeline = plain.pipeline(transaction=False)
+        for key in SPREAD:
+            pipeline.set(key, key)
+        for key in SPREAD:
+            pipeline.get(key)
+        assert pipeline.execute() == [True] * len(SPREAD) + SPREAD
+        sizes = [int(node.ask("dbsize")) for node in nodes.nodes[:3]]
+        assert sum(sizes) == len(SPREAD)
+        assert all(sizes)
+        assert plain.dbsize() == len(SPREAD)
+        assert sorted(plain.keys("app:*")) == sorted(SPREAD)
+        assert sorted(plain.scan_iter(count=3)) == sorted(SPREAD)
+        with pytest.raises(redis.ResponseError, match=r"CROSSSLOT|same slot"):
+            plain.mget(SPREAD)
+        assert plain.flushall() is True
+        assert plain.dbsize() == 0
+
+
+def test_a_cluster_client_stays_on_the_gateway(
+    site: tuple[Cluster, RedisCluster], protocol: int, nodes: RedisCluster
+) -> None:
+    access = native(site[0], "ann", CACHE)
+    with cluster_client(access, protocol) as clustered:
+        for key in SPREAD:
+            assert clustered.set(key, key) is True
+        assert clustered.mget_nonatomic(SPREAD) == SPREAD
+        assert [node.port for node in clustered.get_nodes()] == [access.port]
+        pipeline = clustered.pipeline()
+        for key in SPREAD:
+            pipeline.get(key)
+        assert pipeline.execute() == SPREAD
+    assert nodes.nodes[0].ask("ping") == "PONG"
+
+
+def test_a_cluster_client_stays_on_a_tunnel(ann: Access, protocol: int, nodes: RedisCluster) -> None:
+    with cluster_client(ann, protocol) as clustered:
+        clustered.set("app:1", "1")
+        assert clustered.get("app:1") == "1"
+        assert [(node.host, node.port) for node in clustered.get_nodes()] == [(ann.host, ann.port)]
+    assert "app:1" in cli(ann, "-c", "KEYS", "*")
+    shown = "".join(cli(ann, "CLUSTER", word) for word in ("SLOTS", "SHARDS", "NODES"))
+    assert str(ann.port) in shown
+    assert not [node.port for node in nodes.nodes if str(node.port) in shown]
+
+
+def test_a_refused_command_keeps_its_place_among_many_nodes(
+    bob: Access, protocol: int, nodes: RedisCluster
+) -> None:
+    with client(bob, protocol) as plain:
+        pipeline = plain.pipeline(transaction=False)
+        for key in SPREAD:
+            pipeline.set(key, key).get("secret:k")
+        answers = pipeline.execute(raise_on_error=False)
+        assert answers[::2] == [True] * len(SPREAD)
+        assert all(isinstance(answer, NoPermissionError) for answer in answers[1::2])
+    assert nodes.owner(0).ask("ping") == "PONG"
+
+
+def test_a_transaction_opens_on_the_node_of_its_first_key(
+    ann: Access, bob: Access, protocol: int, nodes: RedisCluster
+) -> None:
+    with client(ann, protocol) as plain:
+        for key in SPREAD:
+            pipeline = plain.pipeline(transaction=True)
+            assert pipeline.ping().set(key, "1").incr(key).get(key).execute() == [True, True, 2, "2"]
+        with pytest.raises(redis.ResponseError, match=r"CROSSSLOT|same slot|EXECABORT"):
+            plain.pipeline(transaction=True).set("app:1", "9").set("app:2", "9").execute()
+        assert plain.mget("app:1") == ["2"]
+        with pytest.raises(redis.ResponseError, match=r"all nodes|EXECABORT"):
+            plain.pipeline(transaction=True).set("app:1", "9").dbsize().execute()
+        with plain.pipeline() as watching:
+            watching.watch("app:1")
+            plain.set("app:1", "other")
+            watching.multi()
+            watching.set("app:1", "mine")
+            with pytest.raises(redis.WatchError):
+                watching.execute()
+    with client(bob, protocol) as plain, pytest.raises((NoPermissionError, ExecAbortError)):
+        plain.pipeline(transaction=True).get("secret:k").set("app:1", "bob").execute()
+    assert nodes.owner(slot_of(b"app:1")).ask("get", "app:1") == "other"
+
+
+def test_blocking_commands_wait_and_do_not_mix_answers(
+    ann: Access, protocol: int, nodes: RedisCluster
+) -> None:
+    with client(ann, protocol) as plain:
+        pipeline = plain.pipeline(transaction=False)
+        pipeline.blpop(["app:list"], timeout=20).set("app:1", "1").get("app:1")
+        timer = threading.Timer(0.5, nodes.owner(slot_of(b"app:list")).ask, ("rpush", "app:list", "x"))
+        timer.start()
+        answers = pipeline.execute()
+        timer.join()
+        assert [list(answers[0]), *answers[1:]] == [["app:list", "x"], True, "1"]
+
+
+def test_messages_of_channels_and_of_shard_channels_arrive(
+    ann: Access, protocol: int, nodes: RedisCluster
+) -> None:
+    with client(ann, protocol) as plain:
+        listening = plain.pubsub()
+        listening.subscribe("news", "more")
+        for _ in range(2):
+            assert (listening.get_message(timeout=10) or {})["type"] == "subscribe"
+        nodes.nodes[2].ask("publish", "news", "from another node")
+        assert _message(listening)["data"] == "from another node"
+        listening.unsubscribe()
+        for _ in range(2):
+            assert (listening.get_message(timeout=10) or {})["type"] == "unsubscribe"
+        listening.ssubscribe("shard:{1}")
+        listening.ssubscribe("shard:{2}")
+        for _ in range(2):
+            assert (listening.get_message(timeout=10) or {})["type"] == "ssubscribe"
+        for tag in ("1", "2"):
+            channel = f"shard:{{{tag}}}"
+            nodes.owner(slot_of(channel.encode())).ask("spublish", channel, tag)
+        assert sorted(_message(listening)["data"] for _ in range(2)) == ["1", "2"]
+        listening.sunsubscribe()
+        for _ in range(2):
+            assert (listening.get_message(timeout=10) or {})["type"] == "sunsubscribe"
+        assert plain.ping() is True
+        listening.close()
+
+
+def _message(listening: "redis.client.PubSub") -> dict[str, Any]:
+    for _ in range(5):
+        said = listening.get_message(timeout=10, ignore_subscribe_messages=True)
+        if said is not None:
+            return dict(said)
+    raise AssertionError("no message came")
+
+
+def test_a_slot_moves_under_traffic_and_nothing_is_lost(
+    ann: Access, protocol: int, nodes: RedisCluster
+) -> None:
+    slot = slot_of(b"app:{moving}:0")
+    source = nodes.owner(slot)
+    target = next(node for node in nodes.nodes[:3] if node.id != source.id)
+    keys = [f"app:{{moving}}:{number}" for number in range(50)]
+    counted = 0
+    with client(ann, protocol) as plain:
+        for key in keys:
+            plain.set(key, 0)
+
+        def traffic() -> None:
+            nonlocal counted
+            for key in keys:
+                pipeline = plain.pipeline(transaction=False)
+                for _ in range(5):
+                    pipeline.incr(key)
+                start = 5 * counted
+                assert pipeline.execute() == list(range(start + 1, start + 6))
+            counted += 1
+
+        traffic()
+        nodes.move(slot, target, steps=traffic)
+        traffic()
+        assert nodes.owner(slot).id == target.id
+        moved = plain.pipeline(transaction=True)
+        assert moved.incr(keys[0]).get(keys[0]).execute() == [16, "16"]
+    with client(ann, protocol) as plain:
+        pipeline = plain.pipeline(transaction=True)
+        nodes.move(slot, source)
+        assert pipeline.incr(keys[1]).get(keys[1]).execute() == [16, "16"]
+
+
+def test_a_transaction_finds_its_key_after_it_has_moved(
+    ann: Access, protocol: int, nodes: RedisCluster
+) -> None:
+    key = "app:{tx}"
+    slot = slot_of(key.encode())
+    source = nodes.owner(slot)
+    target = next(node for node in nodes.nodes[:3] if node.id != source.id)
+    with client(ann, protocol) as plain:
+        plain.set(key, 1)
+        nodes.move(slot, target)
+        assert plain.pipeline(transaction=True).ping().incr(key).get(key).execute() == [True, 2, "2"]
+        nodes.move(slot, source)
+        assert plain.execute_command("MULTI") in {True, "OK", b"OK"}
+        for words, said in ((("INCR", key), "QUEUED"), (("GET", key), "QUEUED")):
+            assert plain.execute_command(*words) in {said, said.encode()}
+        assert plain.execute_command("EXEC") == [3, "3"]
+
+
+def test_the_failover_of_a_master_is_survived(ann: Access, protocol: int, nodes: RedisCluster) -> None:
+    with client(ann, protocol) as plain:
+        for key in SPREAD:
+            plain.set(key, key)
+        dead = nodes.owner(slot_of(SPREAD[0].encode()))
+        assert dead.server is not None
+        for _ in eventually("the replica has it", seconds=20):
+            said = dead.ask("info", "replication")
+            offset = said.partition("master_repl_offset:")[2].split()[0]
+            if f"offset={offset}," in said:
+                break
+        dead.server.kill()
+        told: list[str] = []
+        for _ in eventually("another master serves its keys", seconds=60):
+            try:
+                assert plain.get(SPREAD[0]) == SPREAD[0]
+                break
+            except redis.RedisError as error:
+                told.append(str(error))
+        expected = ("may have been carried out", "cannot be reached", "no node has this key's slot", "moved")
+        assert [said for said in told if any(words in said for words in expected)] == told
+        assert [plain.get(key) for key in SPREAD] == SPREAD
+        plain.set(SPREAD[0], "new")
+        redis_cluster.start(dead)
+        for _ in eventually("it is back as a replica", seconds=60):
+            if "master_link_status:up" in dead.ask("info", "replication"):
+                break
+        assert plain.get(SPREAD[0]) == "new"
