@@ -24,7 +24,12 @@ DEFAULT_LISTEN = "0.0.0.0:3080"
 DEFAULT_AUTH_LISTEN = "0.0.0.0:3025"
 MAX_SOCKET_PATH = 107  # bytes of sun_path on Linux, less the closing NUL
 MIN_PERIOD_SECONDS = 1  # of a dynamic label
-_OWN_PORTS = ("postgres", "redis")  # protocols that may have a port of their own: postgres_listen_addr
+_OWN_PORTS = (
+    "postgres",
+    "redis",
+    "mysql",
+    "mariadb",
+)  # protocols that may have a port of their own: postgres_listen_addr
 _ADDRESS_OF_OPA = re.compile(
     r"unix:/.+|https://[^/?#@]+|http://(?:localhost|127\.[0-9.]+|\[::1\])(?::[0-9]+)?"
 )

@@ -1,5 +1,6 @@
 """What the clients of each protocol are called, and how they are pointed at a local port."""
 
+import shlex
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,13 +13,18 @@ from gateway.sansio.protocol import Startup
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """A client that people start: its name, and what brings it."""
+    """A client that people start: its name, what brings it, and another that does where it is missing."""
 
     name: str
     package: str
+    other: str = ""
 
+
+_MYSQL: Final = frozenset({"mysql", "mariadb"})
 
 PROGRAMS: Final = {
+    "mariadb": Program("mariadb", "mariadb-client"),
+    "mysql": Program("mariadb", "mariadb-client", "mysql"),
     "postgres": Program("psql", "postgresql-client"),
     "redis": Program("redis-cli", "redis-tools"),
 }
@@ -31,8 +37,8 @@ def program(protocol: str) -> str:
         raise ConfigError(
             f"regate does not start clients for {protocol}", hint="use regate proxy db --tunnel and your own"
         )
-    found = shutil.which(known.name)
-    if found is None:
+    found = shutil.which(known.name) or (known.other and shutil.which(known.other))
+    if not found:
         raise ConfigError(
             f"{known.name} is not on the PATH",
             hint=f"install it (apt install {known.package}), or use regate proxy db --tunnel",
@@ -48,11 +54,19 @@ def introduction(protocol: str, host: str, port: int) -> bytes:
     return b"" if introduce is None else introduce(Startup(parameters={"public": f"{host}:{port}"}))
 
 
-def at_port(protocol: str, host: str, port: int, db_name: str) -> Sequence[str]:
+def at_port(protocol: str, host: str, port: int, db_name: str, db_user: str = "") -> Sequence[str]:
     """The arguments that point the protocol's client at a plain local port; no password is needed."""
+    if protocol in _MYSQL:
+        name = [] if not db_name else [f"--database={db_name}"]
+        return [f"--host={host}", f"--port={port}", "--protocol=tcp", f"--user={db_user}", *name]
     if protocol == "redis":
         return ["-h", host, "-p", str(port), *(["-n", db_name] if db_name not in {"", "0"} else [])]
     raise ConfigError(f"{protocol} has no client here that takes a port")
+
+
+def one(protocol: str, statement: str) -> Sequence[str]:
+    """The arguments that have the protocol's client run one statement."""
+    return ["--execute", statement] if protocol in _MYSQL else shlex.split(statement)
 
 
 def uri(protocol: str, host: str, port: int, db_user: str, db_name: str) -> str:
@@ -60,4 +74,5 @@ def uri(protocol: str, host: str, port: int, db_user: str, db_name: str) -> str:
     name = quote(db_name, safe="")
     if protocol == "postgres":
         return f"postgresql://{quote(db_user, safe='')}@{host}:{port}/{name}?sslmode=disable"
-    return f"{protocol}://{host}:{port}/{name}"
+    who = f"{quote(db_user, safe='')}@" if protocol in _MYSQL else ""
+    return f"{protocol}://{who}{host}:{port}/{name}"

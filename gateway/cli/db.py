@@ -186,7 +186,7 @@ def _execute(chosen: Profile, got: DatabaseLogin, statement: str) -> int:
     """The exit code of the database's client, given one statement."""
     program = clients.program(got.route.protocol)
     if got.route.protocol != "postgres":
-        return through.run(chosen, got, program, shlex.split(statement), {})
+        return through.run(chosen, got, program, clients.one(got.route.protocol, statement), {})
     values = {**_clean_environment(), **_environment(chosen, got)}
     command = [program, "--no-psqlrc", "--set=ON_ERROR_STOP=1", "--command", statement]
     return subprocess.run(command, env=values, stdin=subprocess.DEVNULL, check=False).returncode  # noqa: S603 # argv, no shell

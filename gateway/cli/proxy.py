@@ -172,7 +172,7 @@ class _Serving:
             shown["ssl"] = "disabled (the port does it)"
             shown["uri"] = clients.uri(where.protocol, HOST, port, where.db_user, where.db_name)
             if where.protocol != "postgres":
-                words = clients.at_port(where.protocol, HOST, port, where.db_name)
+                words = clients.at_port(where.protocol, HOST, port, where.db_name, where.db_user)
                 shown["client"] = shlex.join([clients.PROGRAMS[where.protocol].name, *words])
                 return shown
             psql = {"host": HOST, "port": str(port), "user": where.db_user, "dbname": where.db_name}

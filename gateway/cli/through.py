@@ -54,7 +54,7 @@ async def _run(
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(tunnel.run(listening, stop))
             try:
-                where = at_port(got.route.protocol, HOST, port, got.route.db_name)
+                where = at_port(got.route.protocol, HOST, port, got.route.db_name, got.route.db_user)
                 process = await asyncio.create_subprocess_exec(
                     program, *where, *arguments, env={**os.environ, **environment}
                 )

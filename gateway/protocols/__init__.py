@@ -1,10 +1,13 @@
 """Every protocol that Regate speaks, one line each."""
 
+from gateway.protocols.mysql import MARIADB, MYSQL
 from gateway.protocols.postgres import POSTGRES
 from gateway.protocols.redis import REDIS
 from gateway.sansio.protocol import Protocol
 
 REGISTRY: dict[str, Protocol] = {
+    "mariadb": MARIADB,
+    "mysql": MYSQL,
     "postgres": POSTGRES,
     "redis": REDIS,
 }

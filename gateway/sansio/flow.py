@@ -31,7 +31,12 @@ class Write:
 
 @dataclass(frozen=True, slots=True)
 class StartTls:
-    """Upgrade now; the driver refuses bytes that came ahead of the handshake."""
+    """Upgrade now; the driver refuses bytes that came ahead of the handshake.
+
+    With ``client_begins`` the peer was not invited: what has arrived is its handshake's first message.
+    """
+
+    client_begins: bool = False
 
 
 Action: TypeAlias = Read | Write | StartTls

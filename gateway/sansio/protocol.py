@@ -14,7 +14,7 @@ Exactly one of ``admit`` and ``refuse`` is called for each request, in the order
 """
 
 import typing
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -54,24 +54,28 @@ class Hello:
     """What the listener knows when a flow starts: whether TLS runs already.
 
     ``public`` is where clients reach this listener as ``host:port``, where it is one protocol's alone.
+    ``said`` is how the database greets, as far as that is known, where the protocol's server speaks first.
     """
 
     encrypted: bool
     tls_required: bool = True
     public: str = ""
+    said: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
 class Login:
     """What a backend login needs; ``secret`` is None where a certificate, already presented by TLS, is it.
 
-    ``settings`` are the client's, once allowed, plus what the gateway pins.
+    ``settings`` are the client's, once allowed, plus what the gateway pins. ``said`` is what ``dial``
+    returned.
     """
 
     startup: Startup
     route: Route
     database: Database
     secret: str | None = field(default=None, repr=False)
+    said: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,9 +112,13 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Housekeeping:
-    """A frame on the protocol's explicit allow-list, or the continuation of a stream that was judged."""
+    """A frame on the protocol's explicit allow-list, or the continuation of a stream that was judged.
+
+    With ``ends`` it is the client's last word: that the backend closes then is no surprise.
+    """
 
     raw: bytes
+    ends: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,10 +181,14 @@ class Unable:
 
 @dataclass(frozen=True, slots=True)
 class Relay:
-    """What a chunk from the backend becomes: usually the very chunk, and whatever ended with it."""
+    """What a chunk from the backend becomes: usually the very chunk, and whatever ended with it.
+
+    ``to_backend`` is the gateway's own answer or question, which nobody waited for.
+    """
 
     to_client: bytes
     outcomes: tuple[Outcome, ...] = ()
+    to_backend: bytes = b""
 
 
 class Conversation(typing.Protocol):
@@ -239,6 +251,18 @@ class Conversation(typing.Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class SpeaksFirst:
+    """What is needed where the server speaks first, and a client must be greeted as its own server would.
+
+    ``read`` takes a greeting from a new connection; ``shared`` makes one of several, where any of their
+    servers may be meant.
+    """
+
+    read: Callable[[], Flow[bytes]]
+    shared: Callable[[Sequence[bytes]], bytes]
+
+
+@dataclass(frozen=True, slots=True)
 class Protocol:
     """One database protocol: its name, how it starts, how it logs in, how it talks, what it means."""
 
@@ -246,7 +270,8 @@ class Protocol:
     default_port: int
     alpn: tuple[str, ...]
     accept: Callable[[Hello], Flow[Startup]]
-    dial: Callable[[Database], Flow[None]]  # up to the end of TLS with the backend
+    # Up to the end of TLS with the backend; returns what the login needs of it, if anything.
+    dial: Callable[[Database, Startup], Flow[bytes | None]]
     login: Callable[[Login], Flow[Ready]]
     # What an accepted client sees, with the gateway's own cancel key.
     greet: Callable[[Startup, Ready, bytes], bytes]
@@ -254,7 +279,7 @@ class Protocol:
     startup_statement: Callable[[Startup, Route], Statement]  # start-up settings, judged as SET
     converse: Callable[[Startup, Ready, Route], Conversation]
     classify: Callable[[Statement], Facts]
-    cancel: Callable[[bytes], Flow[None]]  # on a new backend connection, after ``dial``
+    cancel: Callable[[bytes, Login], Flow[None]]  # on a new backend connection, after ``dial``
     new_cancel_key: Callable[[Startup], bytes]
     read_catalog: Callable[[], Flow[Catalog]]  # on a second, logged-in connection
     route_conflict: Callable[[Startup, Identity], str]  # a sentence when start-up contradicts the certificate
@@ -271,3 +296,4 @@ class Protocol:
     spread: Callable[[Startup, Ready, Route], Router | None] | None = None
     # What the proxy says, ahead of the client, to a service elsewhere: only it knows how it was reached.
     introduce: Callable[[Startup], bytes] | None = None
+    speaks_first: SpeaksFirst | None = None  # the server does, before a client says what it wants

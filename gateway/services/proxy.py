@@ -6,6 +6,7 @@ import ssl
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 from aiohttp import web
@@ -27,6 +28,7 @@ from gateway.session.connection import serving
 from gateway.session.listener import HTTP, Listener, Port, listen
 from gateway.tunnel import preface
 
+MOST_ASKED = 8  # servers, for how they greet
 RENEW_AFTER = HOST_MAX / 2
 LOCAL_NAMES = ("localhost", "127.0.0.1")
 
@@ -63,7 +65,9 @@ class HostCertificate:
         return server_context(self.minted, trusted(self._running), alpn=[*self.databases, HTTP, preface.ALPN])
 
 
-def _port_of(protocol: Protocol, public: str, certificate: HostCertificate, fleet: Fleet) -> Port:
+def _port_of(
+    protocol: Protocol, public: str, certificate: HostCertificate, fleet: Fleet, running: Cluster
+) -> Port:
     """A port for one database protocol and nothing else: no API, no services."""
     unnamed = (HTTP,) if protocol.begins_with_tls else ()  # taken for what a client speaks that names nothing
     return Port(
@@ -73,7 +77,20 @@ def _port_of(protocol: Protocol, public: str, certificate: HostCertificate, flee
         plain=protocol,
         http=_Nothing,
         hand_over=fleet.hand_over,
+        said=None if protocol.speaks_first is None else partial(_greeting, protocol, running),
     )
+
+
+async def _greeting(protocol: Protocol, running: Cluster) -> bytes:
+    """How to greet whoever comes to the protocol's own port, before it says which database it wants."""
+    assert protocol.speaks_first is not None, "asked only where the server speaks first"
+    dialler = running.environment.dialler
+    mine = [item for item in running.databases.all() if item.protocol == protocol.name and not item.elsewhere]
+    known = [said for item in mine if (said := dialler.greetings.of(item))]
+    if not known:
+        asked = [dialler.greeting(protocol, item) for item in mine[:MOST_ASKED]]
+        known = [said for said in await asyncio.gather(*asked) if said]
+    return protocol.speaks_first.shared(known)
 
 
 class _Nothing(asyncio.Protocol):
@@ -132,7 +149,7 @@ async def listening(running: Cluster) -> AsyncIterator[str]:
             opened = listen(own.host, own.port)
             stack.callback(opened.close)
             reached = f"{config.public[0].host}:{opened.getsockname()[1]}"
-            alone.append((opened, _port_of(REGISTRY[name], reached, certificate, fleet)))
+            alone.append((opened, _port_of(REGISTRY[name], reached, certificate, fleet, running)))
         listener = Listener(port, serving(running.environment), running.log)
         tasks = await stack.enter_async_context(asyncio.TaskGroup())
         running_tasks = [

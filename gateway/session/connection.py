@@ -103,9 +103,14 @@ class Connection:
         """Serve *line* to its end; nothing but a bug or a cancellation leaves here."""
         startup: Startup | None = None
         try:
+            elsewhere = self._env.elsewhere
+            if self._protocol.speaks_first is not None and hello.encrypted:
+                # The certificate says whose greeting the client is to get.
+                if elsewhere is not None and await elsewhere.carry(self._protocol, Startup(), line):
+                    return
+                hello = replace(hello, said=await self._greeting(line))
             async with asyncio.timeout(self._env.deadlines.handshake):
                 startup = await drive(self._protocol.accept(hello), line)
-            elsewhere = self._env.elsewhere
             if elsewhere is not None and await elsewhere.carry(self._protocol, startup, line):
                 return
             line.heard = None
@@ -117,6 +122,18 @@ class Connection:
             await self._give_up(line, startup, str(error) or "the start-up took too long")
         finally:
             line.close()
+
+    async def _greeting(self, line: Line) -> bytes:
+        """How the database greets that the client's certificate opens; empty where it opens none."""
+        der = line.peer_certificate()
+        try:
+            route = None if der is None else from_certificate(der, now=utc(self._env.clock)).route
+        except CertificateError:
+            route = None
+        database = None if route is None else self._env.databases(route.database)
+        if database is None or database.protocol != self._protocol.name:
+            return b""
+        return await self._env.dialler.greeting(self._protocol, database)
 
     async def _give_up(self, line: Line, startup: Startup | None, reason: str) -> None:
         """Tell a client that did not get as far as a session, if it can still be told."""

@@ -5,7 +5,7 @@ import os
 import socket
 import ssl
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +14,14 @@ from gateway.errors import BackendError, ProtocolError
 from gateway.model.identity import Route
 from gateway.model.resource import BackendAuth, Database
 from gateway.sansio.protocol import Login, Protocol, Ready, Startup
+from gateway.session.greetings import Greetings
 from gateway.session.line import Line, Upgrade, client_upgrade, drive
 from gateway.session.minted import Settings
 from gateway.session.stream import Stream
 
 UNIX = "unix:"
 KEEPALIVE_IDLE_SECONDS = 20
+NO_STARTUP = Startup()  # of a connection that no client stands behind
 USER_TIMEOUT_MS = 60_000  # a half-open peer is noticed within a minute
 
 
@@ -38,6 +40,7 @@ class Dialler:
     minted: Settings
     dial_seconds: float = 5.0
     login_seconds: float = 10.0
+    greetings: Greetings = field(default_factory=Greetings)
 
     async def login(self, protocol: Protocol, startup: Startup, route: Route, database: Database) -> Backend:
         """A logged-in connection as the route's database user; BackendError says which step failed."""
@@ -48,11 +51,13 @@ class Dialler:
         return await self._login(protocol, startup, route, replace(database, uri=last))
 
     async def _login(self, protocol: Protocol, startup: Startup, route: Route, database: Database) -> Backend:
-        line = await self.connect(protocol, route.db_user, database)
+        line = await self.connect(protocol, route.db_user, database, startup)
         try:
             async with asyncio.timeout(self.login_seconds):
-                secret = _secret(database)
-                ready = await drive(protocol.login(Login(startup, route, database, secret)), line)
+                details = Login(startup, route, database, _secret(database), line.said)
+                ready = await drive(protocol.login(details), line)
+                if line.said:
+                    self.greetings.learn(database, line.said)
                 return Backend(await line.adopt(), ready)
         except TimeoutError as error:
             line.close()
@@ -66,14 +71,36 @@ class Dialler:
             line.close()
             raise
 
-    async def connect(self, protocol: Protocol, db_user: str, database: Database) -> Line:
+    async def greeting(self, protocol: Protocol, database: Database) -> bytes:
+        """What the database's server says first; empty where it does not, or where nobody can ask it."""
+        if protocol.speaks_first is None or database.elsewhere:
+            return b""
+        known = self.greetings.of(database)
+        if known is not None:
+            return known
+        line, said = Line(None), b""
+        try:
+            async with asyncio.timeout(self.dial_seconds):
+                line = Line(await _reach(database.uri, protocol.default_port))
+                said = await drive(protocol.speaks_first.read(), line)
+        except (TimeoutError, OSError, ProtocolError):
+            pass  # the session finds out for itself, and tells
+        finally:
+            line.close()
+        self.greetings.learn(database, said)
+        return said
+
+    async def connect(
+        self, protocol: Protocol, db_user: str, database: Database, startup: Startup = NO_STARTUP
+    ) -> Line:
         """A connection up to the end of TLS, verified."""
         line = Line(None)
         try:
             async with asyncio.timeout(self.dial_seconds):
                 sock = await _reach(database.uri, protocol.default_port)
                 line = Line(sock, upgrade=await self._upgrade(db_user, database))
-                await drive(protocol.dial(database), line)
+                said = await drive(protocol.dial(database, startup), line)
+                line.said = said or b""
                 return line
         except BaseException as error:
             line.close()  # it knows whether the socket is its own still, or a TLS transport's
@@ -97,7 +124,9 @@ class Dialler:
         line = await self.connect(protocol, db_user, database)
         try:
             async with asyncio.timeout(self.login_seconds):
-                await drive(protocol.cancel(key), line)
+                route = Route(database.name, database.protocol, db_user, "")
+                details = Login(NO_STARTUP, route, database, _secret(database), line.said)
+                await drive(protocol.cancel(key, details), line)
         except (TimeoutError, ProtocolError) as error:
             raise BackendError(f"{database.uri} did not take the cancel request") from error
         finally:

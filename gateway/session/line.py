@@ -32,6 +32,7 @@ class Line:
     upgrade: Upgrade | None = None
     stream: Stream | None = None
     heard: bytearray | None = None  # if given: what was read since the last write, for whoever takes over
+    said: bytes = b""  # what the other end's ``dial`` returned
 
     @property
     def encrypted(self) -> bool:
@@ -71,6 +72,8 @@ class Line:
         """Run the TLS handshake on the socket; from here on only the stream speaks."""
         if self.upgrade is None or self.sock is None:
             raise ProtocolError("a second TLS handshake was asked for")
+        if self.heard is not None:
+            self.heard.clear()  # the request for TLS is answered
         sock, self.sock = self.sock, None
         self.stream = await self.upgrade(sock)
 
@@ -128,9 +131,10 @@ async def drive(flow: Flow[T], line: Line) -> T:
                 case Read(size):
                     pending = await _flush(line, pending)
                     step = await _reading(flow, line, size)
-                case StartTls():
+                case StartTls(client_begins):
                     invitation, pending = pending, b""
-                    line.refuse_early_bytes()
+                    if not client_begins:
+                        line.refuse_early_bytes()
                     await _flush(line, invitation)
                     await line.start_tls()
                     step = partial(next, flow)

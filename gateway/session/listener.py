@@ -50,6 +50,8 @@ class Port:
     """Gives a connection, by its first byte, to another process; False when it is to be served here."""
     others: Mapping[str, Callable[[], asyncio.Protocol]] = field(default_factory=dict)
     greetings: Mapping[int, Callable[[Line], Awaitable[None]]] = field(default_factory=dict)
+    said: Callable[[], Awaitable[bytes]] | None = None
+    """How to greet there, where the one protocol's server speaks first; then no first byte is waited for."""
     public: str = ""
     """Where clients reach the port, as host:port, where it is one protocol's alone."""
     web: Callable[[], ssl.SSLContext] | None = None
@@ -95,6 +97,9 @@ class Listener:
     async def _recognise(self, line: Line) -> None:
         assert line.sock is not None
         keep_alive(line.sock)
+        if self._port.said is not None and self._port.plain is not None:
+            await self._session(self._port.plain, line, Hello(encrypted=False, said=await self._port.said()))
+            return
         async with asyncio.timeout(FIRST_BYTE_SECONDS):
             first = await _first_byte(line.sock)
         greeting = None if first is None else self._port.greetings.get(first)

@@ -47,6 +47,7 @@ class Session:
         self.judge.obliging.client_left = client.closed
         self.cancel_backend: Callable[[], Coroutine[None, None, None]] | None = None
         self._settled = asyncio.Event()
+        self._has_left = False  # the client said so
         self.left_running = False  # known once the session is over: the backend still owed an answer
         self.last_active = env.clock.monotonic()
         self.over: asyncio.Future[SessionOver] = asyncio.get_running_loop().create_future()
@@ -106,6 +107,7 @@ class Session:
                 case None:
                     break
                 case Housekeeping():
+                    self._has_left = self._has_left or item.ends
                     queue.append(item)
                 case Request():
                     facts = await self.judge.classify(item)
@@ -163,6 +165,8 @@ class Session:
         relay = self._conversation.from_backend(data)
         if relay.to_client:
             self._client.write(relay.to_client)
+        if relay.to_backend:
+            self._backend.write(relay.to_backend)
         for outcome in relay.outcomes:
             self.judge.finished(outcome)
         if self._conversation.is_settled():
@@ -177,6 +181,8 @@ class Session:
 
     async def _watch_backend(self) -> None:
         await self._backend.closed()
+        if self._has_left:
+            raise SessionOver("client_closed")
         failure = self._backend.failure
         if failure is not None:
             raise SessionOver(

@@ -31,6 +31,7 @@ AGAIN_SECONDS = 0.02
 MOST_LOOKS = 100
 MOST_PASSED = 2000
 FAREWELL_SECONDS = 2.0
+NO_CERTIFICATE = "connect with a certificate for a database: run `regate db login` first"
 
 
 class Front:
@@ -45,13 +46,17 @@ class Front:
         """One connection, to its end."""
         startup: Startup | None = None
         try:
+            if protocol.speaks_first is not None and hello.encrypted:
+                # Only the service that has the database knows how its server greets.
+                if not await self._relay.carry(protocol, Startup(), line):
+                    await self._refuse(protocol, startup, line, "certificate_required", NO_CERTIFICATE)
+                return
             async with asyncio.timeout(Deadlines().handshake):
                 startup = await drive(protocol.accept(hello), line)
             if startup.kind == "cancel":
                 await self._relay.cancel(startup.cancel_key, self._user(line))
             elif not await self._relay.carry(protocol, startup, line):
-                told = "connect with a certificate for a database: run `regate db login` first"
-                await self._refuse(protocol, startup, line, "certificate_required", told)
+                await self._refuse(protocol, startup, line, "certificate_required", NO_CERTIFICATE)
         except (ProtocolError, CertificateError, TimeoutError, OSError, ssl.SSLError) as error:
             told = str(error) or "the start-up took too long"
             await self._refuse(protocol, startup, line, "protocol_error", told)

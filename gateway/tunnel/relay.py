@@ -22,7 +22,7 @@ from gateway.model.identity import Identity, Use
 from gateway.sansio.protocol import Protocol as DatabaseProtocol
 from gateway.sansio.protocol import Startup
 from gateway.session.denial import local_denial, turn_away
-from gateway.session.line import Line
+from gateway.session.line import Line, drive
 from gateway.session.stream import Stream
 from gateway.tunnel.credentials import new_key, pem_of, request_for
 from gateway.tunnel.links import Link, Links
@@ -91,6 +91,10 @@ class Relay:
             client = await line.adopt()
             if protocol.introduce is not None:
                 backend.write(protocol.introduce(startup))
+            if heard and protocol.speaks_first is not None:
+                # The client was greeted here already, and answered: the service's own greeting is for nobody.
+                async with asyncio.timeout(REACH_SECONDS):
+                    await drive(protocol.speaks_first.read(), Line(None, stream=backend))
             backend.write(heard)
             await self._pass(link, client, backend)
             if not backend.received:  # closed without a word: it did not believe the certificate

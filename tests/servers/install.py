@@ -61,6 +61,9 @@ PACKAGES = {
             ("postgresql", "postgresql-client", "postgresql-contrib"),
         ),
         Package("pgbouncer", _are_there("pgbouncer"), ("pgbouncer",)),
+        Package(
+            "mariadb", _are_there("mariadbd", "mariadb", "mariadb-dump"), ("mariadb-server", "mariadb-client")
+        ),
         Package("redis", _are_there("redis-server", "redis-cli"), ("redis-server", "redis-tools")),
         Package("java", _are_there("java", "mvn"), ("default-jdk-headless", "maven")),
     )

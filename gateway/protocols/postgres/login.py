@@ -16,7 +16,7 @@ from gateway.protocols.postgres.handshake import is_utf8
 from gateway.protocols.postgres.path import parse_path
 from gateway.protocols.postgres.scram import MECHANISM, Scram
 from gateway.sansio.flow import Flow, Read, StartTls, Write
-from gateway.sansio.protocol import Login, Ready
+from gateway.sansio.protocol import Login, Ready, Startup
 from gateway.sansio.reader import Reader
 
 PINNED: Final[Mapping[str, str]] = {"client_encoding": "UTF8", "standard_conforming_strings": "on"}
@@ -28,7 +28,7 @@ _OK, _CLEARTEXT, _MD5, _SASL, _SASL_CONTINUE, _SASL_FINAL = 0, 3, 5, 10, 11, 12
 _RESPONSE: Final = ord("p")  # SASLInitialResponse and SASLResponse
 
 
-def dial(database: Database) -> Flow[None]:
+def dial(database: Database, _startup: Startup) -> Flow[None]:
     """Ask the server for TLS and start it; a unix socket needs none."""
     if database.uri.startswith("unix:"):
         return
@@ -152,6 +152,6 @@ def _authentication() -> Flow[tuple[int, Reader]]:
     raise LoginError("the database server's authentication does not end")
 
 
-def cancel(backend_key: bytes) -> Flow[None]:
+def cancel(backend_key: bytes, _details: Login) -> Flow[None]:
     """Ask the server, on a connection of its own, to stop what the session of *backend_key* runs."""
     yield Write(messages.cancel_request(backend_key))

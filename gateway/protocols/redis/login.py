@@ -10,7 +10,7 @@ from gateway.errors import BackendError, ProtocolError
 from gateway.model.resource import Database
 from gateway.protocols.redis import resp
 from gateway.sansio.flow import Flow, Read, StartTls, Write
-from gateway.sansio.protocol import Login, Ready
+from gateway.sansio.protocol import Login, Ready, Startup
 
 _MAX_LINE: Final = 4096
 _MAX_TEXT: Final = 1 << 20
@@ -22,7 +22,7 @@ class LoginError(BackendError, ProtocolError):
     """The database server refused the gateway, or is not what the route says."""
 
 
-def dial(database: Database) -> Flow[None]:
+def dial(database: Database, _startup: Startup) -> Flow[None]:
     """TLS at once; a unix socket needs none."""
     if not database.uri.startswith("unix:"):
         yield StartTls()
@@ -55,7 +55,7 @@ def login(details: Login) -> Flow[Ready]:
     return Ready(version, {}, b"", extra={CLUSTER: nodes, ASKED: details.database.uri})
 
 
-def cancel(backend_key: bytes) -> Flow[None]:
+def cancel(backend_key: bytes, _details: Login) -> Flow[None]:
     """Nothing can be cancelled: the end of the connection is the end of what runs on it."""
     del backend_key
     yield from ()

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from gateway.model.identity import Route
 from gateway.protocols.redis import resp
 from gateway.sansio.protocol import Ready, Startup
+from tests.protocols.mysql import wire as mysql
 from tests.protocols.postgres import wire
 
 CANARY = "canary_4711"
@@ -35,7 +36,35 @@ class Sample:
 
 _POSTGRES_ROW = wire.message("D", b"\0\1\0\0\0\2hi")
 
+
+def _mysql(name: str) -> Sample:
+    """Each command waits for the answer to the one before, so there is one that has an answer at all."""
+    return Sample(
+        start=mysql.handshake(),
+        cancel=b"",
+        commands=mysql.command(0x19, b"\1\0\0\0")
+        + mysql.command(0x18, b"\1\0\0\0\0\0value")
+        + mysql.query("select 1 as a; select 2"),
+        answers=mysql.rows(b"hi", b"\xfe" * 20, status=8 | 2)
+        + mysql.rows(b"", first=7, status=8 | 2)
+        + mysql.ok(11, affected=3),
+        statement=mysql.query,
+        unwelcome=(
+            mysql.packet(b""),
+            mysql.packet(b"\3select 1", 5),
+            mysql.packet(b"x" * 0xFFFFFF) + mysql.packet(b"y", 2),
+            mysql.command(0x17, b"\1"),
+        ),
+        out_of_step=(mysql.ok(), mysql.rows(b"a"), b"\1\0\0\1\xfb"),
+        ready=Ready("10.11.6-MariaDB", {}, b"backends-own-key", ("mydb",), {"dialect": name}),
+        route=Route("my-database", name, "alice", "mydb"),
+        startup=Startup(db_user="alice", db_name="mydb"),
+    )
+
+
 SAMPLES: dict[str, Sample] = {
+    "mysql": _mysql("mysql"),
+    "mariadb": _mysql("mariadb"),
     "postgres": Sample(
         start=wire.startup(user="alice", database="mydb", application_name="contract"),
         cancel=wire.cancel(b"\0\0\0\1\0\0\0\2"),

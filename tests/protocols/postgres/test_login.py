@@ -23,7 +23,7 @@ ROUTE = Route("test", "postgres", "alice", "mydb")
 
 
 def dial(uri: str, answers: list[bytes]) -> list[object]:
-    flow = POSTGRES.dial(Database("d", "postgres", uri))
+    flow = POSTGRES.dial(Database("d", "postgres", uri), Startup())
     actions: list[object] = []
     try:
         action = next(flow)
@@ -198,9 +198,11 @@ def test_a_server_that_misbehaves_is_not_logged_in_to(frames: list[bytes]) -> No
 def test_a_cancel_reaches_what_runs(opened: Open, server: Postgres) -> None:
     session = opened()
     session.client_sends(query("select pg_sleep(60)"))
+    route = Route("d", "postgres", "alice", "")
+    details = Login(Startup(), route, Database("d", "postgres", server.uri))
     for _ in range(100):  # a cancel that comes before the statement runs has no effect
         with socket.create_connection(("127.0.0.1", server.port)) as other:
-            drive(POSTGRES.cancel(session.ready.cancel_key), other)
+            drive(POSTGRES.cancel(session.ready.cancel_key, details), other)
         if session.backend_sends(0.2):
             break
     frames = session.until_ready()

@@ -1,0 +1,62 @@
+"""The prepared statements of a session: what each number stands for.
+
+Numbers are the server's. 0xFFFFFFFF means the statement prepared last (MariaDB); the gateway puts the number
+in its place, so that after a PREPARE that was refused it does not mean the one before.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+from gateway.model.statement import Statement
+
+LAST: Final = 0xFFFFFFFF
+NOWHERE: Final = 0  # servers count from 1
+MOST: Final = 16_384  # servers take as many (max_prepared_stmt_count)
+
+
+@dataclass(slots=True)
+class Prepared:
+    """A statement as it was prepared; names in it keep the meaning that they had then."""
+
+    number: int
+    statement: Statement
+    parameters: int
+    bind_types: tuple[str, ...] = ()
+
+
+class Statements:
+    """All of one session."""
+
+    __slots__ = ("_by_number", "_last")
+
+    def __init__(self) -> None:
+        self._by_number: dict[int, Prepared] = {}
+        self._last: Prepared | None = None
+
+    def find(self, number: int) -> Prepared | None:
+        """What *number* stands for."""
+        return self._last if number == LAST else self._by_number.get(number)
+
+    def add(self, prepared: Prepared) -> None:
+        """The server prepared one."""
+        self._by_number[prepared.number] = self._last = prepared
+
+    def failed(self) -> None:
+        """A PREPARE was refused, here or by the server: there is none that was prepared last."""
+        self._last = None
+
+    def close(self, prepared: Prepared) -> None:
+        """The client gave one up."""
+        self._by_number.pop(prepared.number, None)
+        if self._last is prepared:
+            self._last = None
+
+    def forget(self) -> None:
+        """The session begins anew."""
+        self._by_number.clear()
+        self._last = None
+
+    @property
+    def is_full(self) -> bool:
+        """True when no further one is taken."""
+        return len(self._by_number) >= MOST
