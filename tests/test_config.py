@@ -221,7 +221,10 @@ MISTAKES = [
 DATABASE_MISTAKES = [
     (
         "protocol: postgre, uri: 'a:1'",
-        ".protocol: expected one of postgres, redis, got 'postgre'; did you mean \"postgres\"?",
+        (
+            f".protocol: expected one of {', '.join(config.known_protocols())}, got 'postgre'; "
+            'did you mean "postgres"?'
+        ),
     ),
     ("protocol: postgres, uri: a", ".uri: expected host:port or unix:/path, got 'a'"),
     ("protocol: postgres, uri: ':5'", ".uri: expected host:port or unix:/path, got ':5'"),

@@ -1,6 +1,7 @@
 """Every protocol that Regate speaks, one line each."""
 
-from gateway.protocols.mysql import MARIADB, MYSQL
+from gateway.protocols.mariadb import MARIADB
+from gateway.protocols.mysql import MYSQL
 from gateway.protocols.postgres import POSTGRES
 from gateway.protocols.redis import REDIS
 from gateway.sansio.protocol import Protocol

@@ -1,4 +1,4 @@
-"""MySQL and MariaDB, protocol 4.1: ``MYSQL`` and ``MARIADB`` are all that the program knows of them.
+"""MySQL and MariaDB, protocol 4.1: ``MYSQL`` is all that the program knows of it.
 
 https://dev.mysql.com/doc/dev/mysql-server/latest/PAGE_PROTOCOL.html and
 https://mariadb.com/kb/en/clientserver-protocol/. One protocol under two names: which of the two a server is,
@@ -46,7 +46,8 @@ def read_catalog() -> Flow[Catalog]:
     return Catalog({})
 
 
-def _protocol(name: str, version: str) -> Protocol:
+def protocol(name: str, version: str) -> Protocol:
+    """The protocol under *name*; a client reads *version* where nothing is known of its server."""
     return Protocol(
         name=name,
         default_port=3306,
@@ -69,5 +70,4 @@ def _protocol(name: str, version: str) -> Protocol:
     )
 
 
-MYSQL: Final = _protocol("mysql", handshake.MYSQL_VERSION)
-MARIADB: Final = _protocol("mariadb", handshake.MARIADB_VERSION)
+MYSQL: Final = protocol("mysql", handshake.MYSQL_VERSION)

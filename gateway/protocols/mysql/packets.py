@@ -140,7 +140,7 @@ class CommandReader:
             size = int.from_bytes(buffer[at : at + 3], "little")
             if buffer[at + 3] != sequence & 0xFF:
                 raise ProtocolError(f"packet {buffer[at + 3]} came where packet {sequence & 0xFF} was due")
-            if at + size > MAX_COMMAND:
+            if at - HEADER * len(parts) + size > MAX_COMMAND:
                 raise ProtocolError(f"a command of more than {MAX_COMMAND >> 20} MiB")
             if not size and not parts:
                 raise ProtocolError("a command without a word in it")

@@ -10,7 +10,7 @@ from gateway.errors import ProtocolError
 from gateway.model.decision import Denied, Reason
 from gateway.model.identity import Route
 from gateway.model.resource import Database
-from gateway.protocols.mysql import MARIADB, MYSQL, greeting
+from gateway.protocols.mysql import MYSQL, greeting
 from gateway.protocols.mysql.auth import native, sha2
 from gateway.protocols.mysql.capabilities import (
     COMPRESS,
@@ -200,7 +200,7 @@ def test_a_refused_login_says_the_servers_words() -> None:
 
 def test_several_servers_share_the_lowest_version_and_what_all_can_do() -> None:
     old = Greeting("5.5.5-10.3.9-MariaDB", 1, SALT, SERVER.capabilities & ~DEPRECATE_EOF)
-    speaks_first = MARIADB.speaks_first
+    speaks_first = MYSQL.speaks_first
     assert speaks_first is not None
     shared = greeting.decode(speaks_first.shared([SERVER.encode(), old.encode()]))
     assert shared.version == old.version
