@@ -7,6 +7,7 @@ not understood.
 """
 
 from dataclasses import replace
+from itertools import pairwise
 from typing import Final
 
 from gateway.classify.doubt import Doubt, DoubtError
@@ -250,7 +251,13 @@ def _alter_table(cursor: Cursor) -> Piece:
     tokens = cursor.rest()
     uses, reason = _definition(tokens)
     others = [other for at, token in enumerate(tokens) if token.kind is WORD for other in _other(tokens, at)]
-    return piece("alter", uses=(_use(schema, name, "alter"), *uses, *others), reason=reason)
+    work = ["alter"]
+    if others:
+        work += ["insert", "delete", "drop"]  # rows move to or from another table, or this one to another name
+    words = [token.value for token in tokens if token.kind is WORD]
+    if ("drop", "partition") in pairwise(words) or ("truncate", "partition") in pairwise(words):
+        work.append("truncate")
+    return piece("alter", uses=(_use(schema, name, *work), *uses, *others), reason=reason)
 
 
 def _other(tokens: list[Token], at: int) -> list[Use]:
