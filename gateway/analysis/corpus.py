@@ -27,7 +27,7 @@ from gateway.protocols import REGISTRY
 from gateway.sansio.protocol import Protocol
 
 # Other names under which corpora speak of a protocol.
-ALIASES: Final[Mapping[str, str]] = {"postgresql": "postgres", "mariadb": "mysql"}
+ALIASES: Final[Mapping[str, str]] = {"postgresql": "postgres"}
 MAX_TEXT: Final = 64 * 1024 * 1024  # characters
 _LISTS: Final = ("verbs", "tables", "functions", "operators")
 _HEX: Final = re.compile(r"[0-9a-fA-F\s]*\Z")

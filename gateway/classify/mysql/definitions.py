@@ -253,7 +253,11 @@ def _alter_table(cursor: Cursor) -> Piece:
     others = [other for at, token in enumerate(tokens) if token.kind is WORD for other in _other(tokens, at)]
     work = ["alter"]
     if others:
-        work += ["insert", "delete", "drop"]  # rows move to or from another table, or this one to another name
+        work += [
+            "insert",
+            "delete",
+            "drop",
+        ]  # rows move to another table, or this one to a new name
     words = [token.value for token in tokens if token.kind is WORD]
     if ("drop", "partition") in pairwise(words) or ("truncate", "partition") in pairwise(words):
         work.append("truncate")

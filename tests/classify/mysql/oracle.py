@@ -1,7 +1,7 @@
 """What a real MariaDB touches when it runs a statement: it is run by a user who may do nothing.
 
-The server refuses and names a table and a privilege (1142), or a column (1143). If the classifier found it too,
-exactly that is granted and the statement is run again, until it runs or fails otherwise. What the server
+The server refuses and names a table and a privilege (1142), or a column (1143). If the classifier found it
+too, exactly that is granted and the statement is run again, until it runs or fails otherwise. What the server
 names and the classifier did not find is a hole.
 """
 
@@ -19,7 +19,9 @@ from tests.classify.mysql.judge import CASE_COUNTS, VERSIONS, facts_of
 from tests.servers.mariadb import SUPERUSER, Mariadb
 
 USER: Final = "probe"
-_TABLE: Final = re.compile(r"^([\w ,]+) command denied to user \S+ for table (?:`([^`]*)`\.)?(?:`((?:[^`]|``)*)`|'([^']*)')")
+_TABLE: Final = re.compile(
+    r"^([\w ,]+) command denied to user \S+ for table (?:`((?:[^`]|``)*)`\.)?(?:`((?:[^`]|``)*)`|'([^']*)')"
+)
 _DISORDER: Final = (pymysql.Error, OSError)  # the session is in a state that only a new one leaves
 _COLUMN: Final = re.compile(r"^([\w ,]+) command denied to user \S+ for column '([^']*)' in table '([^']*)'")
 # The operations of effects that say that a privilege is needed.
@@ -52,7 +54,8 @@ create or replace table secret.pay (id int primary key, who text, amount int, zz
 create or replace table secret.old (id int primary key, zz int) with system versioning;
 create or replace view app.v_pay as select id, who, amount from secret.pay;
 create or replace sequence app.seq1;
-insert ignore into app.orders values (1, 1, 10, 'a', 0); insert ignore into secret.pay values (1, 'boss', 99, 0);
+insert ignore into app.orders values (1, 1, 10, 'a', 0);
+insert ignore into secret.pay values (1, 'boss', 99, 0);
 """
 _COLUMNS: Final = {
     ("app", "orders"): ("id", "customer_id", "amount", "note", "zz"),
@@ -123,13 +126,19 @@ class Oracle:
         if column is not None:
             schema, name, words = "", column[3], column[1]
         elif match is not None:
-            schema, name, words = match[2] or "", (match[3] or match[4]).replace("``", "`"), match[1]
+            words, schema, name = (
+                part.replace("``", "`") for part in (match[1], match[2] or "", match[3] or match[4])
+            )
         else:
             return f"not read: {refusal}"
         if schema == "mysql" and any(effect.cls is Class.ADMIN for effect in effects):
             return ""  # what is done to the server is kept in tables
         for word in words.split(", "):
-            mine = [effect for effect in effects if _is_about(effect, schema, name, word) and _covers(effect, word)]
+            mine = [
+                effect
+                for effect in effects
+                if _is_about(effect, schema, name, word) and _covers(effect, word)
+            ]
             if column is not None:
                 mine = [effect for effect in mine if _names(effect, column[2])]
             if not mine:
@@ -139,7 +148,7 @@ class Oracle:
         return None
 
     def _grant(self, word: str, name: str, effects: list[Effect]) -> bool:
-        """Exactly what was found, where it is a table of ours: its columns where they are known, or all of it."""
+        """Exactly what was found, where it is a table of ours: its columns, or all of it."""
         granted = False
         for thing in {effect.object for effect in effects if effect.object is not None}:
             known = _COLUMNS.get((thing.schema, name))
@@ -182,7 +191,9 @@ def _is_about(effect: Effect, schema: str, name: str, word: str) -> bool:
 
 def _covers(effect: Effect, word: str) -> bool:
     is_sequence = effect.object is not None and effect.object.kind == "sequence"
-    return effect.operation in _COVERS.get(word, frozenset()) or (is_sequence and effect.operation == "update")
+    return effect.operation in _COVERS.get(word, frozenset()) or (
+        is_sequence and effect.operation == "update"
+    )
 
 
 def _names(effect: Effect, column: str) -> bool:
@@ -192,7 +203,9 @@ def _names(effect: Effect, column: str) -> bool:
 
 def connected(server: Mariadb, sql_mode: str = "") -> Oracle:
     """An oracle over a running server, in a session of that ``sql_mode``."""
-    root = pymysql.connect(unix_socket=str(server.socket), user=SUPERUSER, client_flag=CLIENT.MULTI_STATEMENTS)
+    root = pymysql.connect(
+        unix_socket=str(server.socket), user=SUPERUSER, client_flag=CLIENT.MULTI_STATEMENTS
+    )
     with root.cursor() as cursor:
         cursor.execute(_TABLES)
         while cursor.nextset():
@@ -205,4 +218,3 @@ def connected(server: Mariadb, sql_mode: str = "") -> Oracle:
     )  # fmt: skip
     modes = frozenset(word for word in sql_mode.split(",") if word)
     return Oracle(root, probe, CASE_COUNTS | modes)
-

@@ -6,17 +6,22 @@ from typing import Final
 SEEDS: Final = """
 SELECT id, note FROM app.orders WHERE id = 1 ORDER BY note DESC LIMIT 10
 ;;
-SELECT o.id, c.Name FROM orders o JOIN app.customers AS c ON o.customer_id = c.id LEFT JOIN secret.pay p USING (id)
+SELECT o.id, c.Name FROM orders o JOIN app.customers AS c ON o.customer_id = c.id LEFT JOIN secret.pay
+p USING (id)
 ;;
 SELECT * FROM (SELECT who, amount FROM secret.pay WHERE amount > 5) AS x, app.orders
 ;;
-SELECT (SELECT max(amount) FROM secret.pay p WHERE p.id = o.id) AS m, count(*) FROM app.orders o GROUP BY 1
+SELECT (SELECT max(amount) FROM secret.pay p WHERE p.id = o.id) AS m, count(*) FROM app.orders o GROUP
+BY 1
 ;;
-WITH a AS (SELECT id FROM app.orders), b (x) AS (SELECT who FROM secret.pay) SELECT * FROM a, b WHERE a.id = b.x
+WITH a AS (SELECT id FROM app.orders), b (x) AS (SELECT who FROM secret.pay) SELECT * FROM a, b WHERE
+a.id = b.x
 ;;
-WITH RECURSIVE n AS (SELECT 1 AS i UNION ALL SELECT i + 1 FROM n WHERE i < 5) SELECT i, id FROM n, app.orders
+WITH RECURSIVE n AS (SELECT 1 AS i UNION ALL SELECT i + 1 FROM n WHERE i < 5) SELECT i, id FROM n,
+app.orders
 ;;
-(SELECT id FROM app.orders) UNION ALL (SELECT id FROM secret.pay ORDER BY id LIMIT 1) EXCEPT SELECT id FROM customers
+(SELECT id FROM app.orders) UNION ALL (SELECT id FROM secret.pay ORDER BY id LIMIT 1) EXCEPT SELECT id
+FROM customers
 ;;
 SELECT id FROM app.orders WHERE id IN (SELECT id FROM secret.pay) AND EXISTS (SELECT 1 FROM app.customers)
 ;;
@@ -26,11 +31,14 @@ SELECT * FROM app.orders NATURAL JOIN app.customers
 ;;
 SELECT CASE WHEN amount > 1 THEN note ELSE 'x' END, CAST(id AS CHAR(3)), note LIKE 'a%' FROM orders
 ;;
-SELECT row_number() OVER (PARTITION BY note ORDER BY amount ROWS BETWEEN 1 PRECEDING AND CURRENT ROW) FROM orders
+SELECT row_number() OVER (PARTITION BY note ORDER BY amount ROWS BETWEEN 1 PRECEDING AND CURRENT ROW)
+FROM orders
 ;;
-SELECT GROUP_CONCAT(DISTINCT note ORDER BY id SEPARATOR ',') FROM app.orders o GROUP BY customer_id HAVING count(*) > 0
+SELECT GROUP_CONCAT(DISTINCT note ORDER BY id SEPARATOR ',') FROM app.orders o GROUP BY customer_id
+HAVING count(*) > 0
 ;;
-SELECT TRIM(BOTH 'x' FROM note), EXTRACT(DAY FROM now()), SUBSTRING(note FROM 2 FOR 3), POSITION('a' IN note) FROM orders
+SELECT TRIM(BOTH 'x' FROM note), EXTRACT(DAY FROM now()), SUBSTRING(note FROM 2 FOR 3), POSITION('a' IN
+note) FROM orders
 ;;
 SELECT date_add(now(), INTERVAL id DAY), INTERVAL(1, id), id DIV 2, -id, NOT id, ~id FROM app.orders
 ;;
@@ -42,7 +50,8 @@ SELECT * FROM app.orders USE INDEX (PRIMARY) WHERE `id` = 1 LOCK IN SHARE MODE
 ;;
 INSERT INTO app.orders (id, note) VALUES (7, 'x'), (8, (SELECT who FROM secret.pay LIMIT 1))
 ;;
-INSERT INTO app.orders (id, note) SELECT id, who FROM secret.pay ON DUPLICATE KEY UPDATE note = VALUES(note)
+INSERT INTO app.orders (id, note) SELECT id, who FROM secret.pay ON DUPLICATE KEY UPDATE note =
+VALUES(note)
 ;;
 INSERT IGNORE INTO orders SET id = 9, note = 'x' RETURNING id, (SELECT Name FROM customers LIMIT 1)
 ;;
@@ -118,11 +127,17 @@ USE secret; SELECT who FROM pay; USE app; SELECT note FROM orders
 """.split("\n;;\n")
 SPARE: Final = """
 SELECT FROM WHERE ( ) , . ; TABLE WITH AS UNION ALL JOIN ON USING VALUES INTO FOR UPDATE RETURNING DELETE
-INSERT REPLACE SET IN EXISTS NOT CASE WHEN THEN END ELSE ORDER BY LIMIT OFFSET GROUP HAVING WINDOW PARTITION
-LEFT RIGHT NATURAL CROSS STRAIGHT_JOIN LATERAL DISTINCT RECURSIVE EXCEPT INTERSECT LOCK SHARE MODE a b id who
-note amount app.orders secret.pay pay orders p.who o.* * count(*) max( ( SELECT 1 'x' "y" `pay` = + - || := -> @v
+INSERT REPLACE SET IN EXISTS NOT CASE WHEN THEN END ELSE ORDER BY LIMIT OFFSET GROUP HAVING WINDOW
+PARTITION
+LEFT RIGHT NATURAL CROSS STRAIGHT_JOIN LATERAL DISTINCT RECURSIVE EXCEPT INTERSECT LOCK SHARE MODE a b
+id who
+note amount app.orders secret.pay pay orders p.who o.* * count(*) max( ( SELECT 1 'x' "y" `pay` = + -
+|| := -> @v
 @@version ? NULL LIKE BETWEEN AND OR IS DIV INTERVAL DAY VALUE DEFAULT DUAL USE IGNORE INDEX FORCE KEY
-/*!50000 /*! /*M! */ /* # -- \\ ' " ` DUPLICATE row rows first next key over ROLLUP AGAINST MATCH SYSTEM_TIME
-OF LIKE EXPLAIN ANALYZE SHOW COLUMNS DESCRIBE TO LOW_PRIORITY QUICK PROCEDURE OUTFILE binary collate escape
-(SELECT who FROM secret.pay LIMIT 1) FROM,secret.pay ,secret.pay JOIN(secret.pay) _utf8mb4 date system window
+/*!50000 /*! /*M! */ /* # -- \\ ' " ` DUPLICATE row rows first next key over ROLLUP AGAINST MATCH
+SYSTEM_TIME
+OF LIKE EXPLAIN ANALYZE SHOW COLUMNS DESCRIBE TO LOW_PRIORITY QUICK PROCEDURE OUTFILE binary collate
+escape
+(SELECT who FROM secret.pay LIMIT 1) FROM,secret.pay ,secret.pay JOIN(secret.pay) _utf8mb4 date system
+window
 """.split()
