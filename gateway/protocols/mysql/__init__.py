@@ -3,7 +3,7 @@
 https://dev.mysql.com/doc/dev/mysql-server/latest/PAGE_PROTOCOL.html and
 https://mariadb.com/kb/en/clientserver-protocol/. One protocol under two names: which of the two a server is,
 it says itself; a resource's name only chooses the port, and what a client is greeted with before any server
-is known. Left out on purpose: compression, LOCAL INFILE, query attributes, replication, and changing the user
+is known. Left out on purpose: compression, LOCAL INFILE, replication, and changing the user
 in the middle of a session.
 """
 
@@ -19,6 +19,7 @@ from gateway.protocols.mysql.conversation import converse
 from gateway.protocols.mysql.greeting import shared
 from gateway.protocols.mysql.handshake import greet, refuse_startup, route_conflict
 from gateway.protocols.mysql.login import cancel, dial, login, probe
+from gateway.protocols.mysql.rehearsal import rehearsals
 from gateway.sansio.flow import Flow
 from gateway.sansio.protocol import Facts, Protocol, SpeaksFirst, Startup
 
@@ -65,6 +66,7 @@ def protocol(name: str, version: str) -> Protocol:
         read_catalog=read_catalog,
         route_conflict=route_conflict,
         has_catalog=False,
+        rehearsals=rehearsals(name),
         obligations=frozenset({"timeout_ms", "hold"}),
         speaks_first=SpeaksFirst(probe, shared),
     )

@@ -2,7 +2,7 @@
 
 https://dev.mysql.com/doc/dev/mysql-server/latest/group__group__cs__capabilities__flags.html and
 https://mariadb.com/kb/en/connection/. Left out on purpose: compression (a bomb would have to be unpacked
-here), LOCAL INFILE (a server could ask for any file of the client), query attributes, optional metadata,
+here), LOCAL INFILE (a server could ask for any file of the client), optional metadata,
 expired passwords, several factors: what is not offered here is not agreed on with the server either.
 """
 
@@ -53,11 +53,12 @@ OFFERED: Final = (
     | LENENC_AUTH
     | SESSION_TRACK
     | DEPRECATE_EOF
+    | QUERY_ATTRIBUTES
 )
 """To clients, each as far as the server has it too."""
 
-SHAPES: Final = DEPRECATE_EOF
-"""What changes how replies look: client and server must mean the same by it."""
+SHAPES: Final = DEPRECATE_EOF | QUERY_ATTRIBUTES
+"""What changes how packets look: client and server must mean the same by it."""
 
 # Bits of the server status that say how a reply goes on.
 STATUS_AUTOCOMMIT: Final = 0x0002

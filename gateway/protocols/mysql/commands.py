@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final
 
+from gateway.errors import ProtocolError
 from gateway.protocols.mysql.packets import Fields
 from gateway.protocols.mysql.replies import Shape
 
@@ -126,6 +127,7 @@ def kind_of(code: int) -> Kind:
     return COMMANDS.get(code) or Kind(f"COM_{code:#04x}", Fate.NEVER)
 
 
+_MOST_VALUES: Final = 65_535
 _TYPES: Final = {
     0x00: "decimal", 0x01: "tinyint", 0x02: "smallint", 0x03: "int", 0x04: "float", 0x05: "double",
     0x06: "null", 0x07: "timestamp", 0x08: "bigint", 0x09: "mediumint", 0x0A: "date", 0x0B: "time",
@@ -135,13 +137,26 @@ _TYPES: Final = {
 }  # fmt: skip
 
 
-def bind_types(payload: bytes, parameters: int) -> tuple[str, ...] | None:
+_HAS_COUNT: Final = 0x08  # a flag of EXECUTE: how many values there are, attributes among them, stands in it
+
+
+def bind_types(payload: bytes, parameters: int, *, attributes: bool = False) -> tuple[str, ...] | None:
     """The types of an EXECUTE's values; None where they are those of the last time, () where it has none."""
-    if not parameters:
-        return ()
     fields = Fields(payload)
-    fields.raw(1 + 4 + 1 + 4 + (parameters + 7) // 8)
-    if not fields.number(1):
-        return None
-    kinds = fields.raw(2 * parameters)
-    return tuple(_TYPES.get(kinds[at], f"type {kinds[at]}") for at in range(0, len(kinds), 2))
+    fields.raw(1 + 4)
+    flags = fields.number(1)
+    fields.raw(4)
+    if not parameters and not (attributes and flags & _HAS_COUNT):
+        return ()
+    count = fields.lenenc() if attributes else parameters
+    if count > _MOST_VALUES:
+        raise ProtocolError(f"a statement with {count} values")
+    fields.raw((count + 7) // 8)
+    if not count or not fields.number(1):
+        return None if count else ()
+    kinds = []
+    for _ in range(count):
+        kinds.append(fields.number(2) & 0xFF)
+        if attributes:
+            fields.counted()  # its name
+    return tuple(_TYPES.get(kind, f"type {kind}") for kind in kinds)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from gateway.errors import ProtocolError
+from gateway.protocols.mysql.capabilities import DEPRECATE_EOF, QUERY_ATTRIBUTES
 from gateway.protocols.mysql.errors import LoginError
 from gateway.protocols.mysql.errors import read as read_error
 from gateway.protocols.mysql.packets import EOF, ERR, Fields, packet
@@ -21,6 +22,7 @@ TEXT: Final = (
     "HEX(@@SESSION.character_set_client),@@lower_case_table_names"
 )
 QUESTION: Final = packet(0, b"\x03" + TEXT.encode())
+WITH_ATTRIBUTES: Final = packet(0, b"\x03\x00\x01" + TEXT.encode())  # where they were agreed on: none
 CASE: Final = "LOWER_CASE_TABLE_NAMES"  # the server folds names so; it stands among the modes
 _MAX_ANSWER: Final = 64 << 10
 _HEX: Final = re.compile(rb"(?:[0-9A-F]{2})*\Z")
@@ -52,10 +54,15 @@ def parse(reply: bytes) -> Context | None:
     return Context(() if database is None else (database,), frozenset(words), (charset or "").lower())
 
 
-def read(deprecate_eof: bool) -> Flow[Context]:  # noqa: FBT001 -- the one thing that shapes the answer
-    """Ask right behind a login."""
-    yield Write(QUESTION)
-    replies = Replies(deprecate_eof=deprecate_eof)
+def question(flags: int) -> bytes:
+    """The question in the form that was agreed on."""
+    return WITH_ATTRIBUTES if flags & QUERY_ATTRIBUTES else QUESTION
+
+
+def read(flags: int) -> Flow[Context]:
+    """Ask right behind a login that agreed on *flags*."""
+    yield Write(question(flags))
+    replies = Replies(deprecate_eof=bool(flags & DEPRECATE_EOF))
     replies.begin(Shape.RESULT)
     reply = b""
     while not replies.is_over:

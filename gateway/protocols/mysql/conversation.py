@@ -13,7 +13,7 @@ from gateway.errors import ProtocolError
 from gateway.model.decision import Denied
 from gateway.model.identity import Route
 from gateway.model.statement import Catalog, NameContext, Phase, Statement
-from gateway.protocols.mysql import capabilities, charsets, commands, context, errors
+from gateway.protocols.mysql import attributes, capabilities, charsets, commands, context, errors
 from gateway.protocols.mysql.commands import Fate, Kind
 from gateway.protocols.mysql.packets import ERR, HEADER, Command, CommandReader, Fields, packet
 from gateway.protocols.mysql.prepared import Prepared, Statements
@@ -75,11 +75,13 @@ class MysqlConversation:
         "_charset",
         "_commands",
         "_dialect",
+        "_has_attributes",
         "_held",
         "_is_known",
         "_modes",
         "_names",
         "_own",
+        "_question",
         "_replies",
         "_running",
         "_statements",
@@ -88,13 +90,15 @@ class MysqlConversation:
 
     def __init__(self, ready: Ready, route: Route) -> None:
         extra = ready.extra
-        flags = int(extra.get("capabilities", capabilities.OFFERED))
+        flags = int(extra.get("capabilities", capabilities.OFFERED & ~capabilities.QUERY_ATTRIBUTES))
         self._names = NameContext(route.db_name, route.db_user, search_path=ready.search_path)
         self._dialect = extra.get("dialect", "mysql")
         self._version = ready.server_version
         self._modes: frozenset[str] = frozenset(extra.get("modes", "").split(",")) - {""}
         self._charset = extra.get("charset", "utf8mb4")
         self._is_known = True  # how statements are read
+        self._question = context.question(flags)
+        self._has_attributes = bool(flags & capabilities.QUERY_ATTRIBUTES)
         self._commands = CommandReader()
         self._replies = Replies(deprecate_eof=bool(flags & capabilities.DEPRECATE_EOF))
         self._statements = Statements()
@@ -149,7 +153,10 @@ class MysqlConversation:
         if kind.words is not None and payload[0] == commands.PROCESS_KILL:
             text: str | None = kind.words(payload[1:5].decode("latin-1"))
         else:
-            text = charsets.read(payload[1:], self._charset) if self._is_known else None
+            data = payload[1:]
+            if self._has_attributes and payload[0] == commands.QUERY:
+                data = attributes.behind(payload)
+            text = charsets.read(data, self._charset) if self._is_known else None
             if text is not None and kind.words is not None:
                 text = kind.words(text.removesuffix("\0"))
         if text is None:
@@ -168,7 +175,7 @@ class MysqlConversation:
         number = found.number.to_bytes(4, "little")
         raw = command.raw[: HEADER + 1] + number + command.raw[HEADER + 5 :]
         if code == commands.EXECUTE:
-            types = commands.bind_types(command.payload, found.parameters)
+            types = commands.bind_types(command.payload, found.parameters, attributes=self._has_attributes)
             if types is not None:
                 found.bind_types = types
             return self._ask(
@@ -302,7 +309,7 @@ class MysqlConversation:
             outcomes.append(self._outcome(running, running.request))
         if running.steers:
             self._begin(_Running(commands.QUERY, Shape.RESULT, is_own=True))
-            to_backend.append(context.QUESTION)
+            to_backend.append(self._question)
 
     def _note(self, running: _Running) -> None:
         """What a command left behind."""

@@ -25,7 +25,7 @@ MARIADB_VERSION: Final = "5.5.5-10.6.0-MariaDB"
 _SSL_REQUEST: Final = 32
 _SHA2: Final = "caching_sha2_password"
 _FOUND: Final = b"\x01\x03"  # fast authentication succeeded
-_ALMOST_ALL: Final = OFFERED | capabilities.SSL
+_ALMOST_ALL: Final = OFFERED & ~capabilities.QUERY_ATTRIBUTES | capabilities.SSL  # as old servers do
 _PLAIN_SEQUENCE: Final = 1  # of a client's answer without TLS
 
 
@@ -46,7 +46,7 @@ def accept(hello: Hello, version: str = MYSQL_VERSION) -> Flow[Startup]:
         yield StartTls(client_begins=True)
         encrypted = True
         sequence, payload = yield from read_packet(MAX_HANDSHAKE)
-    startup = _startup(sequence, payload, offered)
+    startup = read_answer(sequence, payload, offered.capabilities)
     if hello.tls_required and not encrypted:
         raise ProtocolError(
             "this port needs TLS: connect with --ssl-verify-server-cert or ssl-mode=VERIFY_IDENTITY"
@@ -54,9 +54,10 @@ def accept(hello: Hello, version: str = MYSQL_VERSION) -> Flow[Startup]:
     return startup
 
 
-def _startup(sequence: int, payload: bytes, offered: Greeting) -> Startup:
+def read_answer(sequence: int, payload: bytes, offered: int) -> Startup:
+    """What a client's answer to a greeting with the capabilities *offered* says."""
     fields = Fields(payload)
-    agreed = fields.number(4) & offered.capabilities
+    agreed = fields.number(4) & offered
     if not agreed & capabilities.PROTOCOL_41:
         raise ProtocolError("the client speaks a protocol older than 4.1")
     max_packet, collation = fields.number(4), charsets.check_collation(fields.number(1))
@@ -113,7 +114,7 @@ def _word(data: bytes, what: str) -> str:
 
 def agreed(startup: Startup) -> int:
     """The capabilities that the client was offered and took; all of them where it never said."""
-    return int(startup.parameters.get("capabilities", OFFERED))
+    return int(startup.parameters.get("capabilities", _ALMOST_ALL))
 
 
 def route_conflict(startup: Startup, identity: Identity) -> str:

@@ -55,7 +55,7 @@ def login(details: Login) -> Flow[Ready]:
     server = greeting.decode(details.said)
     logged_in = yield from _log_in(details, server)
     flags, said_ok = logged_in
-    found = yield from context.read(bool(flags & capabilities.DEPRECATE_EOF))
+    found = yield from context.read(flags)
     return Ready(
         server.plain_version,
         {},
