@@ -128,6 +128,9 @@ class Changes(Queries):
         self.tables(scope)
         cursor.expect("set")
         numbers = list(scope.relations())
+        if len(scope.sources) > 1:
+            for number in numbers:  # joined, so all of them are read
+                self.relations[number].does("select")
         self._assignments(scope, numbers)
         self._bounded(scope, "update")
 
@@ -168,6 +171,8 @@ class Changes(Queries):
             targets = self._deleted()
             cursor.expect("using" if is_from else "from")
             self.tables(scope)
+            for number in scope.relations():  # joined, so all of them are read
+                self.relations[number].does("select")
             for schema, table in targets:
                 for number in self._targets(scope, list(scope.relations()), schema, table):
                     self.relations[number].does("delete")
