@@ -6,7 +6,7 @@ authority alone; what the service may do is the policy's to say.
 
 from base64 import b64decode
 from binascii import Error as Base64Error
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any, Protocol
 
 from aiohttp import web
@@ -79,13 +79,10 @@ def _feeding(api: "_Agents", feed: Feed) -> list[web.RouteDef]:
     return [web.get("/v1/agents/follow", follow), web.get("/v1/agents/bundle", bundle)]
 
 
-class _Agents:
-    def __init__(self, auth: Auth, callers: Callers) -> None:
-        self._auth = auth
-        self._callers = callers
+def service_of(auth: Auth) -> Callable[[web.Request], Identity]:
+    """Says which service calls, by the certificate of its connection; AccessError when none does."""
 
-    def service(self, request: web.Request) -> Identity:
-        """The service that calls, by the certificate of its connection."""
+    def service(request: web.Request) -> Identity:
         tls = request.transport.get_extra_info("ssl_object") if request.transport else None
         der = tls.getpeercert(binary_form=True) if tls is not None else None
         if not der:
@@ -93,9 +90,18 @@ class _Agents:
                 "this needs a login: the host certificate of a service that joined", code="login_needed"
             )
         try:
-            return self._auth.elsewhere.identify(der)
+            return auth.elsewhere.identify(der)
         except CertificateError as error:
             raise AccessError(str(error), code="login_needed") from error
+
+    return service
+
+
+class _Agents:
+    def __init__(self, auth: Auth, callers: Callers) -> None:
+        self._auth = auth
+        self._callers = callers
+        self.service = service_of(auth)
 
     async def join(self, request: web.Request) -> web.Response:
         given = await body(request)

@@ -76,6 +76,10 @@ class Elsewhere:
         """What a database sees of a look at its health."""
         return await sessions.mint_health(self._desk, agent, database, csr_pem)
 
+    async def may_hold(self, agent: Identity, database: str) -> None:
+        """AccessError unless this service serves *database*, and may have its statements wait."""
+        await sessions.may_hold(self._desk, agent, database)
+
     async def list_all(self, subject: Subject) -> Sequence[Agent]:
         """All services that joined."""
         return await joining.list_all(self._desk, subject)

@@ -111,6 +111,11 @@ async def mint_health(desk: Desk, agent: Identity, database: str, csr_pem: str) 
     return certificate.pem
 
 
+async def may_hold(desk: Desk, agent: Identity, database: str) -> None:
+    """A service shows statements that wait, of its own databases alone; AccessError otherwise."""
+    await _must_serve(desk, await standing(desk, agent, "hold"), database)
+
+
 async def _choose(desk: Desk, database: str, connected: Sequence[str]) -> Agent:
     """A service that serves the database, is connected, and may: the healthy ones first, else by chance."""
     async with desk.store.agents() as agents:

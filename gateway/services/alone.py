@@ -43,6 +43,7 @@ from gateway.session.live import Live
 from gateway.tunnel.agent import Agent
 from gateway.tunnel.credentials import now
 from gateway.tunnel.health import problems_of
+from gateway.tunnel.holds import RemoteHolds
 from gateway.tunnel.join import until_joined
 from gateway.tunnel.minting import RemoteSettings
 from gateway.tunnel.remote import Remote
@@ -152,7 +153,8 @@ async def _build(
     named = config.opa.path
     opa = named if named is not None else await asyncio.to_thread(ensure_opa)
     key = ec.generate_private_key(ec.SECP256R1())
-    bundle = await asyncio.to_thread(adopt, opa, await _bundle(remote, log), folder / "policy", key)
+    told = await _bundle(remote, log)
+    bundle = await asyncio.to_thread(adopt, opa, told, folder / "policy", key)
     sidecar = await stack.enter_async_context(
         Sidecar(opa=opa, bundle=bundle, key=key, clock=clock, metrics=metrics)
     )
@@ -179,6 +181,8 @@ async def _build(
         log=log,
         agent=credentials.id,
         lease=Lease(clock),
+        salt=str(told["salt"]),
+        holds=RemoteHolds(remote, log),
     )
     agent = Agent(lambda: remote.credentials, settings, env, log)
     in_force = InForce(keeper, audit, clock)

@@ -62,8 +62,13 @@ class Feed:
                     yield b"{}\n"
 
     async def bundle(self, identity: Identity) -> Mapping[str, Any]:
-        """The policies in force as a signed bundle, and the key to verify it with."""
+        """The policies in force as a signed bundle, and the key to verify it with.
+
+        A database service gets the secret of hashing masks besides: the same value must look the same through
+        all of them.
+        """
         await self._elsewhere.standing(identity, "follow")
+        salt = {"salt": self._authorities.mask_salt} if identity.service == "db" else {}
         held = self._sidecar.bundle
         key = self._authorities.bundle_key.public_key()
         return {
@@ -71,6 +76,7 @@ class Feed:
             "number": held.number,
             "bundle": b64encode(await asyncio.to_thread(held.path.read_bytes)).decode("ascii"),
             "key": key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode("ascii"),
+            **salt,
         }
 
     async def _line(self, identity: Identity) -> bytes:

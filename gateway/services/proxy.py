@@ -11,7 +11,7 @@ from pathlib import Path
 
 from aiohttp import web
 
-from gateway.api import caller, policies
+from gateway.api import agent_holds, agents, caller, policies
 from gateway.api.application import application
 from gateway.api.caller import SubjectFromRequest
 from gateway.api.databases import Visible, VisibleDatabase
@@ -184,7 +184,11 @@ async def _runner(running: Cluster, who: SubjectFromRequest) -> AsyncIterator[we
         public_addr=str(config.proxy_service.public[0]),
         proxies=[str(address) for address in config.proxy_service.public],
         waiting=running.environment.holds,
-        more=[*running.intake.routes(), *policies.routes(running.policies, callers)],
+        more=[
+            *running.intake.routes(),
+            *policies.routes(running.policies, callers),
+            agent_holds.route(running.auth, running.environment.holds, agents.service_of(running.auth)),
+        ],
         feed=running.feed,
     )
     runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=2.0)

@@ -6,13 +6,14 @@ import ssl
 from base64 import b64encode
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Self
 
 import aiohttp
 
 from gateway.address import Address
 from gateway.errors import AccessError, BackendError, ConfigError, ConflictError, NotFoundError, RegateError
+from gateway.model.hold import Answer, Held
 from gateway.model.resource import Database
 from gateway.tunnel.credentials import Credentials, new_key, pem_of, request_for
 
@@ -100,6 +101,15 @@ class Remote:
     async def mint_health(self, database: str, csr: str) -> str:
         """What the database sees of a look at its health."""
         return str((await self._post("/v1/agents/mint", {"health_of": database, "csr": csr}))["certificate"])
+
+    async def hold(self, held: Held) -> tuple[Answer, str]:
+        """Show a statement that waits; the answer, and who gave it. Cancelled, it is shown no more."""
+        async with self._asking("POST", "/v1/agents/holds", asdict(held), None) as response:
+            while True:
+                for line in await self._lines(response):
+                    told = json.loads(line)
+                    if "answer" in told:
+                        return Answer(told["answer"]), str(told["who"])
 
     async def bundle(self) -> Mapping[str, Any]:
         """The signed policies and the key to verify them with."""

@@ -1,21 +1,30 @@
 """Auth service, proxy and database service, each a process of its own with a file of its own."""
 
+import asyncio
 import json
-from collections.abc import Iterator
-from contextlib import ExitStack
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
+from typing import Any, TypeAlias
 
 import psycopg
 import pytest
 import yaml
 
+from gateway.model.event import Kind
 from tests.e2e import cluster as clusters
+from tests.e2e.access import Access
 from tests.e2e.apart import Service, database, service, token, until_served
-from tests.e2e.cluster import Cluster, eventually
+from tests.e2e.cluster import Cluster, eventually, is_alive
 from tests.e2e.conftest import furnish
 from tests.servers.process import LOOPBACK, free_port, temporary_folder
 
 pytestmark = pytest.mark.db
+
+SESSIONS = 200
+EACH = 50  # what one person may have open
 
 
 def proxy_file(cluster: Cluster, folder: Path, secret: str, port: int) -> Service:
@@ -54,7 +63,9 @@ def three() -> Iterator[tuple[Cluster, Service, Service]]:
         )
         cluster.start()
         stack.callback(cluster.stop)
-        cluster.database = stack.enter_context(clusters.signed_postgres(cluster, {}, None))
+        cluster.database = stack.enter_context(
+            clusters.signed_postgres(cluster, {"max_connections": str(SESSIONS + 60)}, None)
+        )
         proxy = proxy_file(cluster, folder / "proxy", token(cluster, "proxies", kind="Proxy"), port)
         proxy.start()
         stack.callback(proxy.stop)
@@ -91,15 +102,105 @@ def test_a_proxy_keeps_no_key_of_the_cluster(three: tuple[Cluster, Service, Serv
     assert kept == {"service.json"}
 
 
-def test_a_restarted_proxy_serves_again(three: tuple[Cluster, Service, Service]) -> None:
-    cluster, proxy, _ = three
-    proxy.kill()
-    proxy.start()
-    access = cluster.users["alice"].access("alice", "mydb")
+Session: TypeAlias = psycopg.AsyncConnection[Any]
+
+
+@asynccontextmanager
+async def crowd(accesses: Sequence[Access], each: int = EACH) -> AsyncIterator[list[Session]]:
+    """So many sessions for each, a few opened at a time; the first of each has an open transaction."""
+    turn, made = asyncio.Semaphore(8), list[Session]()
+
+    async def open_one(access: Access, person: int, number: int) -> None:
+        async with turn:
+            session = await psycopg.AsyncConnection.connect(access.conninfo, autocommit=number > 0)
+            made.append(session)
+            if number:
+                await session.execute("select 1")
+            else:
+                await session.execute("insert into app.notes values (%s, 'lost')", (person,))
+
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            for person, access in enumerate(accesses):
+                for number in range(each):
+                    tasks.create_task(open_one(access, person, number))
+        yield made
+    finally:
+        for session in made:
+            await session.close()
+
+
+async def said(session: Session) -> str:
+    """What a session answers now."""
+    try:
+        async with asyncio.timeout(10):
+            await session.execute("select 1")
+    except psycopg.OperationalError as error:
+        return str(error)
+    return ""
+
+
+def until_carried(access: Access) -> float:
+    """Seconds until a session is carried."""
+    began = time.monotonic()
     for _ in eventually("a session is carried again", seconds=30):
         try:
-            with psycopg.connect(access.conninfo) as session:
-                session.execute("select 1")
+            psycopg.connect(access.conninfo).close()
         except psycopg.OperationalError:
             continue
-        return
+        break
+    return time.monotonic() - began
+
+
+def of_sessions(agent: Service, kind: Kind) -> list[Mapping[str, Any]]:
+    return [event.fields for event in agent.records() if event.kind is kind]
+
+
+async def test_a_proxy_that_is_killed_ends_its_sessions_cleanly_and_is_used_again_at_once(
+    three: tuple[Cluster, Service, Service],
+) -> None:
+    """None of 200 survives, and nothing is left of them: not at the database, not open in the log."""
+    cluster, proxy, agent = three
+    for number in range(SESSIONS // EACH - 1):
+        cluster.add_user(f"more-{number}", "developer")
+    people = [user for name, user in cluster.users.items() if name == "alice" or name.startswith("more-")]
+    accesses = [person.access("alice", "mydb") for person in people]
+    async with crowd(accesses) as sessions:
+        started = len(of_sessions(agent, Kind.SESSION_START))
+        assert started >= SESSIONS
+        before = agent.pid
+        proxy.kill()
+        assert all(await asyncio.gather(*[said(session) for session in sessions])), "none survives"
+    for _ in eventually("the database has let go of all of them", seconds=20):
+        if cluster.pg.backends("alice") == 0:
+            break
+    assert cluster.pg.psql("select count(*) from app.notes", "mydb") == "0", (
+        "what was not committed is undone"
+    )
+    for _ in eventually("each end is in the log"):
+        if len(of_sessions(agent, Kind.SESSION_END)) == started:
+            break
+    ends = Counter(fields["reason"] for fields in of_sessions(agent, Kind.SESSION_END)[-SESSIONS:])
+    assert ends == {"client_closed": SESSIONS}
+    assert (agent.pid, is_alive(agent.pid)) == (before, True)
+    proxy.start()
+    assert until_carried(accesses[0]) < 15
+    async with crowd(accesses, 5) as sessions:
+        assert not any(await asyncio.gather(*[said(session) for session in sessions]))
+
+
+def test_a_proxy_that_is_stopped_leaves_nothing_behind_either(
+    three: tuple[Cluster, Service, Service],
+) -> None:
+    cluster, proxy, _ = three
+    access = cluster.users["alice"].access("alice", "mydb")
+    with psycopg.connect(access.conninfo, autocommit=True) as session:
+        session.execute("select 1")
+        assert proxy.stop() == 0
+        with pytest.raises(psycopg.OperationalError):
+            session.execute("select 1")
+    for _ in eventually("the database has let go of it"):
+        if cluster.pg.backends("alice") == 0:
+            break
+    proxy.start()
+    until_carried(access)

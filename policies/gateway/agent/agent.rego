@@ -48,6 +48,6 @@ _is_its_work if {
 
 # What each service is for. A proxy opens sessions and mints nothing; a database service never opens one.
 _work := {
-	"db": {"serve", "mint", "register", "follow", "renew"},
+	"db": {"serve", "mint", "register", "follow", "renew", "hold"},
 	"proxy": {"open", "follow", "renew"},
 }

@@ -24,7 +24,7 @@ test_nothing_is_refused if {
 }
 
 test_each_service_does_its_own_work if {
-	every verb in ["serve", "mint", "register", "follow", "renew"] {
+	every verb in ["serve", "mint", "register", "follow", "renew", "hold"] {
 		_decide("db", verb, []).allow == true
 	}
 	every verb in ["open", "follow", "renew"] {
@@ -33,7 +33,7 @@ test_each_service_does_its_own_work if {
 }
 
 test_no_service_does_the_work_of_another if {
-	every pair in [["proxy", "mint"], ["proxy", "serve"], ["db", "open"], ["auth", "mint"], ["", "follow"]] {
+	every pair in [["proxy", "mint"], ["proxy", "hold"], ["proxy", "serve"], ["db", "open"], ["auth", "mint"], ["", "follow"]] {
 		t.codes(_decide(pair[0], pair[1], [])) == ["service_may_not"]
 	}
 }
