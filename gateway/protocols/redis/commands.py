@@ -56,11 +56,28 @@ class _Doubt(Exception):  # noqa: N818  # it never leaves this module
     """Part of the command is not understood; the message is a stable code."""
 
 
+_KEPT: Final = 4_096  # commands whose facts are kept
+_SHORT: Final = 256  # bytes of such a command
+_known: dict[tuple[tuple[bytes, ...], str], Facts] = {}
+
+
 def classify(statement: Statement) -> Facts:
-    """The facts of one command."""
+    """The facts of one command; of short ones they are kept, and the same command gets the same object."""
     arguments = statement.arguments
     if not arguments:
         return ()
+    key = (arguments, statement.names.db_name)
+    facts = _known.get(key)
+    if facts is None:
+        facts = _classify(arguments, statement)
+        if sum(map(len, arguments)) <= _SHORT and not redact.is_secret(table.name_of(arguments)):
+            if len(_known) >= _KEPT:
+                del _known[next(iter(_known))]
+            _known[key] = facts
+    return facts
+
+
+def _classify(arguments: tuple[bytes, ...], statement: Statement) -> Facts:
     name = table.name_of(arguments)
     effects: list[Effect] = []
     reason = ""

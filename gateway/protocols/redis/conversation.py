@@ -84,6 +84,8 @@ class RedisConversation:
 
     def from_client(self, data: bytes) -> Iterator[Request | Housekeeping | Settle]:
         """What the client's next bytes hold, lazily."""
+        last: resp.Command | None = None
+        statement = Statement("", DIALECT, self._names)
         for command in self._commands.feed(data):
             if self._is_first and is_address_line(command.arguments):
                 if self._is_cluster:  # its router tells it to clients; one server has nothing to tell
@@ -93,7 +95,9 @@ class RedisConversation:
             if len(self._queue) >= MAX_OUTSTANDING:
                 self._is_full = True
                 yield Settle()
-            statement = Statement("", DIALECT, self._names, arguments=command.arguments)
+            if command is not last:  # the same bytes are the same statement, which is classified once
+                last = command
+                statement = Statement("", DIALECT, self._names, arguments=command.arguments)
             yield Request(command.raw, Phase.QUERY, (statement,))
 
     def must_settle(self, request: Request, facts: Facts) -> bool:

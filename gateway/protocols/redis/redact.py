@@ -3,12 +3,20 @@
 from collections.abc import Sequence
 from typing import Final
 
+from gateway.protocols.redis import table
+
 _LONGEST: Final = 256  # bytes of one argument
 _MOST: Final = 64  # arguments
 _HIDDEN: Final = "?"
 _PLAIN: Final = frozenset(range(0x21, 0x7F)) - frozenset(b"\"'\\")
 _SETTINGS: Final = (b"pass", b"auth", b"secret", b"key-file")
+_WITH_SECRETS: Final = frozenset({"auth", "hello", "migrate", "config|set", "acl|setuser"})
 _ACL_SECRETS: Final = (b">", b"<", b"#", b"!")
+
+
+def is_secret(name: str) -> bool:
+    """True for commands that may hold a secret, and for those that nobody knows."""
+    return name in _WITH_SECRETS or name not in table.commands()
 
 
 def text(name: str, arguments: Sequence[bytes], *, is_known: bool) -> str:

@@ -5,6 +5,7 @@ or one plain line of words (an inline command; quotes and escapes in it are refu
 them differently). Replies are walked by their headers and never decoded.
 """
 
+import typing
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
@@ -23,10 +24,15 @@ _LISTS: Final = frozenset(b"*~>")
 _PAIRS: Final = frozenset(b"%|")
 _CRLF: Final = b"\r\n"
 _ATTRIBUTE: Final = 0x7C
+_ARRAY, _BULK = 0x2A, 0x24
+_SHORT: Final = frozenset(b"+-:$")
 _WORD: Final = 32  # bytes of a first word that are looked at
 _INLINE: Final = frozenset(range(0x21, 0x7F)) - frozenset(b"'\"\\")
 # What a browser that is led here would send; Redis closes the connection on them as well.
 _NOT_REDIS: Final = frozenset({b"POST", b"HOST:", b"GET", b"PUT", b"OPTIONS", b"HEAD"})
+
+
+_SIZES: Final = {b"$%d\r\n" % size: (3 + len(str(size)), size) for size in range(100)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,70 +50,117 @@ def encode(*arguments: bytes) -> bytes:
 
 
 class CommandReader:
-    """Cuts a client's bytes into commands; holds no more than one that is not whole."""
+    """Cuts a client's bytes into commands; holds no more than one that is not whole.
 
-    __slots__ = ("_inbox", "_need")
+    Where such a one was left is remembered, so that no byte is looked at again for each chunk that follows.
+    """
+
+    __slots__ = ("_arguments", "_at", "_count", "_inbox", "_last", "_need")
 
     def __init__(self) -> None:
-        self._inbox = b""
-        self._need = 1
+        self._inbox = bytearray()  # what came of a command that is not whole
+        self._need = 1  # how many bytes of it there must be before it is worth another look
+        self._last: Command | None = None
+        self._begin()
 
     def feed(self, data: bytes) -> Iterator[Command]:
         """Every whole command in what came so far."""
-        data = self._inbox + data if self._inbox else data
-        self._inbox = b""
-        at = 0
-        while at < len(data) >= self._need:
-            found = _command(data, at)
-            if isinstance(found, int):
-                self._need = found - at
-                break
-            command, at = found
-            self._need = 1
+        if self._inbox:
+            self._inbox += data
+            if len(self._inbox) < self._need:
+                return
+            command, at = self._next(self._inbox, 0)
+            if at < 0:
+                return
+            data = bytes(self._inbox[at:])
+            self._inbox.clear()
             if command is not None:
                 yield command
-        self._inbox = data[at:]
+        at, size = 0, len(data)
+        while at < size:
+            last = self._last
+            if last is not None and data.startswith(last.raw, at):
+                at += len(last.raw)  # no command is the beginning of another: these are the same to their end
+                yield last
+                continue
+            begin = at
+            command, at = self._next(data, begin)
+            if at < 0:
+                self._inbox += data[begin:]
+                return
+            if command is not None:
+                yield command
 
+    def _begin(self) -> None:
+        self._count = -1  # of arguments; -1: not known yet
+        self._at = 0  # where the next one begins, from the command's first byte
+        self._arguments: list[bytes] = []
 
-def _command(data: bytes, at: int) -> "tuple[Command | None, int] | int":
-    """The command at *at* and where it ends; or how many bytes of *data* it needs at least."""
-    if data[at] != 0x2A:
-        return _inline(data, at)
-    end = _line_end(data, at, _DIGITS)
-    if end < 0:
-        return len(data) + 1
-    count = _number(data[at + 1 : end])
-    if not -1 <= count <= MAX_ARGUMENTS:
-        raise ProtocolError(f"a command of {count} arguments")
-    begin, at = at, end + 2
-    arguments: list[bytes] = []
-    for _ in range(count):
-        found = _argument(data, at, begin)
+    def _next(self, data: bytes | bytearray, begin: int) -> tuple[Command | None, int]:
+        """The command at *begin*, and where it ends; -1 while it is not whole."""
+        if data[begin] != _ARRAY:
+            return self._line(data, begin)
+        if self._count < 0:
+            end = _line_end(data, begin, _DIGITS)
+            if end < 0:
+                self._need = len(data) - begin + 1
+                return None, -1
+            count = _number(bytes(data[begin + 1 : end]))
+            if not -1 <= count <= MAX_ARGUMENTS:
+                raise ProtocolError(f"a command of {count} arguments")
+            self._count, self._at = max(0, count), end + 2 - begin
+        if not self._take(data, begin):
+            return None, -1
+        at = begin + self._at
+        arguments = tuple(self._arguments)
+        self._begin()
+        if not arguments:
+            return None, at
+        self._last = Command(bytes(data[begin:at]), arguments)
+        return self._last, at
+
+    def _take(self, data: bytes | bytearray, begin: int) -> bool:
+        """Take the arguments that are there; False when more must come."""
+        at, arguments = begin + self._at, self._arguments
+        while len(arguments) < self._count:
+            # Short ones first: what follows is met for every argument of every command.
+            known = _SIZES.get(bytes(data[at : at + 4])) or _SIZES.get(bytes(data[at : at + 5]))
+            start, size = (at + known[0], known[1]) if known else _argument(data, at, begin)
+            stop = start + size
+            self._at = at - begin
+            if start < 0 or stop + 2 > len(data):
+                self._need = max(stop + 2, len(data) + 1) - begin
+                return False
+            if data[stop : stop + 2] != _CRLF:
+                raise ProtocolError("an argument has another size than it says")
+            arguments.append(bytes(data[stop - size : stop]))
+            at = stop + 2
+            if at - begin > MAX_COMMAND:
+                raise ProtocolError(f"a command of more than {MAX_COMMAND} bytes")
+        self._at = at - begin
+        return True
+
+    def _line(self, data: bytes | bytearray, begin: int) -> tuple[Command | None, int]:
+        found = _inline(bytes(data), begin)
         if isinstance(found, int):
-            return found
-        argument, at = found
-        arguments.append(argument)
-    return (Command(data[begin:at], tuple(arguments)) if arguments else None), at
+            self._need = found - begin
+            return None, -1
+        return found
 
 
-def _argument(data: bytes, at: int, begin: int) -> "tuple[bytes, int] | int":
-    """The bulk string at *at* and where it ends; or how many bytes of *data* it needs at least."""
+def _argument(data: bytes | bytearray, at: int, begin: int) -> tuple[int, int]:
+    """Where the bulk string at *at* has its bytes, and how many; -1 while that is not known."""
     if at >= len(data):
-        return len(data) + 1
-    if data[at] != 0x24:
-        raise ProtocolError(f"an argument that begins with {data[at : at + 1]!r} instead of '$'")
+        return -1, 0
+    if data[at] != _BULK:
+        raise ProtocolError(f"an argument that begins with {bytes(data[at : at + 1])!r} instead of '$'")
     end = _line_end(data, at, _DIGITS)
     if end < 0:
-        return len(data) + 1
-    size = _number(data[at + 1 : end])
-    stop = end + 2 + size
-    if size < 0 or stop - begin > MAX_COMMAND:
+        return -1, 0
+    size = _number(bytes(data[at + 1 : end]))
+    if size < 0 or end + 2 + size - begin > MAX_COMMAND:
         raise ProtocolError(f"an argument of {size} bytes, where a command may have {MAX_COMMAND}")
-    if stop + 2 > len(data):
-        return stop + 2
-    if data[stop : stop + 2] != _CRLF:
-        raise ProtocolError("an argument has another size than it says")
-    return data[end + 2 : stop], stop + 2
+    return end + 2, size
 
 
 def _inline(data: bytes, at: int) -> "tuple[Command | None, int] | int":
@@ -132,7 +185,7 @@ def _check_inline(line: bytes) -> list[bytes]:
     return [word for word in words if word]
 
 
-def _line_end(data: bytes, at: int, most: int) -> int:
+def _line_end(data: bytes | bytearray, at: int, most: int) -> int:
     """Where the CR of the line at *at* stands; -1 while it is not there."""
     end = data.find(_CRLF, at, at + most + 3)
     if end < 0 and len(data) - at > most + 2:
@@ -147,8 +200,7 @@ def _number(text: bytes) -> int:
     return int(text)
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(typing.NamedTuple):  # one for every command: a tuple is made in a third of the time
     """What a whole reply was: its first byte, its first word, its size, and how many elements a list has."""
 
     kind: int
@@ -157,8 +209,7 @@ class Reply:
     elements: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(typing.NamedTuple):
     """Bytes of one reply; ``reply`` is set with the last of them. A reply of one line is one part."""
 
     data: bytes
@@ -184,6 +235,12 @@ class ReplyReader:
         begin = at = 0
         size = len(data)
         while at < size:
+            if at == begin and not (self._kind or self._skip or self._size):
+                part = _short(data, at)
+                if part is not None:
+                    parts.append(part)
+                    begin = at = at + len(part.data)
+                    continue
             if self._skip:
                 step = min(self._skip, size - at)
                 self._skip -= step
@@ -260,3 +317,25 @@ class ReplyReader:
             if len(self._left) >= MAX_DEPTH:
                 raise ProtocolError("the database server's reply is nested too deeply")
             self._left.append(count)
+
+
+def _short(data: bytes, at: int) -> Part | None:
+    """A whole reply of one line or one short text, which most are, in few steps; None for all others."""
+    kind = data[at]
+    if kind not in _SHORT:
+        return None
+    end = data.find(_CRLF, at, at + _MAX_LINE)
+    if end < 0:
+        return None
+    word = b""
+    stop = end + 2
+    if kind != _BULK:
+        word = data[at + 1 : end].split(b" ", 1)[0][:_WORD]
+    elif data[at:end] != b"$-1":
+        known = _SIZES.get(data[at:stop])
+        if known is None or stop + known[1] + 2 > len(data):
+            return None
+        if known[1] <= _WORD:
+            word = data[stop : stop + known[1]]
+        stop += known[1] + 2
+    return Part(data[at:stop], Reply(kind, word, stop - at, None))
