@@ -1,7 +1,7 @@
 """redis-benchmark GET and SET: direct and through Regate, with pipelines of 1 and of 16, in one run.
 
 Mutual TLS on every leg, OPA asked for every command, the audit durable before anything is forwarded. As the
-tool does without more, all ask for one key: what arrives together is one question. Beside the rates stands the
+tool does without more, all ask for one key: what arrives together is one question. Beside the rates is the
 processor time of the gateway and of its engine per command, which depends less on what else the machine does.
 The last line is one JSON object with the ratios.
 """
