@@ -6,6 +6,7 @@ The engine's side of the contract, for each chunk that arrives from the client::
         Housekeeping -> queue its bytes, in order
         Request      -> facts = classify each statement; if conversation.must_settle(request, facts): flush
         Settle       -> flush what is queued, then wait until conversation.is_settled()
+        Answered     -> queue its answer, in order: it goes to the client, and nothing to the backend
     flush = judge all queued requests in one question, record each decision durably, then in order
             Allowed -> backend gets conversation.admit(request, facts)
             Denied  -> conversation.refuse(request, facts, denial) says what either side gets
@@ -36,7 +37,8 @@ class Startup:
     """What a client asked for before anything was decided.
 
     ``kind`` is ``session`` or ``cancel``; for a cancel only ``cancel_key`` counts. ``settings`` are judged as
-    ``SET``. ``parameters`` is what the protocol needs later and nobody judges.
+    ``SET``. ``parameters`` is what the protocol needs later and nobody judges. ``person`` is whom the
+    certificate names, put in by the engine before ``converse``.
     """
 
     kind: str = "session"
@@ -47,6 +49,7 @@ class Startup:
     parameters: Mapping[str, str] = field(default_factory=dict)
     cancel_key: bytes = b""
     version: int = 0
+    person: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +135,21 @@ class Settle:
 
 
 @dataclass(frozen=True, slots=True)
+class Answered:
+    """A frame on the protocol's explicit list of those that the gateway answers by itself.
+
+    ``raw`` are the client's bytes, of which none goes on; ``to_client`` is empty where no answer is expected.
+    """
+
+    raw: bytes
+    to_client: bytes
+
+
+Item: TypeAlias = Request | Housekeeping | Settle | Answered
+"""What a client's bytes are."""
+
+
+@dataclass(frozen=True, slots=True)
 class Refusal:
     """What either side gets when a request is refused, in the order of the pipeline."""
 
@@ -194,7 +212,7 @@ class Relay:
 class Conversation(typing.Protocol):
     """The command phase as a machine: bytes in, values out; it raises nothing but ProtocolError."""
 
-    def from_client(self, data: bytes) -> Iterator[Request | Housekeeping | Settle]:
+    def from_client(self, data: bytes) -> Iterator[Item]:
         """What the client's next bytes hold, lazily."""
         ...
 

@@ -6,7 +6,7 @@ from typing import assert_never
 
 from gateway.errors import ProtocolError
 from gateway.model.decision import Allowed, Denied
-from gateway.sansio.protocol import Conversation, Housekeeping, Request, Settle
+from gateway.sansio.protocol import Answered, Conversation, Housekeeping, Request, Settle
 from gateway.sansio.rehearsal import Ask, End, Judged, Log, Rehearsal, Server, closed
 
 _ROUNDS = (
@@ -61,6 +61,8 @@ def _converse(log: Log, line: _Line, data: bytes) -> Generator[Ask, Judged, int]
             case Housekeeping(raw):
                 taken += len(raw)
                 line.waiting += raw
+            case Answered(raw):
+                taken += len(raw)
             case Settle(raw):
                 line.waiting += raw  # the gateway's own, none of the client's
                 if not line.settle():

@@ -277,6 +277,7 @@ class Connection:
         self._backend = backend
         self.cancel_key = self._protocol.new_cancel_key(startup)
         client = await line.adopt()
+        startup = replace(startup, person=self.user)
         conversation = self._protocol.converse(startup, backend.ready, grant.route)
         far = self._spread(startup, grant, backend)
         self._session = Session(grant, client, far, conversation, self._env)

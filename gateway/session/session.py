@@ -10,7 +10,7 @@ from typing import assert_never
 
 from gateway.errors import ProtocolError
 from gateway.model.decision import Allowed, Denied
-from gateway.sansio.protocol import Conversation, Facts, Housekeeping, Request, Settle
+from gateway.sansio.protocol import Answered, Conversation, Facts, Housekeeping, Request, Settle
 from gateway.session.environment import Environment
 from gateway.session.grant import Grant
 from gateway.session.judge import Judge, Judged
@@ -97,7 +97,7 @@ class Session:
                 raise SessionOver("protocol_error", self.judge.local("protocol_error", str(error))) from error
 
     async def _take(self, data: bytes) -> None:
-        queue: list[Housekeeping | Judged] = []
+        queue: list[Housekeeping | Answered | Judged] = []
         items = self._conversation.from_client(data)
         while True:
             if self._grant.restricted:
@@ -108,6 +108,8 @@ class Session:
                     break
                 case Housekeeping():
                     self._has_left = self._has_left or item.ends
+                    queue.append(item)
+                case Answered():
                     queue.append(item)
                 case Request():
                     facts = await self.judge.classify(item)
@@ -130,7 +132,7 @@ class Session:
         if self._conversation.is_settled():
             await self._grant.refresh_catalog(self._conversation)
 
-    async def _flush(self, queue: Sequence[Housekeeping | Judged]) -> None:
+    async def _flush(self, queue: Sequence[Housekeeping | Answered | Judged]) -> None:
         """Decide, record, forward: all that is queued, in its order."""
         requests = [item for item in queue if isinstance(item, Judged)]
         decisions = iter(await self.judge.decide(requests) if requests else ())
@@ -138,6 +140,9 @@ class Session:
         for item in queue:
             if isinstance(item, Housekeeping):
                 out.append(item.raw)
+                continue
+            if isinstance(item, Answered):
+                self._client.write(item.to_client)
                 continue
             match next(decisions):
                 case Allowed():

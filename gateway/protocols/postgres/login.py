@@ -14,10 +14,10 @@ from gateway.protocols.postgres import errors, messages
 from gateway.protocols.postgres.errors import LoginError
 from gateway.protocols.postgres.handshake import is_utf8
 from gateway.protocols.postgres.path import parse_path
-from gateway.protocols.postgres.scram import MECHANISM, Scram
 from gateway.sansio.flow import Flow, Read, StartTls, Write
 from gateway.sansio.protocol import Login, Ready, Startup
 from gateway.sansio.reader import Reader
+from gateway.sansio.scram import MECHANISM, Scram
 
 PINNED: Final[Mapping[str, str]] = {"client_encoding": "UTF8", "standard_conforming_strings": "on"}
 _MAX_FRAME: Final = 1 << 20

@@ -18,7 +18,16 @@ from gateway.model.decision import Denied, Reason, Revisions
 from gateway.model.identity import Identity, Use
 from gateway.protocols import REGISTRY
 from gateway.sansio.flow import Flow, Read, StartTls, Write
-from gateway.sansio.protocol import Conversation, Hello, Housekeeping, Outcome, Protocol, Request, Settle
+from gateway.sansio.protocol import (
+    Answered,
+    Conversation,
+    Hello,
+    Housekeeping,
+    Outcome,
+    Protocol,
+    Request,
+    Settle,
+)
 from gateway.sansio.protocol import Startup as StartupValue
 from tests.protocols.contract.samples import CANARY, SAMPLES, Sample
 
@@ -67,7 +76,8 @@ def talk(
     for chunk in chunks:
         for item in conversation.from_client(chunk):
             assert not isinstance(item, Settle), "nothing here has to wait"
-            items.append(item)
+            if not isinstance(item, Answered):  # none of it goes on
+                items.append(item)
     seen: list[object] = []
     out = b""
     for item in items:
@@ -120,7 +130,7 @@ def test_a_start_is_read_to_its_last_byte_and_no_further(name: str) -> None:
     found, taken = feed(protocol.accept(Hello(encrypted=True)), sample.start + behind)
     assert taken == len(sample.start)
     assert found.kind == "session"
-    if sample.start:
+    if sample.startup.db_user:
         assert (found.db_user, found.db_name) == ("alice", "mydb")
     for length in range(len(sample.start)):
         with pytest.raises(EOFError):

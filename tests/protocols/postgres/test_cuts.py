@@ -13,7 +13,16 @@ from gateway.model.decision import Denied, Reason
 from gateway.model.identity import Route
 from gateway.model.statement import Statement
 from gateway.protocols.postgres import POSTGRES
-from gateway.sansio.protocol import Conversation, Housekeeping, Outcome, Ready, Request, Settle, Startup
+from gateway.sansio.protocol import (
+    Answered,
+    Conversation,
+    Housekeeping,
+    Outcome,
+    Ready,
+    Request,
+    Settle,
+    Startup,
+)
 from tests.protocols.postgres import wire
 from tests.protocols.postgres.facts import facts
 from tests.protocols.postgres.wire import bind, close, describe, execute, message, parse, query
@@ -36,7 +45,7 @@ def client_side(talk: Conversation, chunks: Iterable[bytes]) -> tuple[list[Seen]
     for chunk in chunks:
         queue: list[Request | Housekeeping] = []
         for item in talk.from_client(chunk):
-            if isinstance(item, Settle):
+            if isinstance(item, Settle | Answered):
                 raise ProtocolError("nobody answers here")
             queue.append(item)
             if isinstance(item, Request):

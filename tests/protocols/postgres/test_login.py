@@ -10,9 +10,9 @@ from gateway.model.identity import Route
 from gateway.model.resource import Database
 from gateway.protocols.postgres import POSTGRES
 from gateway.protocols.postgres.path import parse_path
-from gateway.protocols.postgres.scram import Scram
 from gateway.sansio.flow import Read, StartTls, Write
 from gateway.sansio.protocol import Login, Startup
+from gateway.sansio.scram import Scram
 from tests.protocols.postgres import wire
 from tests.protocols.postgres.conftest import Open
 from tests.protocols.postgres.engine import connect, drive

@@ -11,11 +11,15 @@ import hmac
 import unicodedata
 from typing import Final
 
-from gateway.protocols.postgres.errors import LoginError
+from gateway.errors import BackendError, ProtocolError
 
 MECHANISM: Final = "SCRAM-SHA-256"
 _HEADER: Final = "n,,"  # no channel binding, no authorisation identity
 _ITERATIONS: Final = range(4096, 1_000_001)  # fewer is weak, more is a server that wants to stop this one
+
+
+class ScramError(BackendError, ProtocolError):
+    """The server broke the exchange, or does not know the password."""
 
 
 class Scram:
@@ -23,11 +27,12 @@ class Scram:
 
     __slots__ = ("_bare", "_nonce", "_password", "_signature")
 
-    def __init__(self, password: str, nonce: bytes) -> None:
+    def __init__(self, password: str, nonce: bytes, user: str = "") -> None:
+        """*user* is empty where the server knows it already, as PostgreSQL does from the start-up packet."""
         prepared = password if password.isascii() else unicodedata.normalize("NFKC", password)
         self._password = prepared.encode()
         self._nonce = base64.b64encode(nonce).decode()
-        self._bare = f"n=,r={self._nonce}"  # PostgreSQL takes the user from the start-up packet
+        self._bare = f"n={user.replace('=', '=3D').replace(',', '=2C')},r={self._nonce}"
         self._signature = b""
 
     def first(self) -> bytes:
@@ -40,10 +45,10 @@ class Scram:
         values = _attributes(said)
         nonce = values.get("r", "")
         if not nonce.startswith(self._nonce) or nonce == self._nonce or "m" in values:
-            raise LoginError("the server's SCRAM nonce does not continue ours")
+            raise ScramError("the server's SCRAM nonce does not continue ours")
         rounds = values.get("i", "")
         if not rounds.isdigit() or int(rounds) not in _ITERATIONS:
-            raise LoginError("the server's SCRAM iteration count is out of bounds")
+            raise ScramError("the server's SCRAM iteration count is out of bounds")
         salted = hashlib.pbkdf2_hmac("sha256", self._password, _decode(values.get("s", "")), int(rounds))
         client_key = _mac(salted, b"Client Key")
         unproved = f"c={base64.b64encode(_HEADER.encode()).decode()},r={nonce}"
@@ -58,7 +63,7 @@ class Scram:
         values = _attributes(outcome.decode("ascii", "replace"))
         claimed = _decode(values.get("v", ""))
         if not self._signature or not hmac.compare_digest(claimed, self._signature):
-            raise LoginError("the server's SCRAM signature is wrong: it does not know the password")
+            raise ScramError("the server's SCRAM signature is wrong: it does not know the password")
 
 
 def _attributes(message: str) -> dict[str, str]:
@@ -69,9 +74,9 @@ def _decode(value: str) -> bytes:
     try:
         decoded = base64.b64decode(value, validate=True)
     except (binascii.Error, ValueError) as error:
-        raise LoginError("the server's SCRAM message is not base64") from error
+        raise ScramError("the server's SCRAM message is not base64") from error
     if not decoded:
-        raise LoginError("the server's SCRAM message lacks a value")
+        raise ScramError("the server's SCRAM message lacks a value")
     return decoded
 
 

@@ -1,0 +1,248 @@
+"""What a command does, to which collections, as facts; never a guess.
+
+A statement's ``arguments`` are the command's name, its body, and the lists that stood beside it, each as its
+name, a NUL and its documents. For a getMore the arguments of the command that opened the cursor follow
+behind ``OPENED_BY``: asking on is asking for that again.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Final
+
+from gateway.errors import ProtocolError
+from gateway.model.classification import Class, Classification, worst
+from gateway.model.statement import Statement
+from gateway.protocols.mongodb import documents, readers, redact, table
+from gateway.protocols.mongodb.documents import UnreadableError
+from gateway.protocols.mongodb.effects import Effects
+from gateway.protocols.mongodb.fields import DoubtError
+from gateway.sansio.protocol import Facts
+
+DIALECT: Final = "mongodb"
+OPENED_BY: Final = b"\0opened-by"
+FORGOTTEN: Final = b"\0forgotten"
+"""Behind a getMore or killCursors: the cursor is not one that this person opened here."""
+
+_KEPT_BYTES: Final = 8 << 10  # of a command whose facts are kept
+_NOISE: Final = frozenset({"lsid", "$clusterTime", "txnNumber", "autocommit", "startTransaction", "stmtId", "stmtIds"})
+_ANYWHERE: Final = frozenset({"renameCollection", "bulkWrite", "listDatabases"})  # sent to admin, whatever they name
+# Doubts that cannot hide a namespace: what else is not understood may reach into any database.
+_INSIDE: Final = frozenset({"unknown_operator", "strange_name"})
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A command that was taken apart: ``fields`` without what only concerns the session's bookkeeping."""
+
+    name: str
+    fields: Mapping[str, Any]
+    inserted: tuple[bytes, ...] = ()  # documents, unread: they are data
+    sequences: tuple[str, ...] = ()
+
+
+def classify(statement: Statement) -> Facts:
+    """The facts of one command."""
+    arguments = statement.arguments
+    if not arguments:
+        return ()
+    if OPENED_BY in arguments:
+        at = arguments.index(OPENED_BY)
+        return _asked_on(statement, arguments[:at], arguments[at + 1 :])
+    return _judged(arguments, statement.names.db_name)[0]
+
+
+def against(arguments: Sequence[bytes], opened: str) -> str:
+    """Why a command is not forwarded, whatever was decided; empty for all others.
+
+    A session opens one database. What names another, or may do so without anybody having understood it, would
+    be outside of what the connect was granted.
+    """
+    if FORGOTTEN in arguments:
+        return "the cursor is none that you opened here"
+    until = arguments.index(OPENED_BY) if OPENED_BY in arguments else len(arguments)
+    return _judged(arguments[:until], opened)[1]
+
+
+def _judged(arguments: Sequence[bytes], opened: str) -> tuple[Facts, str]:
+    """The facts, and why it is not forwarded: the same objects for the same command, while it is remembered."""
+    plain = _plain(arguments)
+    if sum(map(len, plain)) <= _KEPT_BYTES:
+        return _remembered(plain, opened)
+    return _facts(plain, opened)
+
+
+def take(arguments: Sequence[bytes]) -> Command:
+    """The command in its parts; UnreadableError when there is more than one way to read it."""
+    try:
+        return _take(arguments)
+    except ProtocolError:
+        raise UnreadableError("not_bson") from None
+
+
+def _take(arguments: Sequence[bytes]) -> Command:
+    name, body, *lists = arguments
+    is_insert = name == b"insert"
+    parts: list[bytes] = []
+    names: list[str] = []
+    inserted: list[bytes] = []
+    for field, kind, start, value, end in documents.elements(body):
+        names.append(field)
+        if is_insert and field == "documents" and kind == documents.ARRAY:
+            held = body[value:end]
+            inserted += [held[at:stop] for _, _, _, at, stop in documents.elements(held)]
+        elif field not in _NOISE:
+            parts.append(body[start:end])
+    fields = documents.read(documents.joined(parts))
+    sequences: list[str] = []
+    for each in lists:
+        field, _, held = each.partition(b"\0")
+        names.append(field.decode("ascii", "replace"))
+        sequences.append(names[-1])
+        if is_insert and field == b"documents":
+            inserted += documents.split(held)
+        else:
+            if len(held) > documents.MAX_READ:
+                raise UnreadableError("too_long")
+            fields[names[-1]] = [documents.read(one) for one in documents.split(held)]
+    if len(set(names)) != len(names):
+        raise UnreadableError("ambiguous_document")
+    return Command(name.decode("utf-8", "replace"), fields, tuple(inserted), tuple(sequences))
+
+
+def _plain(arguments: Sequence[bytes]) -> tuple[bytes, ...]:
+    """The arguments without the fields that change with each command and mean nothing here."""
+    try:
+        body = arguments[1]
+        found = list(documents.elements(body))
+        if not any(field in _NOISE for field, *_ in found):
+            return tuple(arguments)
+        kept = documents.joined([body[start:end] for field, _, start, _, end in found if field not in _NOISE])
+    except ProtocolError:
+        return tuple(arguments)
+    return (arguments[0], kept, *arguments[2:])
+
+
+@lru_cache(maxsize=2048)
+def _remembered(arguments: tuple[bytes, ...], opened: str) -> tuple[Facts, str]:
+    return _facts(arguments, opened)
+
+
+def _facts(arguments: tuple[bytes, ...], opened: str) -> tuple[Facts, str]:
+    name = arguments[0].decode("utf-8", "replace")
+    try:
+        command = take([part for part in arguments if part != FORGOTTEN])
+    except UnreadableError as error:
+        shown = redact.unreadable(name, b"".join(arguments[1:]))
+        made = _classification(Effects("", opened), str(error), shown, "unknown")
+        return (made,), "it cannot be read in one way only"
+    effects, doubt = _collect(command, opened)
+    refused = _against(command, effects, doubt)
+    if FORGOTTEN in arguments:
+        doubt = "cursor_not_known"
+    if effects.elsewhere:
+        doubt = doubt or "other_database"
+    shown = redact.text(command.name, command.fields, command.inserted, is_known=not doubt)
+    return (_classification(effects, doubt, shown, redact.fingerprint(command.name, command.fields)),), refused
+
+
+def _against(command: Command, effects: Effects, doubt: str) -> str:
+    known = table.commands().get(command.name)
+    if known is not None and known.on == "never":
+        return known.reason
+    if not isinstance(command.fields.get("$db"), str):
+        return "$db must be a text"
+    opened = effects.opened
+    if effects.elsewhere:
+        return f"this session opened the database {opened!r}, not {effects.elsewhere!r}"
+    if opened and doubt and doubt not in _INSIDE:
+        return f"it was not understood ({doubt}), and this session opened no database but {opened!r}"
+    return ""
+
+
+def _collect(command: Command, opened: str) -> tuple[Effects, str]:
+    """The effects, and a doubt if there is one."""
+    database = command.fields.get("$db")
+    effects = Effects(database if isinstance(database, str) else "", opened)
+    try:
+        if not isinstance(database, str):
+            raise DoubtError("no_database_name")  # noqa: TRY301 -- one place turns doubts into facts
+        _read(command, effects)
+        if not effects.found:
+            raise DoubtError("nothing_asked")  # noqa: TRY301
+    except DoubtError as doubt:
+        return effects, str(doubt)
+    except RecursionError:
+        return effects, "too_deep"
+    return effects, ""
+
+
+def _read(command: Command, effects: Effects) -> None:
+    name, fields = command.name, command.fields
+    known = table.commands().get(name)
+    if known is None:
+        raise DoubtError("unknown_command")
+    if known.on == "session":
+        effects.of_session(known.operation)
+        return
+    if name not in _ANYWHERE:
+        effects.place(effects.database)
+    elif effects.database not in {"admin", effects.opened}:
+        effects.place(effects.database)
+    value = fields.get(name)
+    match known.on:
+        case "own" if known.reader == "getMore":
+            effects.of_collection("select", fields.get("collection"))
+        case "own":
+            readers.read(known.reader, fields, effects)
+        case "collection":
+            effects.of_collection(known.operation, value)
+        case "database":
+            effects.of_database(known.operation)
+        case "right":
+            effects.of_thing(known.operation, "user" if "User" in name else "role", str(value))
+        case "command":
+            effects.of_thing(known.operation, "command", name)
+        case "never" | "gateway":
+            raise DoubtError("not_offered")
+        case _:
+            raise DoubtError("script")
+
+
+def _asked_on(statement: Statement, own: Sequence[bytes], opener: Sequence[bytes]) -> Facts:
+    """A getMore: the effects are those of the command that opened the cursor."""
+    opened = statement.names.db_name
+    ((first,), _) = _judged(opener, opened)
+    try:
+        command = take(own)
+    except UnreadableError as error:
+        shown = redact.unreadable("getMore", b"".join(own[1:]))
+        return (_classification(Effects("", opened), str(error), shown, "unknown"),)
+    name = command.name
+    reads = tuple(effect for effect in first.effects if effect.cls is Class.READ)
+    return (
+        Classification(
+            operation="select",
+            cls=worst([effect.cls for effect in reads]) if first.complete else Class.UNKNOWN,
+            effects=reads,
+            functions=first.functions,
+            complete=first.complete,
+            unknown_reason=first.unknown_reason,
+            fingerprint=f"{name} {first.fingerprint}"[:redact.MAX_FINGERPRINT],
+            redacted=redact.text(name, command.fields, (), is_known=first.complete),
+        ),
+    )
+
+
+def _classification(effects: Effects, doubt: str, shown: str, fingerprint: str) -> Classification:
+    found = tuple(effects.found.values())
+    return Classification(
+        operation=found[0].operation if found and not doubt else "unknown",
+        cls=Class.UNKNOWN if doubt else worst([effect.cls for effect in found]),
+        effects=found,
+        functions=tuple(effects.functions.values()),
+        complete=not doubt,
+        unknown_reason=doubt,
+        fingerprint=fingerprint,
+        redacted=shown,
+    )
