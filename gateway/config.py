@@ -29,6 +29,7 @@ _OWN_PORTS = (
     "redis",
     "mysql",
     "mariadb",
+    "mongodb",
 )  # protocols that may have a port of their own: postgres_listen_addr
 _ADDRESS_OF_OPA = re.compile(
     r"unix:/.+|https://[^/?#@]+|http://(?:localhost|127\.[0-9.]+|\[::1\])(?::[0-9]+)?"

@@ -25,6 +25,7 @@ _MYSQL: Final = frozenset({"mysql", "mariadb"})
 PROGRAMS: Final = {
     "mariadb": Program("mariadb", "mariadb-client"),
     "mysql": Program("mariadb", "mariadb-client", "mysql"),
+    "mongodb": Program("mongosh", "mongodb-mongosh"),
     "postgres": Program("psql", "postgresql-client"),
     "redis": Program("redis-cli", "redis-tools"),
 }
@@ -59,6 +60,8 @@ def at_port(protocol: str, host: str, port: int, db_name: str, db_user: str = ""
     if protocol in _MYSQL:
         name = [] if not db_name else [f"--database={db_name}"]
         return [f"--host={host}", f"--port={port}", "--protocol=tcp", f"--user={db_user}", *name]
+    if protocol == "mongodb":
+        return [uri(protocol, host, port, "", db_name)]
     if protocol == "redis":
         return ["-h", host, "-p", str(port), *(["-n", db_name] if db_name not in {"", "0"} else [])]
     raise ConfigError(f"{protocol} has no client here that takes a port")
@@ -66,6 +69,8 @@ def at_port(protocol: str, host: str, port: int, db_name: str, db_user: str = ""
 
 def one(protocol: str, statement: str) -> Sequence[str]:
     """The arguments that have the protocol's client run one statement."""
+    if protocol == "mongodb":
+        return ["--quiet", "--eval", statement]
     return ["--execute", statement] if protocol in _MYSQL else shlex.split(statement)
 
 
@@ -74,5 +79,7 @@ def uri(protocol: str, host: str, port: int, db_user: str, db_name: str) -> str:
     name = quote(db_name, safe="")
     if protocol == "postgres":
         return f"postgresql://{quote(db_user, safe='')}@{host}:{port}/{name}?sslmode=disable"
+    if protocol == "mongodb":  # without it a driver would look for the members of a cluster
+        return f"mongodb://{host}:{port}/{name}?directConnection=true"
     who = f"{quote(db_user, safe='')}@" if protocol in _MYSQL else ""
     return f"{protocol}://{who}{host}:{port}/{name}"

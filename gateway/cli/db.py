@@ -112,7 +112,7 @@ def logout(database: str, proxy: str) -> None:
 @_route_options
 @proxy_option
 def connect(database: str, arguments: tuple[str, ...], db_user: str, db_name: str, proxy: str) -> None:
-    """Open the database's own client on it (psql, redis-cli), with a new certificate where needed."""
+    """Open the database's own client on it (psql, mongosh, redis-cli), with a certificate for it."""
     chosen, got = _obtain(database, db_user, db_name, proxy)
     program = clients.program(got.route.protocol)
     if got.route.protocol != "postgres":

@@ -25,8 +25,12 @@ FORGOTTEN: Final = b"\0forgotten"
 """Behind a getMore or killCursors: the cursor is not one that this person opened here."""
 
 _KEPT_BYTES: Final = 8 << 10  # of a command whose facts are kept
-_NOISE: Final = frozenset({"lsid", "$clusterTime", "txnNumber", "autocommit", "startTransaction", "stmtId", "stmtIds"})
-_ANYWHERE: Final = frozenset({"renameCollection", "bulkWrite", "listDatabases"})  # sent to admin, whatever they name
+_NOISE: Final = frozenset(
+    {"lsid", "$clusterTime", "txnNumber", "autocommit", "startTransaction", "stmtId", "stmtIds"}
+)
+_ANYWHERE: Final = frozenset(
+    {"renameCollection", "bulkWrite", "listDatabases"}
+)  # sent to admin, whatever they name
 # Doubts that cannot hide a namespace: what else is not understood may reach into any database.
 _INSIDE: Final = frozenset({"unknown_operator", "strange_name"})
 
@@ -65,7 +69,7 @@ def against(arguments: Sequence[bytes], opened: str) -> str:
 
 
 def _judged(arguments: Sequence[bytes], opened: str) -> tuple[Facts, str]:
-    """The facts, and why it is not forwarded: the same objects for the same command, while it is remembered."""
+    """The facts, and why it is not forwarded: the same objects while it is remembered."""
     plain = _plain(arguments)
     if sum(map(len, plain)) <= _KEPT_BYTES:
         return _remembered(plain, opened)
@@ -96,10 +100,10 @@ def _take(arguments: Sequence[bytes]) -> Command:
     fields = documents.read(documents.joined(parts))
     sequences: list[str] = []
     for each in lists:
-        field, _, held = each.partition(b"\0")
-        names.append(field.decode("ascii", "replace"))
+        word, _, held = each.partition(b"\0")
+        names.append(word.decode("ascii", "replace"))
         sequences.append(names[-1])
-        if is_insert and field == b"documents":
+        if is_insert and word == b"documents":
             inserted += documents.split(held)
         else:
             if len(held) > documents.MAX_READ:
@@ -143,7 +147,9 @@ def _facts(arguments: tuple[bytes, ...], opened: str) -> tuple[Facts, str]:
     if effects.elsewhere:
         doubt = doubt or "other_database"
     shown = redact.text(command.name, command.fields, command.inserted, is_known=not doubt)
-    return (_classification(effects, doubt, shown, redact.fingerprint(command.name, command.fields)),), refused
+    return (
+        _classification(effects, doubt, shown, redact.fingerprint(command.name, command.fields)),
+    ), refused
 
 
 def _against(command: Command, effects: Effects, doubt: str) -> str:
@@ -185,24 +191,27 @@ def _read(command: Command, effects: Effects) -> None:
     if known.on == "session":
         effects.of_session(known.operation)
         return
-    if name not in _ANYWHERE:
+    if name not in _ANYWHERE or effects.database not in {"admin", effects.opened}:
         effects.place(effects.database)
-    elif effects.database not in {"admin", effects.opened}:
-        effects.place(effects.database)
-    value = fields.get(name)
-    match known.on:
-        case "own" if known.reader == "getMore":
+    if known.on == "own":
+        if known.reader == "getMore":
             effects.of_collection("select", fields.get("collection"))
-        case "own":
+        else:
             readers.read(known.reader, fields, effects)
+        return
+    _by_rule(known, fields.get(name), effects)
+
+
+def _by_rule(known: table.Command, value: Any, effects: Effects) -> None:
+    match known.on:
         case "collection":
             effects.of_collection(known.operation, value)
         case "database":
             effects.of_database(known.operation)
         case "right":
-            effects.of_thing(known.operation, "user" if "User" in name else "role", str(value))
+            effects.of_thing(known.operation, "user" if "User" in known.name else "role", str(value))
         case "command":
-            effects.of_thing(known.operation, "command", name)
+            effects.of_thing(known.operation, "command", known.name)
         case "never" | "gateway":
             raise DoubtError("not_offered")
         case _:
@@ -228,7 +237,7 @@ def _asked_on(statement: Statement, own: Sequence[bytes], opener: Sequence[bytes
             functions=first.functions,
             complete=first.complete,
             unknown_reason=first.unknown_reason,
-            fingerprint=f"{name} {first.fingerprint}"[:redact.MAX_FINGERPRINT],
+            fingerprint=f"{name} {first.fingerprint}"[: redact.MAX_FINGERPRINT],
             redacted=redact.text(name, command.fields, (), is_known=first.complete),
         ),
     )

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
-from gateway.model.obligation import NONE, Obligations
+from gateway.model.obligation import Mask
 
 MAX_OPEN: Final = 10_000  # in one process
 MAX_OF_ONE: Final = 1_000  # of one person on one database
@@ -28,10 +28,10 @@ class Owner:
 
 @dataclass(slots=True)
 class Cursor:
-    """One open cursor: the command that opened it, what that was tied to, and how many documents came."""
+    """One open cursor: the command that opened it, the masks on what it reads, how many documents came."""
 
     opener: tuple[bytes, ...]
-    obligations: Obligations = NONE
+    masks: tuple[Mask, ...] = ()
     passed: int = 0
 
 

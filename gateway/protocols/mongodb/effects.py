@@ -13,7 +13,7 @@ _STRANGE_IN_DATABASE: Final = frozenset('\0/\\. "$*<>:|?')
 
 @dataclass(slots=True)
 class Effects:
-    """The effects of one command. ``database`` is its ``$db``, ``opened`` what the session may open: "" is all."""
+    """The effects of one command, in its ``database``; the session may use ``opened`` alone, empty: any."""
 
     database: str
     opened: str
@@ -39,7 +39,9 @@ class Effects:
             raise DoubtError("strange_name")
         kind = "system" if name.startswith("system.") else "collection"
         columns = () if fields is None else fields.columns
-        self._add(Effect(operation, CLASS_OF[operation], ObjectRef(kind, name, place), columns, has_where, limit))
+        self._add(
+            Effect(operation, CLASS_OF[operation], ObjectRef(kind, name, place), columns, has_where, limit)
+        )
 
     def of_database(self, operation: str, name: Any = None) -> None:
         """*operation* on a database as a whole."""

@@ -5,9 +5,10 @@ What is only compared with is data, whatever it looks like: the text ``$out`` in
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any
 
 from bson.code import Code
+from bson.dbref import DBRef
 
 from gateway.protocols.mongodb import operators
 
@@ -124,8 +125,8 @@ def expression(value: Any, found: Fields) -> None:
     elif isinstance(value, list):
         for item in value:
             expression(item, found)
-    elif isinstance(value, Code):
-        raise DoubtError("code")
+    elif isinstance(value, Code | DBRef):  # a reference's other fields would go unseen
+        raise DoubtError("unknown_operator")
     elif isinstance(value, dict):
         named = [key for key in value if key.startswith("$")]
         if not named:
@@ -196,7 +197,9 @@ def projection(value: Any, found: Fields) -> bool:
         elif isinstance(inner, dict) and set(inner) == {"$slice"}:
             found.whole = True
         elif isinstance(inner, dict) and not any(name.startswith("$") for name in inner):
-            includes = projection({f"{key}.{name}": below for name, below in inner.items()}, found) or includes
+            includes = (
+                projection({f"{key}.{name}": below for name, below in inner.items()}, found) or includes
+            )
         else:
             includes = True
             expression(inner, found)

@@ -18,11 +18,11 @@ HELLO: Final = frozenset({"hello", "isMaster", "ismaster"})
 LOGIN: Final = frozenset({"saslStart", "saslContinue", "authenticate", "logout", "getnonce"})
 END: Final = frozenset({"endSessions"})
 ANSWERED: Final = HELLO | LOGIN | END
-"""Commands that are answered here; each is on this list because it only concerns the client and the gateway."""
+"""Commands that are answered here; each concerns the client and the gateway, and nobody else."""
 
 UNAUTHORIZED: Final = 13
 _AUTHENTICATION_FAILED: Final = 18
-_NO_PASSWORD: Final = (
+_NONE_NEEDED: Final = (
     "no password is needed here, and none can be checked: leave user and password out of the URI, or use "
     "authMechanism=MONGODB-X509 or PLAIN"
 )
@@ -75,7 +75,7 @@ def _login(name: str, command: Mapping[str, Any], user: str) -> dict[str, Any]:
         return {"dbname": "$external", "user": user, "ok": 1.0}
     if name == "saslStart" and mechanism == "PLAIN":
         return {"conversationId": 1, "done": True, "payload": b"", "ok": 1.0}
-    return failure(_AUTHENTICATION_FAILED, "AuthenticationFailed", _NO_PASSWORD)
+    return failure(_AUTHENTICATION_FAILED, "AuthenticationFailed", _NONE_NEEDED)
 
 
 def failure(code: int, name: str, message: str) -> dict[str, Any]:

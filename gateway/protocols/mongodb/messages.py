@@ -89,7 +89,7 @@ def message(request_id: int, body: Mapping[str, Any], response_to: int = 0) -> b
 
 
 def with_body(head: Head, body: bytes, sequences: tuple[tuple[str, bytes], ...] = ()) -> bytes:
-    """An OP_MSG in the place of the one with *head*."""
+    """An OP_MSG in the place of the one with *head*, without flags."""
     parts = [b"\0", body]
     for name, held in sequences:
         encoded = name.encode() + b"\0" + held

@@ -1,4 +1,3 @@
-# ruff: noqa: SIM905 - lists of words read best as words
 """The operators of queries, expressions and updates that are understood; any other makes a command unclear.
 
 https://www.mongodb.com/docs/manual/reference/operator/. An operator that is not here may do what nobody

@@ -27,8 +27,8 @@ from gateway.protocols.mongodb.fields import (
 GENERIC: Final = frozenset(
     {
         "$db", "$readPreference", "$clusterTime", "$queryOptions", "lsid", "txnNumber", "autocommit",
-        "startTransaction", "stmtId", "stmtIds", "apiVersion", "apiStrict", "apiDeprecationErrors", "maxTimeMS",
-        "readConcern", "writeConcern", "comment", "recoveryToken",
+        "startTransaction", "stmtId", "stmtIds", "apiVersion", "apiStrict", "apiDeprecationErrors",
+        "maxTimeMS", "readConcern", "writeConcern", "comment", "recoveryToken",
     }
 )  # fmt: skip
 """Fields of every command that name nothing and run nothing."""
@@ -229,7 +229,11 @@ def _bulk_write(command: Command, effects: Effects) -> None:
     for each in documents(command.get("ops", [])):
         kind = next(iter(each), "")
         number = each.get(kind)
-        if kind not in {"insert", "update", "delete"} or not isinstance(number, int) or isinstance(number, bool):
+        if (
+            kind not in {"insert", "update", "delete"}
+            or not isinstance(number, int)
+            or isinstance(number, bool)
+        ):
             raise DoubtError("unknown_operation")
         if not 0 <= number < len(names):
             raise DoubtError("no_namespace")
@@ -265,8 +269,8 @@ def _explain(command: Command, effects: Effects) -> None:
     if "$db" in inner and inner["$db"] != effects.database:
         raise DoubtError("other_database")
     effects.of_session("explain")
-    read(_EXPLAINED[name], {name: inner[name], **{key: value for key, value in inner.items() if key != "$db"}},
-         effects)  # fmt: skip
+    fields = {key: value for key, value in inner.items() if key != "$db"}
+    read(_EXPLAINED[name], fields, effects)
 
 
 def _create(command: Command, effects: Effects) -> None:
@@ -379,7 +383,8 @@ READERS: Final[Mapping[str, tuple[Reader, frozenset[str]]]] = {
          "returnKey", "showRecordId", "tailable", "oplogReplay", "noCursorTimeout", "awaitData",
          "allowPartialResults", "collation", "allowDiskUse", "let", "ntoreturn"})),
     "aggregate": (_aggregate, frozenset(
-        {"pipeline", "explain", "allowDiskUse", "cursor", "bypassDocumentValidation", "collation", "hint", "let"})),
+        {"pipeline", "explain", "allowDiskUse", "cursor", "bypassDocumentValidation", "collation", "hint",
+         "let"})),
     "count": (_count, frozenset({"query", "limit", "skip", "hint", "collation", "fields"})),
     "distinct": (_distinct, frozenset({"key", "query", "collation", "hint"})),
     "insert": (_insert, _SHAPE | {"documents", "maxTimeMS"}),
@@ -388,8 +393,8 @@ READERS: Final[Mapping[str, tuple[Reader, frozenset[str]]]] = {
     "findAndModify": (_find_and_modify, _SHAPE | {
         "query", "sort", "remove", "update", "new", "fields", "upsert", "arrayFilters"}),
     "mapReduce": (_map_reduce, frozenset(
-        {"map", "reduce", "out", "query", "sort", "limit", "finalize", "scope", "jsMode", "verbose", "collation",
-         "bypassDocumentValidation"})),
+        {"map", "reduce", "out", "query", "sort", "limit", "finalize", "scope", "jsMode", "verbose",
+         "collation", "bypassDocumentValidation"})),
     "bulkWrite": (_bulk_write, _SHAPE | {"ops", "nsInfo", "errorsOnly", "cursor"}),
     "explain": (_explain, frozenset({"verbosity"})),
     "create": (_create, frozenset(
@@ -413,6 +418,7 @@ READERS: Final[Mapping[str, tuple[Reader, frozenset[str]]]] = {
 }  # fmt: skip
 """How each command of the rule ``own`` is read, and which fields of its own it may have."""
 _EXPLAINED: Final = {
-    **{name: name for name in ("find", "aggregate", "count", "distinct", "update", "delete", "findAndModify")},
-    "findandmodify": "findAndModify", "mapReduce": "mapReduce", "mapreduce": "mapReduce",
+    **{name: name for name in ("find", "aggregate", "count", "distinct", "update", "delete")},
+    "findAndModify": "findAndModify", "findandmodify": "findAndModify",
+    "mapReduce": "mapReduce", "mapreduce": "mapReduce",
 }  # fmt: skip

@@ -26,7 +26,9 @@ _SECRET: Final = re.compile(
     r"^payload$|^nonce$|^authorization$|keymaterial|^key$",
     re.IGNORECASE,
 )
-_KEY_IS_NO_SECRET: Final = frozenset({"createIndexes", "distinct", "aggregate", "explain", "create", "collMod"})
+_KEY_IS_NO_SECRET: Final = frozenset(
+    {"createIndexes", "distinct", "aggregate", "explain", "create", "collMod"}
+)
 _SETTINGS: Final = frozenset({"setParameter", "setClusterParameter", "configureFailPoint", "copydb", "clone"})
 _NAME: Final = re.compile(r"[\w.-]{1,120}\Z")
 _OPTIONS: Final = json_util.CANONICAL_JSON_OPTIONS

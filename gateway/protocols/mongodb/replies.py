@@ -20,7 +20,17 @@ _Element: TypeAlias = Callable[[int, str], _Need]
 class Scan:
     """One answer's sections: feed all its bytes, then read what was found."""
 
-    __slots__ = ("_at", "_held", "_run", "cursor_id", "documents", "found", "has_cursor", "is_over", "namespace")
+    __slots__ = (
+        "_at",
+        "_held",
+        "_run",
+        "cursor_id",
+        "documents",
+        "found",
+        "has_cursor",
+        "is_over",
+        "namespace",
+    )
 
     def __init__(self) -> None:
         self.found: dict[str, float | str] = {}

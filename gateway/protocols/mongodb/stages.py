@@ -23,7 +23,7 @@ from gateway.protocols.mongodb.fields import (
 
 @dataclass(slots=True)
 class Pipeline:
-    """One pipeline while it is read. ``collection`` is None for one that starts with no documents of its own."""
+    """One pipeline while it is read. ``collection`` is None where it starts with no documents of its own."""
 
     effects: Effects
     collection: str | None
@@ -313,9 +313,11 @@ STAGES: Final[Mapping[str, _Stage]] = {
     "$geoNear": _geo_near, "$densify": _whole, "$fill": _fill, "$setWindowFields": _window,
     "$search": _whole, "$searchMeta": _whole, "$vectorSearch": _whole, "$documents": _documents,
     "$changeStream": _changes, "$changeStreamSplitLargeEvent": _nothing,
-    "$collStats": _about_collection, "$indexStats": _about_collection, "$listSearchIndexes": _about_collection,
+    "$collStats": _about_collection, "$indexStats": _about_collection,
+    "$listSearchIndexes": _about_collection,
     "$planCacheStats": _about_server, "$currentOp": _about_server, "$listSessions": _about_server,
-    "$listLocalSessions": _about_server, "$listSampledQueries": _about_server, "$querySettings": _about_server,
+    "$listLocalSessions": _about_server, "$listSampledQueries": _about_server,
+    "$querySettings": _about_server,
     "$queryStats": _about_server, "$shardedDataDistribution": _about_server, "$listCatalog": _about_server,
     "$listClusterCatalog": _about_server,
 }  # fmt: skip

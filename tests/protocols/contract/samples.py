@@ -4,8 +4,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from gateway.model.identity import Route
+from gateway.protocols.mongodb import messages
 from gateway.protocols.redis import resp
 from gateway.sansio.protocol import Ready, Startup
+from tests.protocols.mongodb import wire as mongo
 from tests.protocols.mysql import wire as mysql
 from tests.protocols.postgres import wire
 
@@ -36,6 +38,8 @@ class Sample:
 
 _POSTGRES_ROW = wire.message("D", b"\0\1\0\0\0\2hi")
 
+_MONGO_HELLO = mongo.message(7, {"hello": 1, "$db": "admin"})
+
 
 def _mysql(name: str) -> Sample:
     """Each command waits for the answer to the one before, so there is one that has an answer at all."""
@@ -65,6 +69,38 @@ def _mysql(name: str) -> Sample:
 SAMPLES: dict[str, Sample] = {
     "mysql": _mysql("mysql"),
     "mariadb": _mysql("mariadb"),
+    "mongodb": Sample(
+        start=_MONGO_HELLO,
+        cancel=b"",
+        commands=mongo.message(8, {"find": "orders", "filter": {"a": 1}, "$db": "mydb"})
+        + mongo.message(9, {"insert": "orders", "$db": "mydb"}, documents=[{"_id": 1}, {"_id": 2}])
+        + mongo.message(10, {"hello": 1, "$db": "admin"})
+        + mongo.message(11, {"ping": 1, "$db": "admin"}),
+        answers=mongo.message(
+            1,
+            {"cursor": {"firstBatch": [{"_id": 1, "b": "x"}], "id": 0, "ns": "mydb.orders"}, "ok": 1.0},
+            response_to=8,
+        )
+        + mongo.message(2, {"n": 2, "ok": 1.0}, response_to=9)
+        + mongo.message(3, {"ok": 1.0}, response_to=11),
+        statement=lambda text: mongo.message(12, {"find": text, "$db": "mydb"}),
+        unwelcome=(
+            mongo.raw(13, messages.OP_COMPRESSED, b"\xdd\7\0\0\xff\xff\xff\x7f\2"),
+            mongo.raw(13, 2002, b"\0\0\0\0a.b\0\5\0\0\0\0"),
+            mongo.raw(13, messages.OP_MSG, b"\4\0\0\0\0\5\0\0\0\0"),
+            mongo.raw(13, messages.OP_MSG, b"\0\0\0\0\7zzzz"),
+            mongo.raw(13, messages.OP_MSG, b"\0\0\0\0\0\x40\0\0\0\0"),
+            b"\xff\xff\xff\x7f" + bytes(12),
+        ),
+        out_of_step=(
+            mongo.message(1, {"ok": 1.0}, response_to=99),
+            mongo.raw(1, messages.OP_REPLY, bytes(30)),
+            b"\1\0\0\0" + bytes(16),
+        ),
+        ready=Ready("7.0.0", {}, b"backends-own-key", extra={"maxWireVersion": "21", "user": "alice"}),
+        route=Route("documents", "mongodb", "alice", "mydb"),
+        startup=Startup(parameters={"first": _MONGO_HELLO.decode("latin-1")}),
+    ),
     "postgres": Sample(
         start=wire.startup(user="alice", database="mydb", application_name="contract"),
         cancel=wire.cancel(b"\0\0\0\1\0\0\0\2"),
