@@ -12,7 +12,7 @@ from gateway.model.resource import BackendAuth, Database
 from gateway.protocols.mongodb import documents, messages
 from gateway.protocols.mongodb.documents import UnreadableError
 from gateway.sansio.flow import Flow, Read, StartTls, Write
-from gateway.sansio.protocol import Login, Ready
+from gateway.sansio.protocol import Login, Ready, Startup
 from gateway.sansio.scram import MECHANISM, Scram, ScramError
 
 _MAX_ANSWER: Final = 1 << 20
@@ -24,8 +24,9 @@ class LoginError(BackendError, ProtocolError):
     """The database server refused the gateway, or is not what the route says."""
 
 
-def dial(database: Database) -> Flow[None]:
+def dial(database: Database, startup: Startup) -> Flow[None]:
     """TLS at once; a unix socket needs none."""
+    del startup
     if not database.uri.startswith("unix:"):
         yield StartTls()
 
@@ -124,7 +125,7 @@ def _ask(number: int, body: dict[str, Any], what: str) -> Flow[dict[str, Any]]:
     return said
 
 
-def cancel(backend_key: bytes) -> Flow[None]:
+def cancel(backend_key: bytes, details: Login) -> Flow[None]:
     """Nothing can be cancelled: the end of the connection is the end of what runs on it."""
-    del backend_key
+    del backend_key, details
     yield from ()
