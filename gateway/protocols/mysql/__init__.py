@@ -13,14 +13,14 @@ from typing import Final
 
 from gateway.classify import sql
 from gateway.model.identity import Route
-from gateway.model.statement import Catalog, NameContext, Statement
+from gateway.model.statement import NameContext, Statement
 from gateway.protocols.mysql import handshake
+from gateway.protocols.mysql.catalog import read_catalog
 from gateway.protocols.mysql.conversation import converse
 from gateway.protocols.mysql.greeting import shared
 from gateway.protocols.mysql.handshake import greet, refuse_startup, route_conflict
 from gateway.protocols.mysql.login import cancel, dial, login, probe
 from gateway.protocols.mysql.rehearsal import rehearsals
-from gateway.sansio.flow import Flow
 from gateway.sansio.protocol import Facts, Protocol, SpeaksFirst, Startup
 
 
@@ -41,12 +41,6 @@ def new_cancel_key(startup: Startup) -> bytes:
     return secrets.token_bytes(16)
 
 
-def read_catalog() -> Flow[Catalog]:
-    """Nothing is read."""
-    yield from ()
-    return Catalog({})
-
-
 def protocol(name: str, version: str) -> Protocol:
     """The protocol under *name*; a client reads *version* where nothing is known of its server."""
     return Protocol(
@@ -65,7 +59,6 @@ def protocol(name: str, version: str) -> Protocol:
         new_cancel_key=new_cancel_key,
         read_catalog=read_catalog,
         route_conflict=route_conflict,
-        has_catalog=False,
         rehearsals=rehearsals(name),
         obligations=frozenset({"timeout_ms", "hold"}),
         speaks_first=SpeaksFirst(probe, shared),

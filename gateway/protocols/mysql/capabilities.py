@@ -2,8 +2,9 @@
 
 https://dev.mysql.com/doc/dev/mysql-server/latest/group__group__cs__capabilities__flags.html and
 https://mariadb.com/kb/en/connection/. Left out on purpose: compression (a bomb would have to be unpacked
-here), LOCAL INFILE (a server could ask for any file of the client), optional metadata,
-expired passwords, several factors: what is not offered here is not agreed on with the server either.
+here), LOCAL INFILE (a server could ask for any file of the client), optional metadata, NO_SCHEMA (names would
+mean other tables), expired passwords, several factors: what is not offered here is not agreed on with the
+server either.
 """
 
 from typing import Final
@@ -12,7 +13,7 @@ LONG_PASSWORD: Final = 1 << 0  # MariaDB calls it CLIENT_MYSQL: without it there
 FOUND_ROWS: Final = 1 << 1
 LONG_FLAG: Final = 1 << 2
 CONNECT_WITH_DB: Final = 1 << 3
-NO_SCHEMA: Final = 1 << 4
+NO_SCHEMA: Final = 1 << 4  # the server then drops the database in front of a name, and reads another table
 COMPRESS: Final = 1 << 5
 ODBC: Final = 1 << 6
 LOCAL_FILES: Final = 1 << 7
@@ -38,7 +39,6 @@ OFFERED: Final = (
     | FOUND_ROWS
     | LONG_FLAG
     | CONNECT_WITH_DB
-    | NO_SCHEMA
     | ODBC
     | IGNORE_SPACE
     | PROTOCOL_41

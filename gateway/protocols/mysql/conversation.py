@@ -18,7 +18,7 @@ from gateway.protocols.mysql.commands import Fate, Kind
 from gateway.protocols.mysql.packets import ERR, HEADER, Command, CommandReader, Fields, packet
 from gateway.protocols.mysql.prepared import Prepared, Statements
 from gateway.protocols.mysql.replies import Replies, Shape
-from gateway.protocols.mysql.steering import steers
+from gateway.protocols.mysql.steering import defines, steers
 from gateway.sansio.protocol import (
     Duty,
     Facts,
@@ -49,6 +49,7 @@ class _Running:
     request: Request | None = None
     statement: Statement | None = None  # of a PREPARE
     steers: bool = False
+    defines: bool = False
     is_own: bool = False
     is_drained: bool = False  # the rest of its answer is not for the client
     instead: bytes = b""  # the client's answer, in its place
@@ -78,6 +79,7 @@ class MysqlConversation:
         "_has_attributes",
         "_held",
         "_is_known",
+        "_is_stale",
         "_modes",
         "_names",
         "_own",
@@ -97,6 +99,7 @@ class MysqlConversation:
         self._modes: frozenset[str] = frozenset(extra.get("modes", "").split(",")) - {""}
         self._charset = extra.get("charset", "utf8mb4")
         self._is_known = True  # how statements are read
+        self._is_stale = True  # the catalogue
         self._question = context.question(flags)
         self._has_attributes = bool(flags & capabilities.QUERY_ATTRIBUTES)
         self._commands = CommandReader()
@@ -172,6 +175,7 @@ class MysqlConversation:
         found = self._statements.find(fields.number(4))
         if found is None:
             return self._about_nothing(command, kind, code)
+        found.statement = self._as_of_now(found.statement)
         number = found.number.to_bytes(4, "little")
         raw = command.raw[: HEADER + 1] + number + command.raw[HEADER + 5 :]
         if code == commands.EXECUTE:
@@ -186,6 +190,15 @@ class MysqlConversation:
         if code == commands.CLOSE:
             self._statements.close(found)
         return self._pass(raw, kind, code, command.sequence)
+
+    def _as_of_now(self, statement: Statement) -> Statement:
+        """A prepared statement keeps its database; what the database holds is that of now."""
+        names = statement.names
+        if names.catalog is self._names.catalog:
+            return statement
+        is_here = names.search_path == self._names.search_path
+        fresh = self._names if is_here else replace(names, catalog=self._names.catalog)
+        return replace(statement, names=fresh)
 
     def _about_nothing(self, command: Command, kind: Kind, code: int) -> Request | Housekeeping:
         """A number that stands for no statement: nothing is run, whatever the server thinks of it."""
@@ -215,6 +228,7 @@ class MysqlConversation:
             running.statement = request.statements[0]
         elif asked.code != commands.FETCH and raw is not _NO_STATEMENT:
             running.steers = not self._is_known or steers(request.statements[0].text, facts)
+            running.defines = defines(facts)
         self._begin(running)
         return raw
 
@@ -314,6 +328,7 @@ class MysqlConversation:
     def _note(self, running: _Running) -> None:
         """What a command left behind."""
         replies = self._replies
+        self._is_stale = self._is_stale or running.defines
         if running.code == commands.RESET_CONNECTION and not replies.error:
             self._statements.forget()
         if running.statement is None:
@@ -349,11 +364,14 @@ class MysqlConversation:
         return self._names
 
     def set_catalog(self, catalog: Catalog | None) -> None:
-        """There is none."""
+        """The engine read the catalogue, or could not."""
+        self._is_stale = False
+        if catalog is not self._names.catalog:
+            self._names = replace(self._names, catalog=catalog)
 
     def wants_catalog(self) -> bool:
-        """There is none."""
-        return False
+        """True at the start, and once this session has defined something."""
+        return self._is_stale
 
     def abandon(self) -> tuple[Outcome, ...]:
         """The request whose answer did not come."""

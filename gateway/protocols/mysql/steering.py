@@ -19,6 +19,16 @@ _OPERATIONS: Final = frozenset({"use", "call", "execute", "do", "drop", "reset"}
 _HARMLESS: Final = frozenset({"autocommit", "time_zone", "transaction_isolation", "tx_isolation"})
 
 
+_DEFINES: Final = frozenset({"create", "alter", "drop", "import"})
+
+
+def defines(facts: Facts) -> bool:
+    """True when other tables, views or columns may exist once this has run."""
+    return any(
+        not item.complete or any(effect.operation in _DEFINES for effect in item.effects) for item in facts
+    )
+
+
 def steers(text: str, facts: Facts) -> bool:
     """True when the server may read the next statement otherwise once this one has run."""
     return any(_steers(text, item) for item in facts)

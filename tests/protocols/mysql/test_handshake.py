@@ -16,6 +16,7 @@ from gateway.protocols.mysql.capabilities import (
     COMPRESS,
     DEPRECATE_EOF,
     LOCAL_FILES,
+    NO_SCHEMA,
     OFFERED,
     QUERY_ATTRIBUTES,
     SSL,
@@ -65,13 +66,13 @@ def test_a_client_is_greeted_with_its_own_servers_version_and_less_than_it_can()
     assert told.plugin == "mysql_native_password"
     assert told.salt != SALT
     assert b"\0" not in told.salt
-    assert not told.capabilities & (COMPRESS | LOCAL_FILES | QUERY_ATTRIBUTES | SSL)
+    assert not told.capabilities & (COMPRESS | LOCAL_FILES | NO_SCHEMA | QUERY_ATTRIBUTES | SSL)
 
 
 def test_what_a_client_takes_unoffered_is_not_agreed_on() -> None:
     startup, _ = drive(
         MYSQL.accept(Hello(encrypted=True)),
-        [wire.handshake(capabilities=wire.CAPABILITIES | LOCAL_FILES | QUERY_ATTRIBUTES)],
+        [wire.handshake(capabilities=wire.CAPABILITIES | LOCAL_FILES | NO_SCHEMA | QUERY_ATTRIBUTES)],
     )
     assert isinstance(startup, Startup)
     assert int(startup.parameters["capabilities"]) & ~OFFERED == 0
