@@ -53,6 +53,7 @@ bench: servers  ## pgbench and COPY, direct, through pgbouncer and through regat
 	$(if $(QUICK),,$(BIN)/python -m benchmarks.tunnel)
 	$(if $(QUICK),,$(BIN)/python -m benchmarks.rejudge)
 	$(if $(QUICK),,$(BIN)/python -m benchmarks.redis)
+	$(if $(QUICK),,$(BIN)/python -m benchmarks.estate)
 
 lock: setup  ## write both locks anew from pyproject.toml: for development, and for the container
 	$(BIN)/python -m uv pip compile -q pyproject.toml --group dev --generate-hashes --universal \

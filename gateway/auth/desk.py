@@ -83,6 +83,7 @@ class ConnectAttempt:
 
 
 Record: TypeAlias = Callable[[Kind, Mapping[str, Any]], Awaitable[None]]
+RecordAll: TypeAlias = Callable[[Sequence[tuple[Kind, Mapping[str, Any]]]], Awaitable[None]]
 MayConnect: TypeAlias = Callable[[ConnectAttempt], Awaitable[Decision]]
 
 
@@ -92,7 +93,8 @@ class Hooks:
 
     ``record`` returns when the event is durable, and raises when it cannot be. ``may_connect`` is asked
     before a per-database certificate is given. ``protocols`` are those a database may have; empty: any.
-    ``find_database`` knows every enrolled database; without it, those in the store are all.
+    ``find_database`` knows every enrolled database; without it, those in the store are all. ``record_all`` is
+    ``record`` for several that wait for the disk together; without it each waits for itself.
     """
 
     policy: Policy
@@ -100,6 +102,7 @@ class Hooks:
     may_connect: MayConnect
     protocols: frozenset[str] = frozenset()
     find_database: Callable[[str], Database | None] | None = None
+    record_all: RecordAll | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +138,14 @@ class Desk:
     async def record(self, event: Kind, subject: Subject, **fields: Any) -> None:
         """Write an event about what *subject* does."""
         await self.hooks.record(event, {**actor(subject), **fields})
+
+    async def record_all(self, events: Sequence[tuple[Kind, Mapping[str, Any]]]) -> None:
+        """Write several events; all are durable when this returns."""
+        if self.hooks.record_all is not None:
+            await self.hooks.record_all(events)
+            return
+        for kind, fields in events:
+            await self.hooks.record(kind, fields)
 
     async def database(self, name: str) -> Database | None:
         """The enrolled database of that name."""

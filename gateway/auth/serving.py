@@ -67,17 +67,19 @@ async def register(desk: Desk, identity: Identity, offered: Sequence[Offered]) -
     known = await _known(desk, agent)
     fresh = [item.database for item in offered if not _stands(known, item.database)]
     refused = await _beyond_grant(desk, agent, fresh)
+    events: list[tuple[Kind, dict[str, Any]]] = []
     async with desk.store.change() as change:
         for database in fresh:
             if database.name in refused:
                 await _withdraw(change, agent, known, database.name)
-            elif (conflict := await _take(desk, change, agent, database)) is not None:
+            elif (conflict := await _take(change, agent, database, events)) is not None:
                 refused[database.name] = conflict
                 await _withdraw(change, agent, known, database.name)
         for name in known.mine - {item.database.name for item in offered}:
             await _withdraw(change, agent, known, name)
         health = {item.database.name: item.problem for item in offered if item.database.name not in refused}
         await change.agents.seen(agent.id, desk.seconds(), health)
+        await desk.record_all(events)
     return list(refused.values())
 
 
@@ -137,8 +139,10 @@ def _stands(known: _Known, database: Database) -> bool:
     return database.name in known.mine and stored is not None and stored.document == _document(database)
 
 
-async def _take(desk: Desk, change: Change, agent: Agent, database: Database) -> Refused | None:
-    """Bind the name to this service; what stands against it otherwise."""
+async def _take(
+    change: Change, agent: Agent, database: Database, events: list[tuple[Kind, dict[str, Any]]]
+) -> Refused | None:
+    """Bind the name to this service; what stands against it otherwise. What is to be told joins *events*."""
     name = database.name
     existing = await change.get("db", name)
     holders = await change.agents.serving(name)
@@ -162,7 +166,7 @@ async def _take(desk: Desk, change: Change, agent: Agent, database: Database) ->
             return _taken(name, str(error))
         kind = Kind.RESOURCE_CREATE if existing is None else Kind.RESOURCE_UPDATE
         about = {"user": agent.id, "subject": "agent", "agent": agent.id}
-        await desk.hooks.record(kind, {**about, "kind": "db", "name": name, "revision": stored.revision})
+        events.append((kind, {**about, "kind": "db", "name": name, "revision": stored.revision}))
     if agent.id not in {holder.id for holder in holders}:
         await change.agents.bind(name, agent.id)
     return None

@@ -53,6 +53,13 @@ async def policy_in_force(audit: AuditLog, clock: Clock, sidecar: Sidecar, in_fo
     await record(audit, clock, Kind.POLICY_LOAD, fields)
 
 
+async def record_all(audit: AuditLog, clock: Clock, events: Sequence[tuple[Kind, Mapping[str, Any]]]) -> None:
+    """Several events, durable together when this returns."""
+    now = clock.now_ns()
+    if events:
+        await audit.append([Event(kind, new_id(now), now, fields) for kind, fields in events])
+
+
 async def record(audit: AuditLog, clock: Clock, kind: Kind, fields: Mapping[str, Any]) -> None:
     """One event, durable when this returns."""
     now = clock.now_ns()

@@ -263,6 +263,9 @@ def _hooks(sidecar: Sidecar, audit: AuditLog, databases: Databases, clock: Clock
     async def record(kind: Kind, fields: Mapping[str, Any]) -> None:
         await lifecycle.record(audit, clock, kind, fields)
 
+    async def record_all(events: Sequence[tuple[Kind, Mapping[str, Any]]]) -> None:
+        await lifecycle.record_all(audit, clock, events)
+
     async def may_connect(attempt: ConnectAttempt) -> Decision:
         question = ConnectQuestion(
             identity=attempt.identity,
@@ -278,6 +281,7 @@ def _hooks(sidecar: Sidecar, audit: AuditLog, databases: Databases, clock: Clock
     return Hooks(
         policy=sidecar.client,
         record=record,
+        record_all=record_all,
         may_connect=may_connect,
         protocols=frozenset(REGISTRY),
         find_database=databases.get,
