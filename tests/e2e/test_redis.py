@@ -4,6 +4,7 @@ import json
 import subprocess
 import threading
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -77,18 +78,25 @@ def cache() -> Iterator[tuple[Cluster, servers.Redis]]:
             yield running, server
 
 
-@pytest.fixture
-def ann(cache: tuple[Cluster, servers.Redis]) -> Iterator[Access]:
-    with cache[0].users["ann"].tunnel("default", "0", CACHE) as access:
-        cache[1].ask("flushall")
-        yield access
+@pytest.fixture(scope="module")
+def tunnels(cache: tuple[Cluster, servers.Redis]) -> Iterator[dict[str, Access]]:
+    with ExitStack() as stack:
+        yield {
+            name: stack.enter_context(cache[0].users[name].tunnel("default", "0", CACHE))
+            for name in ("ann", "bob")
+        }
 
 
 @pytest.fixture
-def bob(cache: tuple[Cluster, servers.Redis]) -> Iterator[Access]:
-    with cache[0].users["bob"].tunnel("default", "0", CACHE) as access:
-        cache[1].ask("flushall")
-        yield access
+def ann(cache: tuple[Cluster, servers.Redis], tunnels: dict[str, Access]) -> Access:
+    cache[1].ask("flushall")
+    return tunnels["ann"]
+
+
+@pytest.fixture
+def bob(cache: tuple[Cluster, servers.Redis], tunnels: dict[str, Access]) -> Access:
+    cache[1].ask("flushall")
+    return tunnels["bob"]
 
 
 @pytest.fixture(params=[2, 3])
@@ -203,6 +211,31 @@ def test_messages_arrive_for_the_channels_that_are_granted(
         ("AUTH", "default", "x"), ("CLIENT", "REPLY", "OFF"), ("CLIENT", "KILL", "TYPE", "normal"),
         ("MOVE", "app:x", "1"), ("OBJECT", "ENCODING", "secret:k"), ("NO.SUCH", "thing"), ("RESET",),
         ("XREAD", "STREAMS", "app:s", "secret:s", "0", "0"), ("SUBSCRIBE", "other"), ("DEBUG", "SLEEP", "0"),
+        ("GETEX", "secret:k", "PERSIST"),
+        ("Get", "secret:k"), ("GETDEL", "secret:k"), ("DUMP", "secret:k"),
+        ("EXISTS", "app:x", "secret:k"), ("TYPE", "secret:k"), ("TOUCH", "secret:k"), ("WATCH", "secret:k"),
+        ("MSETNX", "app:x", "1", "secret:k", "2"), ("BITOP", "AND", "app:x", "secret:k"),
+        ("PFCOUNT", "app:x", "secret:k"), ("PFMERGE", "app:x", "secret:k"),
+        ("LMOVE", "app:l", "secret:l", "LEFT", "LEFT"), ("SINTERSTORE", "app:x", "secret:s"),
+        ("SINTERCARD", "2", "app:x", "secret:s"), ("ZRANGESTORE", "app:x", "secret:z", "0", "-1"),
+        ("ZUNION", "2", "app:z", "secret:z"), ("LMPOP", "2", "app:l", "secret:l", "LEFT"),
+        ("GEOSEARCHSTORE", "app:x", "secret:g", "FROMMEMBER", "m", "BYRADIUS", "1", "km"),
+        ("XREADGROUP", "GROUP", "g", "c", "STREAMS", "app:s", "secret:s", ">", ">"),
+        ("XREAD", "streams", "STREAMS", "secret:s", "0", "0"), ("LCS", "app:x", "secret:k"),
+        ("SORT", "app:l", "BY", "secret:*"), ("SORT_RO", "app:l", "GET", "#", "GET", "secret:*"),
+        ("SORT", "app:l", "STORE", "app:y", "STORE", "secret:k"), ("RENAME", "secret:k", "app:x"),
+        ("EVAL", "return 1", "1", "app:x"), ("EVAL_RO", "return 1", "0"), ("EVALSHA", "0" * 40, "0"),
+        ("FCALL", "f", "1", "app:x"), ("FCALL_RO", "f", "0"), ("SCRIPT", "LOAD", "return 1"),
+        ("FUNCTION", "LOAD", "#!lua name=x"), ("FUNCTION", "DUMP"), ("MODULE", "LOAD", "/tmp/x.so"),
+        ("MODULE", "LIST"), ("CONFIG", "SET", "dir", "/tmp"), ("ACL", "SETUSER", "default", "on"),
+        ("ACL", "LIST"), ("ACL", "LOG"), ("CLIENT", "LIST"), ("CLIENT", "PAUSE", "1"), ("SLOWLOG", "GET"),
+        ("DEBUG", "OBJECT", "secret:k"), ("MIGRATE", "h", "1", "", "0", "1", "KEYS", "app:x", "secret:k"),
+        ("RESTORE", "secret:k", "0", "x"), ("SLAVEOF", "h", "1"), ("REPLICAOF", "NO", "ONE"), ("FAILOVER",),
+        ("PSUBSCRIBE", "*"), ("PSUBSCRIBE", "new?"), ("SSUBSCRIBE", "other"), ("PUBSUB", "CHANNELS"),
+        ("RANDOMKEY",), ("DBSIZE",), ("FLUSHDB",), ("FLUSHALL",), ("SWAPDB", "0", "1"), ("SHUTDOWN", "NOSAVE"),
+        ("SAVE",), ("INFO",), ("LATENCY", "LATEST"), ("GATEWAY.DENIED",), ("GATEWAY.ADDRESS", "evil:1"),
+        ("GET", "x\r\nGET secret:k"), ("CLUSTER", "GETKEYSINSLOT", "1", "9"), ("PSYNC", "?", "-1"),
+        ("HELLO", "3", "SETNAME", "x", "AUTH", "default", "y"), ("CLIENT", "NO-EVICT", "on"),
     ],
 )  # fmt: skip
 def test_what_nobody_granted_is_refused_and_the_connection_stays(bob: Access, words: tuple[str, ...]) -> None:
