@@ -51,8 +51,12 @@ _harmless(effect) if _letting_go[effect.operation]
 _harmless(effect) if {
 	effect.operation == "show"
 	effect.object.kind == "setting"
-	_shown[lower(effect.object.name)]
+	_is_shown(lower(effect.object.name))
 }
+
+_is_shown(name) if _shown[name]
+
+_is_shown(name) if _shown_by_mysql[name]
 
 _letting_go := {"close", "deallocate"}
 
@@ -72,6 +76,40 @@ _shown := {
 	"timezone",
 	"transaction_isolation",
 	"transaction_read_only",
+}
+
+# The same for MySQL and MariaDB: what their drivers ask for when they connect.
+_shown_by_mysql := {
+	"auto_increment_increment",
+	"autocommit",
+	"character_set_client",
+	"character_set_connection",
+	"character_set_database",
+	"character_set_results",
+	"character_set_server",
+	"collation_connection",
+	"collation_database",
+	"collation_server",
+	"error_count",
+	"in_transaction",
+	"init_connect",
+	"interactive_timeout",
+	"license",
+	"lower_case_table_names",
+	"max_allowed_packet",
+	"net_read_timeout",
+	"net_write_timeout",
+	"performance_schema",
+	"query_cache_size",
+	"query_cache_type",
+	"sql_mode",
+	"system_time_zone",
+	"time_zone",
+	"tx_isolation",
+	"version",
+	"version_comment",
+	"wait_timeout",
+	"warning_count",
 }
 
 _free := {
@@ -166,6 +204,47 @@ _pinned := {
 	"transaction_read_only": {"1", "on", "true", "yes"},
 }
 
+# MySQL's and MariaDB's settings of the first kind, as their drivers and dumps set them.
+_settings_of_mysql := {
+	"autocommit",
+	"character_set_results",
+	"collation_connection",
+	"interactive_timeout",
+	"max_execution_time",
+	"max_statement_time",
+	"net_read_timeout",
+	"net_write_timeout",
+	"session_track_system_variables",
+	"sql_notes",
+	"sql_quote_show_create",
+	"sql_safe_updates",
+	"sql_select_limit",
+	"time_zone",
+	"wait_timeout",
+}
+
+# Character sets in which no letter holds a quote or a backslash.
+_character_sets := {"ascii", "latin1", "utf8", "utf8mb3", "utf8mb4"}
+
+# Words of sql_mode that do not change how text is read.
+_modes := {
+	"",
+	"allow_invalid_dates",
+	"error_for_division_by_zero",
+	"no_auto_create_user",
+	"no_auto_value_on_zero",
+	"no_engine_substitution",
+	"no_unsigned_subtraction",
+	"no_zero_date",
+	"no_zero_in_date",
+	"only_full_group_by",
+	"pad_char_to_full_length",
+	"strict_all_tables",
+	"strict_trans_tables",
+	"time_truncate_fractional",
+	"traditional",
+}
+
 _scopes := {"local", "session", "startup"}
 
 may_set(setting) if {
@@ -176,4 +255,26 @@ may_set(setting) if {
 may_set(setting) if {
 	_scopes[setting.scope]
 	_pinned[lower(setting.name)][lower(trim(setting.value, "'"))]
+}
+
+may_set(setting) if {
+	_scopes[setting.scope]
+	_settings_of_mysql[lower(setting.name)]
+}
+
+may_set(setting) if {
+	_scopes[setting.scope]
+	setting.name in {"character_set_client", "character_set_connection"}
+	_character_sets[lower(setting.value)]
+}
+
+# A leading plus adds to the words that were there, and those the gateway has read.
+may_set(setting) if {
+	_scopes[setting.scope]
+	setting.name == "sql_mode"
+	is_string(setting.value)
+	words := split(trim_prefix(lower(setting.value), "+"), ",")
+	every word in words {
+		_modes[trim_space(word)]
+	}
 }
