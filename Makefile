@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.setup
 export ONCE QUICK
 
-.PHONY: setup demo test check bench policy-test soak lock servers docs
+.PHONY: setup demo test check bench bench-policy policy-test soak lock servers docs
 .DEFAULT_GOAL := setup
 
 setup: $(STAMP)  ## make .venv with regate and everything for development in it
@@ -54,6 +54,9 @@ bench: servers  ## pgbench and COPY, direct, through pgbouncer and through regat
 	$(if $(QUICK),,$(BIN)/python -m benchmarks.rejudge)
 	$(if $(QUICK),,$(BIN)/python -m benchmarks.redis)
 	$(if $(QUICK),,$(BIN)/python -m benchmarks.estate)
+
+bench-policy: setup  ## what a decision costs, by the number of roles; QUICK=1 takes under 50 s
+	$(BIN)/python -m benchmarks.policy $(if $(QUICK),--quick)
 
 lock: setup  ## write both locks anew from pyproject.toml: for development, and for the container
 	$(BIN)/python -m uv pip compile -q pyproject.toml --group dev --generate-hashes --universal \

@@ -379,7 +379,7 @@ test_whether_statements_are_restricted if {
 	_decide({"r": t.role(_allow({"db_permissions": permission})), "w": t.role(_wide)}, {}).restricted == false
 	_decide({"r": t.role(_wide), "d": t.role(_deny({"db_permissions": permission}))}, {}).restricted == true
 	guarded := connect.decision with input as t.connect(["r"], {})
-		with data.regate as t.pushed({"r": t.role(_wide)}, {"alice": t.user(["r"])}, [])
+		with data.regate as t.awake(t.pushed({"r": t.role(_wide)}, {"alice": t.user(["r"])}, []))
 		with data.gateway.guards as {"schema": {"no-drop": {"deny": []}}}
 	guarded.restricted == true
 }

@@ -44,13 +44,9 @@ _entry(document) := {
 	"deny": _side(document.version, _part(document, "deny")),
 	"names_may_be_absent": document.version == "v7",
 	"restricted": count(_list(_part(document, "allow"), "db_permissions")) > 0,
-	"exact": {key: true |
-		some entry in _entries(document, "allow")
-		not _is_about_columns(entry)
-		some key in permissions.exact_keys(_permission(entry))
-	},
+	"exact": permissions.exact(allowed),
 	"permissions": {
-		"allow": [_permission(entry) | some entry in _entries(document, "allow"); not _is_about_columns(entry)],
+		"allow": allowed,
 		"deny": [_permission(entry) | some entry in _entries(document, "deny"); not _is_about_columns(entry)],
 	},
 	"columns": {
@@ -64,6 +60,8 @@ _entry(document) := {
 	},
 	"limits": _limits(_options(document)),
 	"obligations": _obligations(document),
+} if {
+	allowed := [_permission(entry) | some entry in _entries(document, "allow"); not _is_about_columns(entry)]
 }
 
 _side(version, part) := {

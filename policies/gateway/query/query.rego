@@ -34,14 +34,6 @@ decision := object.union(permitted(input.session.roles), {"obligations": obligat
 }
 
 # METADATA
-# title: Nothing but roles can object
-# description: No guard is there, and nobody has permissions taken away. Told once for a whole batch.
-nobody_else_objects if {
-	data.regate.index.asleep == true
-	data.regate.index.denying == {}
-}
-
-# METADATA
 # title: The yes of these roles
 permitted(roles) := _answer(true, [{"code": "role_permits", "role": name} | some name in roles])
 

@@ -267,10 +267,12 @@ test_a_deny_takes_away_from_every_role if {
 	unnamed.allow == true
 }
 
+_awake_data := t.awake(_data)
+
 _guard := {"schema": {"no-drop": {"deny": [{"code": "drop_refused", "message": "no", "extra": 1}]}}}
 
 test_a_guard_objects_whatever_the_role if {
-	decision := query.decision with input as t.query(["wide"], [t.statement({})]) with data.regate as _data with data.gateway.guards as _guard
+	decision := query.decision with input as t.query(["wide"], [t.statement({})]) with data.regate as _awake_data with data.gateway.guards as _guard
 	decision.allow == false
 	decision.reasons == [{"code": "drop_refused", "message": "no", "guard": "schema/no-drop"}]
 }
@@ -278,7 +280,7 @@ test_a_guard_objects_whatever_the_role if {
 test_a_guard_that_objects_without_a_code_still_refuses if {
 	every objection in ["no", {}, {"code": 1}, {"code": "x", "message": 1}] {
 		decision := query.decision with input as t.query(["wide"], [t.statement({})])
-			with data.regate as _data
+			with data.regate as _awake_data
 			with data.gateway.guards as {"a": {"b": {"deny": [objection]}}}
 		t.codes(decision) == ["guard_refused"]
 	}
@@ -286,9 +288,9 @@ test_a_guard_that_objects_without_a_code_still_refuses if {
 
 test_where_a_guard_is_active_all_must_be_understood if {
 	unknown := t.query(["wide"], [t.statement({"complete": false, "unknown_reason": "do_block"})])
-	refused := query.decision with input as unknown with data.regate as _data with data.gateway.guards as {"a": {"b": {"deny": []}}}
+	refused := query.decision with input as unknown with data.regate as _awake_data with data.gateway.guards as {"a": {"b": {"deny": []}}}
 	refused.reasons == [{"code": "not_understood", "message": "the statement was not fully understood (do_block)"}]
-	allowed := query.decision with input as unknown with data.regate as _data with data.gateway.guards as {"a": {"b": {"applies": false}}}
+	allowed := query.decision with input as unknown with data.regate as _awake_data with data.gateway.guards as {"a": {"b": {"applies": false}}}
 	allowed.allow == true
 }
 

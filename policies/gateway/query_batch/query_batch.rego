@@ -9,61 +9,96 @@
 package gateway.query_batch
 
 import data.gateway.lib.frame
-import data.gateway.lib.obligations
 import data.gateway.lib.statements
+import data.gateway.lib.switches
 import data.gateway.query
 
 # METADATA
 # title: The answers
 # entrypoint: true
-answers := _lifted if count(_lifted) == count(input.items)
+answers := _granted if count(_granted) == count(input.items)
 
-else := object.union_n([_lifted, _granted, _judged])
+else := object.union(_granted, _judged)
 
-# The short ways to a yes need no input of their own, and cost a fraction. First: a role without restriction.
-_lifted := {id: decision |
-	query.nobody_else_objects
+# The short ways to a yes need no input of their own, and cost a fraction. They are for sessions about which nobody but
+# the granting roles has a say: then a role without restriction is enough, or that every statement is granted. They are
+# written out: a call costs more than what is called, and what it is given is hashed each time.
+_granted[id] := {
+	"contract": frame.contract,
+	"allow": true,
+	"reasons": reasons,
+	"obligations": {},
+	"policy_revision": frame.policy_revision,
+	"data_revision": revision,
+} if {
+	revision := data.regate.data_revision
 	some id, item in input.items
-	item.session.data_revision == frame.data_revision
-	statements.all_known(item.session.roles)
-	obligations.none_for(item.session.user)
-	is_array(item.request.statements)
-	lifting := statements.lifting(item.session.roles)
-	count(lifting) > 0
-	decision := query.permitted([lifting[0]])
-}
-
-# Then: every statement is granted. What `statements.understood` asks is written out, because a function's arguments
-# are hashed at each call, and a whole statement is a large one.
-_granted := {id: decision |
-	query.nobody_else_objects
-	some id, item in input.items
-	not _lifted[id]
-	item.session.data_revision == frame.data_revision
-	statements.all_known(item.session.roles)
-	obligations.none_for(item.session.user)
-	is_array(item.request.statements)
-	every statement in item.request.statements {
-		statement.complete == true
-		statement.class != "unknown"
-		is_array(statement.effects)
-		is_array(statement.settings)
-		every effect in statement.effects {
-			statements.effect_passes(effect, item.session)
-		}
-		every named in array.flatten([statement.functions, statement.operators, statement.casts]) {
-			named.builtin == true
-		}
-		every setting in statement.settings {
-			statements.may_set(setting)
-		}
+	session := item.session
+	session.data_revision == revision
+	count(session.roles) > 0
+	every name in session.roles {
+		data.regate.index.roles[name]
 	}
-	decision := query.permitted(item.session.roles)
+	not _burdened(session.user)
+	switches.quiet(session.database)
+	reasons := _reasons(session, item.request.statements)
 }
+
+# Denies and obligations hold whichever role granted the session.
+_burdened(user) if {
+	some name in data.regate.users[user].roles
+	data.regate.index.denying[name]
+}
+
+_burdened(user) if {
+	some name in data.regate.users[user].roles
+	data.regate.index.obliging[name]
+}
+
+_reasons(session, asked) := [{"code": "role_permits", "role": lifting[0]}] if {
+	is_array(asked)
+	lifting := [name | some name in session.roles; data.regate.index.roles[name].restricted == false]
+	count(lifting) > 0
+} else := [{"code": "role_permits", "role": name} | some name in session.roles] if {
+	is_array(asked)
+	every statement in asked {
+		_granted_in_full(statement, session)
+	}
+}
+
+_granted_in_full(statement, session) if {
+	statement.complete == true
+	statement.class != "unknown"
+	is_array(statement.effects)
+	every effect in statement.effects {
+		_passes(effect, session)
+	}
+	_all_builtin(statement.functions)
+	_all_builtin(statement.operators)
+	_all_builtin(statement.casts)
+	is_array(statement.settings)
+	every setting in statement.settings {
+		statements.may_set(setting)
+	}
+}
+
+_all_builtin([])
+
+_all_builtin(listed) if {
+	is_array(listed)
+	every named in listed {
+		named.builtin == true
+	}
+}
+
+_passes(effect, session) if {
+	effect.object.catalog == session.db_name
+	some name in session.roles
+	data.regate.index.roles[name].exact[effect.object.kind][effect.object.schema][effect.object.name][effect.operation]
+} else if statements.effect_passes(effect, session)
 
 _judged := {id: decision |
 	some id, item in input.items
-	not _lifted[id]
 	not _granted[id]
 	decision := query.decision with input as frame.question(item, input)
 }

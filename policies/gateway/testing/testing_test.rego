@@ -17,6 +17,9 @@ pushed(roles, users, locks) := {"data_revision": 7, "users": users, "index": ind
 	index := object.union(made, {"asleep": true})
 }
 
+# The same where a team may have guards of its own.
+awake(data_) := object.union(data_, {"index": {"asleep": false}})
+
 # The same with these guards switched on, everywhere but on databases of these labels.
 guarded(roles, users, guards) := {"data_revision": 7, "users": users, "index": index} if {
 	index := prepare.index with input as {"contract": 1, "roles": roles, "locks": [], "guards": guards}

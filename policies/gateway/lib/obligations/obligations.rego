@@ -10,10 +10,6 @@ package gateway.lib.obligations
 
 import data.gateway.lib.guards
 
-# METADATA
-# title: Nothing is asked of this user by roles
-none_for(user) if count(_obliging(user)) == 0
-
 _obliging(user) := {name |
 	some name in data.regate.users[user].roles
 	data.regate.index.obliging[name]

@@ -25,7 +25,7 @@ _decide(users_roles, statements) := decision if {
 
 _guarded(obligations, statements) := decision if {
 	decision := query.decision with input as t.query(["wide"], statements)
-		with data.regate as _data(["wide"])
+		with data.regate as t.awake(_data(["wide"]))
 		with data.gateway.guards as {"rows": {"eu": {"obligations": obligations}}}
 }
 

@@ -99,20 +99,38 @@ _own(thing) := {} if is_null(thing)
 
 _own(thing) := {"object_kind": thing.kind, "schema": thing.schema, "name": thing.name} if is_object(thing)
 
-# What a permission without patterns grants is found under such a key. No name in a database holds the separator.
-key(word, thing) := concat("\u0000", [word, thing.kind, thing.schema, thing.name])
-
-# The keys of a compiled permission, if it says exactly what it is about.
-exact_keys(permission) := {key(word, {"kind": kind, "schema": schema, "name": name}) |
+# METADATA
+# title: What permissions without patterns grant
+# description: By kind, schema, name and operation, so that a question needs one look and no matching.
+exact(granted) := object.union_n([found |
+	some permission in granted
 	object.keys(permission.match.keys) == {"name", "object_kind", "schema"}
 	_is_exact(permission)
-	some word, _ in permission.operations
-	word != "*"
-	some kind, _ in permission.match.keys.object_kind.literals
-	some schema, _ in permission.match.keys.schema.literals
-	some name, _ in permission.match.keys.name.literals
-	not contains(concat("", [kind, schema, name]), "\u0000")
-}
+	operations := {operation: true | some word, _ in permission.operations; some operation in _covered(word)}
+	names := {name: operations | some name, _ in permission.match.keys.name.literals}
+	schemas := {schema: names | some schema, _ in permission.match.keys.schema.literals}
+	found := {kind: schemas |
+		some kind, _ in permission.match.keys.object_kind.literals
+		not kind in _own_words
+	}
+])
+
+# Kinds of objects that have words of their own.
+_own_words := {"file", "program"}
+
+# The operations that a word covers; the converse of `words`.
+_covered(word) := object.get(
+	{
+		"*": [],
+		"COPY_IN": [],
+		"COPY_OUT": [],
+		"INSERT": ["insert", "copy_in"],
+		"SELECT": ["select", "copy_out"],
+		"UPDATE": ["update", "lock"],
+	},
+	word,
+	[lower(word)],
+)
 
 _is_exact(permission) if {
 	every matcher in permission.match.keys {

@@ -10,13 +10,6 @@ import data.gateway.lib.permissions
 # The session's roles that restrict no statement: each lifts the restriction of the others.
 lifting(roles) := [name | some name in roles; data.regate.index.roles[name].restricted == false]
 
-all_known(roles) if {
-	count(roles) > 0
-	every name in roles {
-		data.regate.index.roles[name]
-	}
-}
-
 # Roles that take permissions away, whoever granted them.
 denying(user) := {name |
 	some name in data.regate.users[user].roles
@@ -130,8 +123,7 @@ _free := {
 granted(operation, thing, session) if {
 	_is_here(thing, session)
 	some name in session.roles
-	some word in permissions.words(operation, thing.kind)
-	data.regate.index.roles[name].exact[permissions.key(word, thing)]
+	data.regate.index.roles[name].exact[thing.kind][thing.schema][thing.name][operation]
 }
 
 granted(operation, thing, session) if {

@@ -21,6 +21,23 @@ shipped := {
 }
 
 # METADATA
+# title: No guard can have a say about this database
+# description: |
+#   No resource switches one on for it, and the bundle says that the team has none of its own. One that does not say so
+#   may have some.
+# scope: document
+quiet(_) if data.regate.index.asleep == true
+
+quiet(database) if {
+	data.gateway.inventory.team_guards == false
+	every switches in data.regate.index.guards {
+		every switch in switches {
+			_is_excepted(switch, database)
+		}
+	}
+}
+
+# METADATA
 # title: The settings of each switch that is on for this database
 on(path, database) := [switch.settings |
 	some switch in data.regate.index.guards[path]
