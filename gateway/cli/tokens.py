@@ -31,7 +31,7 @@ def tokens() -> None:
         "regate tokens add --type=db --uses=20 --format=json",
     )
 )
-@click.option("--type", "types", type=names, required=True, help="What may join: db, proxy, bot.")
+@click.option("--type", "types", type=names, required=True, help="What may join: db, proxy, bot (for later).")
 @click.option(
     "--ttl", type=duration, default="30m", show_default=True, help="How long it is good, 30m at most."
 )

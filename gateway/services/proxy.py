@@ -23,6 +23,7 @@ from gateway.protocols import REGISTRY
 from gateway.sansio.protocol import Protocol
 from gateway.services.cluster import Cluster
 from gateway.services.fleet import Fleet
+from gateway.services.own_port import own_port
 from gateway.services.web_certificate import WebCertificate
 from gateway.session.connection import serving
 from gateway.session.listener import HTTP, Listener, Port, listen
@@ -65,22 +66,6 @@ class HostCertificate:
         return server_context(self.minted, trusted(self._running), alpn=[*self.databases, HTTP, preface.ALPN])
 
 
-def _port_of(
-    protocol: Protocol, public: str, certificate: HostCertificate, fleet: Fleet, running: Cluster
-) -> Port:
-    """A port for one database protocol and nothing else: no API, no services."""
-    unnamed = (HTTP,) if protocol.begins_with_tls else ()  # taken for what a client speaks that names nothing
-    return Port(
-        context=certificate.context,
-        by_alpn=dict.fromkeys([*protocol.alpn, *unnamed], protocol),
-        public=public,
-        plain=protocol,
-        http=_Nothing,
-        hand_over=fleet.hand_over,
-        said=None if protocol.speaks_first is None else partial(_greeting, protocol, running),
-    )
-
-
 async def _greeting(protocol: Protocol, running: Cluster) -> bytes:
     """How to greet whoever comes to the protocol's own port, before it says which database it wants."""
     assert protocol.speaks_first is not None, "asked only where the server speaks first"
@@ -91,13 +76,6 @@ async def _greeting(protocol: Protocol, running: Cluster) -> bytes:
         asked = [dialler.greeting(protocol, item) for item in mine[:MOST_ASKED]]
         known = [said for said in await asyncio.gather(*asked) if said]
     return protocol.speaks_first.shared(known)
-
-
-class _Nothing(asyncio.Protocol):
-    """What speaks anything else is let go."""
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        transport.close()
 
 
 def trusted(running: Cluster) -> str:
@@ -149,7 +127,10 @@ async def listening(running: Cluster) -> AsyncIterator[str]:
             opened = listen(own.host, own.port)
             stack.callback(opened.close)
             reached = f"{config.public[0].host}:{opened.getsockname()[1]}"
-            alone.append((opened, _port_of(REGISTRY[name], reached, certificate, fleet, running)))
+            protocol = REGISTRY[name]
+            greet = partial(_greeting, protocol, running)
+            its = own_port(protocol, reached, certificate.context, greet=greet, hand_over=fleet.hand_over)
+            alone.append((opened, its))
         listener = Listener(port, serving(running.environment), running.log)
         tasks = await stack.enter_async_context(asyncio.TaskGroup())
         running_tasks = [

@@ -2,9 +2,11 @@
 
 import asyncio  # noqa: TID251
 import platform
+import socket
 import ssl
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,9 @@ from gateway.config import Config
 from gateway.errors import AccessError, RegateError
 from gateway.protocols import REGISTRY
 from gateway.sansio import hello
+from gateway.sansio.protocol import Protocol
 from gateway.services.alone import keep_renewed, unless
+from gateway.services.own_port import own_port
 from gateway.session.listener import HTTP, Listener, Port, listen
 from gateway.tunnel import preface
 from gateway.tunnel.front import Front, PassOn
@@ -114,7 +118,8 @@ async def _serve(
     )
     listening = listen(config.proxy_service.listen.host, config.proxy_service.listen.port)
     stack.callback(listening.close)
-    listener = Listener(port, Front(relay, clock, log).serve, log)
+    front = Front(relay, clock, log)
+    listener = Listener(port, front.serve, log)
     passing.serve_here = listener.serve_one
     tasks = await stack.enter_async_context(asyncio.TaskGroup())
     ready = asyncio.Event()
@@ -122,6 +127,10 @@ async def _serve(
         tasks.create_task(_follow(remote, folder, links, ready, log)),
         tasks.create_task(keep_renewed(remote, folder, log)),
         tasks.create_task(listener.serve(listening)),
+        *(
+            tasks.create_task(Listener(its, front.serve, log).serve(opened))
+            for opened, its in _own_ports(config, there, stack)
+        ),
     ]
     tune()
     await unless(stop, asyncio.ensure_future(ready.wait()))
@@ -138,6 +147,25 @@ async def _serve(
     print("Stopping", flush=True)  # noqa: T201 - the command's own words
     for task in work:
         task.cancel()
+
+
+def _own_ports(config: Config, there: There, stack: AsyncExitStack) -> list[tuple[socket.socket, Port]]:
+    """The ports of single protocols; what speaks anything else there is let go."""
+    found = []
+    for name, own in config.proxy_service.protocols.items():
+        opened = listen(own.host, own.port)
+        stack.callback(opened.close)
+        protocol = REGISTRY[name]
+        public = f"{config.proxy_service.public[0].host}:{opened.getsockname()[1]}"
+        its = own_port(protocol, public, there.context, greet=partial(_greeting, protocol))
+        found.append((opened, its))
+    return found
+
+
+async def _greeting(protocol: Protocol) -> bytes:
+    """How to greet who has not said yet which database it wants: no server is known here."""
+    assert protocol.speaks_first is not None, "asked only where the server speaks first"
+    return protocol.speaks_first.shared([])
 
 
 async def _follow(

@@ -18,6 +18,7 @@ from gateway.policy.document import ConnectQuestion
 from gateway.sansio.protocol import Conversation, Hello, Protocol, Startup
 from gateway.sansio.spread import Node
 from gateway.session import lease
+from gateway.session.bounds import Standing, reason_to_end
 from gateway.session.denial import local_denial, turn_away
 from gateway.session.dial import Backend
 from gateway.session.environment import Environment
@@ -81,21 +82,17 @@ class Connection:
         session, grant = self._session, self._grant
         if session is None or grant is None or grant.decision is None:
             return
-        limits, now = grant.decision.limits, self._env.clock.monotonic()
-        ends = grant.identity.login_expires
-        if self._env.lease.has_lapsed:  # nobody vouches for more than the certificate itself says
-            ends = min(ends, grant.identity.expires)
-        idle = min(limits.idle_seconds or self._env.deadlines.idle, self._env.deadlines.idle)
-        if utc(self._env.clock) >= ends and ends < grant.identity.login_expires:
-            self.end(self._denial(lease.CODE, lease.SENTENCE))
-        elif utc(self._env.clock) >= ends:
-            self.end(
-                self._denial("login_expired", "the login behind this session has ended; run `regate login`")
-            )
-        elif limits.max_session_seconds is not None and now - self._started > limits.max_session_seconds:
-            self.end(self._denial("session_too_long", "the session reached the longest time its roles allow"))
-        elif not session.judge.is_busy and now - session.last_active > idle:
-            self.end(self._denial("idle_timeout", f"the session was idle for {idle:g} s"))
+        now = self._env.clock.monotonic()
+        standing = Standing(
+            grant.identity,
+            grant.decision.limits,
+            is_alone=self._env.lease.has_lapsed,
+            age=now - self._started,
+            idle=0.0 if session.judge.is_busy else now - session.last_active,
+        )
+        reason = reason_to_end(standing, utc(self._env.clock), self._env.deadlines.idle)
+        if reason is not None:
+            self.end(self._denial(reason.code, reason.message))
 
     # -- the steps
 

@@ -16,7 +16,7 @@ from gateway.model.event import Kind
 from gateway.tunnel.preface import preface
 from tests.e2e.apart import Service, database, service, services_of, token
 from tests.e2e.cluster import DATABASE, Cluster, eventually
-from tests.servers.process import LOOPBACK
+from tests.servers.process import LOOPBACK, free_port
 
 pytestmark = pytest.mark.db
 
@@ -140,8 +140,9 @@ def test_a_number_that_nobody_waits_for_opens_nothing(cluster: Cluster) -> None:
 
 def test_a_name_is_not_taken_over_and_the_service_says_so(cluster: Cluster) -> None:
     folder = cluster.folder / "liar"
+    gone = database(cluster.pg, "gone", uri=f"localhost:{free_port()}")
     liar = service(
-        cluster, folder, token(cluster, "liar"), [database(cluster.pg, static_labels={"env": "x"})]
+        cluster, folder, token(cluster, "liar"), [database(cluster.pg, static_labels={"env": "x"}), gone]
     )
     with ExitStack() as stack:
         liar.start()
@@ -151,6 +152,15 @@ def test_a_name_is_not_taken_over_and_the_service_says_so(cluster: Cluster) -> N
                 break
         assert liar.id not in {item["id"] for item in services_of(cluster)}
         assert f"regate rm db/{DATABASE}" in liar.log
+        for _ in eventually("what is wrong with its other database is known", seconds=20):
+            (found,) = services_of(cluster, "gone") or [{"reason": ""}]
+            if "refused" in found["reason"]:
+                break
+        assert not found["healthy"]
+        access = cluster.users["alice"].access("alice", "mydb", "gone")
+        with pytest.raises(psycopg.OperationalError, match=r"cannot reach|refused"):
+            psycopg.connect(access.conninfo)
+    cluster.admin("rm", "db/gone", check=False)
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import json
 import shutil
 import stat
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import psycopg
@@ -11,7 +12,11 @@ import pyrage
 import pytest
 
 from tests.e2e.access import Access
-from tests.e2e.cluster import Cluster, Done, User, running, wide_role
+from tests.e2e.cluster import Cluster, Done, User, configure, running, wide_role
+from tests.e2e.test_nodes import state_in
+from tests.servers import certificates
+from tests.servers.postgres import Postgres
+from tests.servers.process import free_port, temporary_folder
 
 PASSPHRASE = "seven horses and a battery"
 
@@ -184,6 +189,32 @@ def test_a_lost_disk_is_restored_under_a_new_log(cluster: Cluster, access: Acces
     assert str(event["checkpoints"][0]).startswith("e2e/audit\n")  # type: ignore[index]
     done = cluster.admin("audit", "verify", f"--checkpoint={kept}", check=False)
     assert (done.code, "the checkpoint that was given" in done.stdout) == (10, True)
+
+
+def test_a_backup_of_a_file_is_put_into_a_postgresql(
+    cluster: Cluster, access: Access, bare_postgres: Postgres, authority: certificates.Authority
+) -> None:
+    """The way from one node to several: the same cluster, its state somewhere else."""
+    file = backup(cluster, "for-postgres.backup")
+    if not bare_postgres.psql("select 1 from pg_roles where rolname = 'regate'"):
+        bare_postgres.psql("create role regate login")
+    bare_postgres.psql("create database restored_state owner regate")
+    with temporary_folder("regate-") as folder:
+        folder.chmod(0o700)
+        other = Cluster(folder, free_port())
+        storage = state_in(bare_postgres, authority, folder / "state.key", "restored_state")
+        configure(other, auth_service={"enabled": True, "storage": storage})
+        said = restore(other, file).said
+        assert "Restored e2e as of" in said
+        again = restore(other, file, check=False)
+        assert again.code != 0, "what is there is not written over unasked"
+        other.start()
+        try:
+            assert works(replace(access, port=other.port))
+            assert events(other, "state.restore")[-1]["lost_records"] is None
+            assert other.pin == cluster.pin
+        finally:
+            other.stop()
 
 
 def test_what_is_no_backup_is_refused(cluster: Cluster, tmp_path: Path) -> None:

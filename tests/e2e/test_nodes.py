@@ -38,7 +38,10 @@ class Nodes:
         return User(name, home, self.second)
 
 
-def _storage(state: Postgres, authority: certificates.Authority, key_file: Path) -> dict[str, Any]:
+def state_in(
+    state: Postgres, authority: certificates.Authority, key_file: Path, name: str = STATE
+) -> dict[str, Any]:
+    """``auth_service.storage`` for a database of that name."""
     client = authority.client("regate")
     tls = {
         "ca_cert_file": str(authority.ca),
@@ -46,7 +49,7 @@ def _storage(state: Postgres, authority: certificates.Authority, key_file: Path)
         "key_file": str(client.key),
     }
     return {
-        "url": f"postgresql://regate@localhost:{state.port}/{STATE}",
+        "url": f"postgresql://regate@localhost:{state.port}/{name}",
         "key_file": str(key_file),
         "tls": tls,
     }
@@ -54,10 +57,12 @@ def _storage(state: Postgres, authority: certificates.Authority, key_file: Path)
 
 @pytest.fixture(scope="module")
 def nodes(bare_postgres: Postgres, authority: certificates.Authority) -> Iterator[Nodes]:
-    bare_postgres.create(STATE, "regate")
+    if not bare_postgres.psql("select 1 from pg_roles where rolname = 'regate'"):
+        bare_postgres.psql("create role regate login")
+    bare_postgres.psql(f"create database {STATE} owner regate")
     with temporary_folder("regate-a-") as one, temporary_folder("regate-b-") as two:
         ports = [free_port(), free_port()]
-        storage = _storage(bare_postgres, authority, one / "state.key")
+        storage = state_in(bare_postgres, authority, one / "state.key")
         service: dict[str, Any] = {"auth_service": {"enabled": True, "storage": storage}}
         with clusters.running(one, port=ports[0], **(_together(ports[0], ports) | service)) as first:
             second = Cluster(two, ports[1])

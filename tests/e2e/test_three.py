@@ -2,12 +2,15 @@
 
 import asyncio
 import json
+import ssl
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeAlias
+from urllib.request import urlopen
 
 import psycopg
 import pytest
@@ -43,7 +46,11 @@ def proxy_file(cluster: Cluster, folder: Path, secret: str, port: int) -> Servic
         },
         "auth_service": {"enabled": False},
         "db_service": {"enabled": False},
-        "proxy_service": {"listen_addr": f"{LOOPBACK}:{port}", "public_addr": f"localhost:{port}"},
+        "proxy_service": {
+            "listen_addr": f"{LOOPBACK}:{port}",
+            "public_addr": f"localhost:{port}",
+            "postgres_listen_addr": f"{LOOPBACK}:{free_port()}",
+        },
     }
     made.configuration.write_text(yaml.safe_dump(document))
     return made
@@ -94,6 +101,23 @@ def test_people_log_in_and_connect_through_the_proxy_alone(
         assert session.execute("select count(*) from app.orders").fetchone() == (3,)
     listed = json.loads(cluster.users["alice"].regate("db", "ls", "--format=json").stdout)
     assert "my-postgres" in json.dumps(listed)
+
+
+def test_a_port_for_postgres_alone_is_opened_by_a_proxy_by_itself(
+    three: tuple[Cluster, Service, Service],
+) -> None:
+    cluster, proxy, _ = three
+    written = yaml.safe_load(proxy.configuration.read_text())
+    port = int(written["proxy_service"]["postgres_listen_addr"].rpartition(":")[2])
+    access = replace(cluster.users["alice"].access("alice", "mydb"), port=port)
+    with psycopg.connect(access.conninfo) as session:
+        assert session.execute("select 2").fetchone() == (2,)
+    context = ssl.create_default_context(cafile=str(access.ca))
+    with (
+        pytest.raises(OSError, match=r"EOF|reset|closed"),
+        urlopen(f"https://localhost:{port}/v1/ping", timeout=10, context=context),
+    ):
+        pass
 
 
 def test_a_proxy_keeps_no_key_of_the_cluster(three: tuple[Cluster, Service, Service]) -> None:

@@ -100,7 +100,8 @@ def running(*, certificate: Path, key: Path, client_ca: Path) -> Iterator[Gomysq
         server = process.start(
             "gomysql",
             [
-                folder / "gomysql", f"-address={process.LOOPBACK}:{port}", f"-certificate={folder / 'tls.crt'}",
+                folder / "gomysql", f"-address={process.LOOPBACK}:{port}",
+                f"-certificate={folder / 'tls.crt'}",
                 f"-key={folder / 'tls.key'}", f"-ca={folder / 'ca.crt'}",
             ],
             log=folder / "start.log",
