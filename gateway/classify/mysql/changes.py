@@ -2,7 +2,7 @@
 
 from gateway.classify.doubt import Doubt, DoubtError
 from gateway.classify.mysql.expressions import QUERY_WORDS
-from gateway.classify.mysql.lexer import fold
+from gateway.classify.mysql.lexer import lowered
 from gateway.classify.mysql.queries import Queries
 from gateway.classify.mysql.scope import Scope, Source
 
@@ -73,7 +73,7 @@ class Changes(Queries):
         while not cursor.mark(")"):
             if found:
                 cursor.expect_mark(",")
-            found.append(fold(self._path()[2]))
+            found.append(lowered(self._path()[2]))
         return found
 
     def _inserted(self, scope: Scope, number: int) -> None:
@@ -85,7 +85,7 @@ class Changes(Queries):
         elif cursor.take("set"):
             doing = self.relations[number].does("insert")
             while True:
-                doing.columns[fold(self._path()[2])] = None
+                doing.columns[lowered(self._path()[2])] = None
                 if not cursor.mark("="):
                     cursor.expect_mark(":=")
                 self.expression(scope)
@@ -105,7 +105,7 @@ class Changes(Queries):
             if not cursor.mark("="):
                 cursor.expect_mark(":=")
             for number in self._targets(scope, targets, schema, table):
-                self.relations[number].does("update").columns[fold(name)] = None
+                self.relations[number].does("update").columns[lowered(name)] = None
             self.expression(scope)
             if not cursor.mark(","):
                 return

@@ -3,11 +3,13 @@
 from gateway.classify.doubt import Doubt, DoubtError
 from gateway.classify.facts import Loose, Piece, Qualified, Use
 from gateway.classify.mysql.cursor import Cursor
-from gateway.classify.mysql.lexer import fold
+from gateway.classify.mysql.lexer import lowered
 from gateway.classify.mysql.scope import Reference, Scope, Source
 from gateway.classify.operations import CLASS_OF
 from gateway.classify.relation import Relation
 from gateway.model.classification import Effect, ObjectRef, Setting
+
+MOST_IN_QUESTION = 100_000  # bare columns times the relations that each may belong to
 
 
 class Collector:
@@ -53,10 +55,12 @@ class Collector:
             else:
                 self._bare(reference)
         self.references.clear()
+        if sum(len(group) for item in self.loose for group in item.groups) > MOST_IN_QUESTION:
+            raise DoubtError(Doubt.TOO_DEEP)
 
     def reads(self, number: int, column: str) -> None:
         """A column of a relation is read; one's own spelling and the folded one are the same column."""
-        self.relations[number].does("select").columns[fold(column)] = None
+        self.relations[number].does("select").columns[lowered(column)] = None
 
     def find(self, scope: Scope, schema: str, table: str) -> list[Source]:
         """The sources that a qualifier may name, from the inside; those that may not be in sight as well."""
@@ -98,12 +102,12 @@ class Collector:
         while place is not None:
             if place.relations():
                 groups.append(place.relations())
-            elsewhere = elsewhere or place.has_others() or fold(reference.name) in place.also
+            elsewhere = elsewhere or place.has_others() or lowered(reference.name) in place.also
             place = place.outer
         if len(groups) == 1 and len(groups[0]) == 1 and not elsewhere:
             self.reads(groups[0][0], reference.name)
         elif groups:
-            self.loose[Loose(fold(reference.name), tuple(groups), elsewhere)] = None
+            self.loose[Loose(lowered(reference.name), tuple(groups), elsewhere)] = None
 
     def piece(self, operation: str) -> Piece:
         """All that was collected; text, fingerprint and redaction are the caller's."""
@@ -130,6 +134,6 @@ def _frozen(relation: Relation) -> Use:
 
 def _is_named(source: Source, schema: str, table: str) -> bool:
     """Whether aliases compare with or without case depends on the server: without is the wider."""
-    if fold(source.alias) != fold(table):
+    if lowered(source.alias) != lowered(table):
         return False
-    return not schema or not source.schema or fold(source.schema) == fold(schema)
+    return not schema or not source.schema or lowered(source.schema) == lowered(schema)

@@ -14,9 +14,10 @@ from gateway.classify.doubt import Doubt, DoubtError
 from gateway.classify.facts import Action, Piece, Use
 from gateway.classify.mysql.changes import Changes
 from gateway.classify.mysql.cursor import Cursor
-from gateway.classify.mysql.lexer import LITERALS, MARK, WORD, Token
+from gateway.classify.mysql.lexer import LITERALS, MARK, WORD, Token, lowered
 from gateway.classify.mysql.pieces import effect, piece
 from gateway.classify.mysql.scope import Scope
+from gateway.classify.mysql.words import COLUMN_TYPES
 from gateway.classify.operations import CLASS_OF
 from gateway.model.classification import Class
 
@@ -24,10 +25,16 @@ STORED: Final = frozenset(("procedure", "function", "trigger", "event", "package
 _QUERY: Final = frozenset(("select", "with", "values", "table"))
 _ELSEWHERE: Final = frozenset(
     """
-    connection directory union file_name srcdef table_type tabname dbname federated federatedx connect
-    spider s3 merge mrg_myisam oqgraph sphinx mroonga wrapper
+    connection directory union file_name srcdef table_type tabname dbname wrapper
     """.split()  # noqa: SIM905 - a list of words reads best as words
 )
+_ENGINES: Final = frozenset(
+    """
+    aria archive blackhole columnstore csv falcon heap innobase innodb maria memory myisam myrocks ndb
+    ndbcluster rocksdb sequence tokudb default
+    """.split()  # noqa: SIM905 - a list of words reads best as words
+)
+"""Engines that keep a table's rows themselves: no other may be named."""
 _USERS: Final = frozenset(("user", "role"))
 _OF_SERVER: Final = frozenset(
     ("server", "tablespace", "undo", "logfile", "spatial", "resource", "catalog", "instance", "library")
@@ -71,16 +78,29 @@ def read_create(cursor: Cursor) -> Piece:
 
 
 def _skip_to_kind(cursor: Cursor) -> str:
-    """Past DEFINER, ALGORITHM, UNIQUE and what else may stand between CREATE and the kind of thing."""
-    for _ in range(24):
-        word = cursor.next()
-        if word.kind is WORD and (word.value in _KINDS or word.value in STORED or word.value in _OF_SERVER):
-            return word.value
-        if word.kind is MARK and word.value == ";":
+    """Past DEFINER, ALGORITHM, UNIQUE and what else may stand in front of the kind of thing."""
+    while True:
+        if cursor.take("definer"):
+            cursor.expect_mark("=")
+            cursor.account()
+        elif cursor.take("algorithm"):
+            cursor.expect_mark("=")
+            cursor.next()
+        elif cursor.take("sql", "security"):
+            cursor.next()
+        elif cursor.word() == "spatial" and cursor.word(1) == "reference":
+            return cursor.next().value
+        elif not cursor.take_any(_BEFORE_KIND):
             break
+    word = cursor.next()
+    if word.kind is WORD and (word.value in _KINDS or word.value in STORED or word.value in _OF_SERVER):
+        return word.value
     raise DoubtError(Doubt.STATEMENT)
 
 
+_BEFORE_KIND: Final = frozenset(
+    ("temporary", "unique", "fulltext", "spatial", "aggregate", "online", "offline", "external", "undo")
+)
 _KINDS: Final = frozenset(("table", "view", "database", "schema", "index", "sequence", "user", "role"))
 
 
@@ -194,7 +214,9 @@ def _definition(tokens: list[Token]) -> tuple[tuple[Use, ...], str]:
             raise DoubtError(Doubt.SYNTAX)
         if token.value == "references":
             uses.append(_use(*Cursor(tokens, at + 1).path(), "select"))
-        elif token.value in _ELSEWHERE and _is_said(tokens, at):
+        elif (token.value in _ELSEWHERE and _is_said(tokens, at)) or (
+            token.value == "engine" and _leads_away(tokens, at)
+        ):
             reason = Doubt.BODY.value
     return tuple(uses), reason
 
@@ -205,17 +227,25 @@ def _is_action(tokens: list[Token], at: int) -> bool:
 
 
 def _is_said(tokens: list[Token], at: int) -> bool:
-    """An option with its value, or an engine's name; a column may be called so as well."""
-    before = tokens[at - 1].value if at else ""
+    """An option with its value; a column may be called so as well."""
     after = tokens[at + 1] if at + 1 < len(tokens) else None
-    is_option = after is not None and (after.value == "=" or after.kind in LITERALS or after.value == "(")
-    return is_option or before in {"=", "engine", "data", "index"}
+    return after is not None and (after.value == "=" or after.kind in LITERALS or after.value == "(")
+
+
+def _leads_away(tokens: list[Token], at: int) -> bool:
+    """``ENGINE = x`` where nobody knows that x keeps rows itself; no type of a column is called so."""
+    cursor = Cursor(tokens, at + 1)
+    is_option = cursor.mark("=")
+    follows = cursor.peek()
+    if not is_option and (follows.kind is MARK or (follows.kind is WORD and follows.value in COLUMN_TYPES)):
+        return False
+    return lowered(follows.value) not in _ENGINES
 
 
 def read_alter(cursor: Cursor) -> Piece:
     """``ALTER …``."""
-    while cursor.take_any(("online", "ignore")):
-        pass
+    cursor.take("online")
+    cursor.take("ignore")
     word = _skip_to_kind(cursor)
     if word == "table":
         return _alter_table(cursor)

@@ -17,7 +17,7 @@ from gateway.classify.mysql.lexer import (
     SYSTEM,
     VARIABLE,
     WORD,
-    fold,
+    lowered,
 )  # fmt: skip
 from gateway.classify.mysql.scope import Scope
 from gateway.classify.mysql.words import (
@@ -254,13 +254,13 @@ class Expressions(Collector):
             if token.kind is WORD and token.value in NEVER_NAMES:
                 raise DoubtError(Doubt.SYNTAX)
             # A quoted name is never syntax, and never one of the functions that the lexer knows.
-            self._call("", fold(token.raw), scope, is_quoted=token.kind is NAME)
+            self._call("", lowered(token.raw), scope, is_quoted=token.kind is NAME)
             return
         schema, table, name = self._path()
         if cursor.is_mark("("):
             if schema:
                 raise DoubtError(Doubt.SYNTAX)
-            self._call(table, fold(name), scope)
+            self._call(table, lowered(name), scope)
             return
         self.refer(scope, schema, table, name)
 

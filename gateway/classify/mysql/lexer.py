@@ -96,8 +96,13 @@ _UPPER: Final = re.compile(r"[A-Z]+")
 
 
 def fold(word: str) -> str:
-    """*word* with ASCII letters made small: how keywords and names of columns and functions compare."""
+    """*word* with ASCII letters made small: how keywords compare."""
     return word.lower() if word.isascii() else _UPPER.sub(lambda match: match[0].lower(), word)
+
+
+def lowered(name: str) -> str:
+    """*name* as the servers compare names of columns, aliases and functions: without case in any alphabet."""
+    return name.lower() if name.isascii() else name.lower().replace("i\u0307", "i")
 
 
 @cache

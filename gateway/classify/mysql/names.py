@@ -7,7 +7,7 @@ front of a statement steers what follows it in the same text.
 from gateway.classify.doubt import Doubt
 from gateway.classify.facts import Piece, Use
 from gateway.classify.mysql import inventory
-from gateway.classify.mysql.lexer import fold
+from gateway.classify.mysql.lexer import lowered
 from gateway.classify.operations import CLASS_OF
 from gateway.model.classification import Class, Classification, Effect, Named, ObjectRef, Setting, worst
 from gateway.model.statement import Catalog, NameContext, Relation
@@ -85,9 +85,9 @@ class _Resolver:
         schema = use.schema or self.here
         if not schema:
             self.is_unsure = True
-        if fold(schema) == _INFORMATION:
-            return ((_INFORMATION, fold(use.name)),)
-        folded = (fold(schema), fold(use.name))
+        if lowered(schema) == _INFORMATION:
+            return ((_INFORMATION, lowered(use.name)),)
+        folded = (lowered(schema), lowered(use.name))
         if piece.folds:
             return (folded,)
         written = (schema, use.name)
@@ -156,7 +156,7 @@ class _Resolver:
     def _has(self, places: tuple[tuple[str, str], ...], name: str) -> bool:
         for place in places:
             known = self._known(place)
-            if known is not None and name in {fold(column) for column in known.columns}:
+            if known is not None and name in {lowered(column) for column in known.columns}:
                 return True
         return False
 
@@ -178,7 +178,7 @@ def _spelt(columns: tuple[str, ...], known: Relation | None) -> tuple[str, ...]:
     """Columns in the spelling of the catalogue, and what the star stands for."""
     if known is None:
         return columns
-    spelling = {fold(column): column for column in known.columns}
+    spelling = {lowered(column): column for column in known.columns}
     found = dict.fromkeys(spelling.get(column, column) for column in columns)
     if "*" in found:
         found |= dict.fromkeys(known.columns)

@@ -6,7 +6,7 @@ The name of a common table expression means the table outside within its own bod
 
 from gateway.classify.doubt import Doubt, DoubtError
 from gateway.classify.mysql.expressions import QUERY_WORDS
-from gateway.classify.mysql.lexer import MARK, NUMBER, PARAMETER, STRING, VARIABLE, WORD, fold
+from gateway.classify.mysql.lexer import MARK, NUMBER, PARAMETER, STRING, VARIABLE, WORD, lowered
 from gateway.classify.mysql.scope import Environment, Scope
 from gateway.classify.mysql.tables import Tables
 from gateway.model.classification import Class, Effect, ObjectRef, Setting
@@ -58,7 +58,7 @@ class Queries(Tables):
         elif cursor.take("table"):
             schema, name = cursor.path()
             number = self.relation(schema, name)
-            if not schema and fold(name) in {fold(other) for other in scope.environment}:
+            if not schema and lowered(name) in {lowered(other) for other in scope.environment}:
                 raise DoubtError(Doubt.NODE)
             self.reads(number, "*")
         else:
@@ -163,13 +163,13 @@ class Queries(Tables):
                 self.expression(scope)
                 alias = ""
                 if cursor.take("as"):
-                    alias = cursor.next().value if cursor.peek().kind is STRING else cursor.label()
+                    alias = cursor.next().value if cursor.peek().kind is STRING else cursor.name()
                 elif cursor.peek().kind is STRING:
                     alias = cursor.next().value
                 elif cursor.is_name():
                     alias = cursor.name()
                 if alias:
-                    scope.also.add(fold(alias))
+                    scope.also.add(lowered(alias))
             if not cursor.mark(","):
                 return
 

@@ -2,7 +2,7 @@
 
 from gateway.classify.doubt import Doubt, DoubtError
 from gateway.classify.mysql.expressions import QUERY_WORDS, TAIL_WORDS, Expressions
-from gateway.classify.mysql.lexer import MARK, STRING, WORD, fold
+from gateway.classify.mysql.lexer import MARK, STRING, WORD, lowered
 from gateway.classify.mysql.scope import Scope, Source
 
 _JOINS = frozenset(("join", "inner", "cross", "straight_join", "left", "right", "natural"))
@@ -126,7 +126,7 @@ class Tables(Expressions):
         alias = self.alias()
         self._hints()
         exact = scope.environment.get(name) if not schema else None
-        if exact is None and not schema and fold(name) in {fold(other) for other in scope.environment}:
+        if exact is None and not schema and lowered(name) in {lowered(other) for other in scope.environment}:
             exact = False
         number = -1 if exact else self.relation(schema, name)
         source = Source(alias or name, "" if alias else schema, number)

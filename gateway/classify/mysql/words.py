@@ -91,3 +91,11 @@ TYPES: Final = frozenset(
     """.split()
 )
 """What may stand behind AS in CAST and its like."""
+
+COLUMN_TYPES: Final = TYPES | frozenset(
+    """
+    bigserial blob clob enum int1 int2 int3 int4 int8 long longblob longtext mediumblob mediumint mediumtext
+    middleint number raw serial tinyblob tinytext varchar2 vector xmltype
+    """.split()
+)
+"""The first word of a column's type."""

@@ -1,0 +1,183 @@
+"""What statements do: the operations, objects and columns that are found in them."""
+
+import pytest
+
+from gateway.model.statement import NameContext
+from tests.classify.mysql.judge import CATALOG, NAMES, facts_of, shown
+
+ORDERS, PAY, CUSTOMERS = "app.orders", "secret.pay", "app.customers"
+FOUND: list[tuple[str, list[tuple[str, str, tuple[str, ...]]]]] = [
+    ("select id, NOTE from orders", [("select", ORDERS, ("id", "note"))]),
+    ("select count(*) from orders", [("select", ORDERS, ())]),
+    ("select 1 from dual", []),
+    (
+        "select * from app.orders o where o.id in (table secret.pay)",
+        [("select", ORDERS, ("*", "id")), ("select", PAY, ("*",))],
+    ),
+    ("select p.who from orders p", [("select", ORDERS, ("who",))]),
+    ("with pay as (select 1 a) select a from pay", []),
+    ("with pay as (select who from secret.pay) select who from pay", [("select", PAY, ("who",))]),
+    ("with a as (select * from b), b as (select 1) select 1 from a", [("select", "app.b", ("*",))]),
+    ("select 1 from (select who from secret.pay) as orders", [("select", PAY, ("who",))]),
+    ("select next value for seq1", [("update", "app.seq1", ())]),
+    ("insert into orders values (1)", [("insert", ORDERS, ("*",))]),
+    ("replace into orders (id) values (1)", [("insert", ORDERS, ("id",)), ("delete", ORDERS, ())]),
+    ("insert into orders (id) table secret.pay", [("insert", ORDERS, ("id",)), ("select", PAY, ("*",))]),
+    (
+        "update orders set note = amount where id = 1",
+        [("update", ORDERS, ("note",)), ("select", ORDERS, ("amount", "id"))],
+    ),
+    ("delete from orders limit 5", [("delete", ORDERS, ())]),
+    (
+        "delete pay from orders, secret.pay",
+        [("select", ORDERS, ()), ("select", PAY, ()), ("delete", PAY, ())],
+    ),
+    (
+        "update orders pay, secret.pay orders set orders.who = 1",
+        [("select", ORDERS, ()), ("select", PAY, ()), ("update", PAY, ("who",))],
+    ),
+    ("create table x as select who from secret.pay", [("select", PAY, ("who",)), ("create", "app.x", ())]),
+    ("create table x like secret.pay", [("create", "app.x", ()), ("select", PAY, ())]),
+    (
+        "create definer=user@host view v as select who from secret.pay",
+        [("select", PAY, ("who",)), ("create", "app.v", ())],
+    ),
+    ("drop table if exists orders, secret.pay", [("drop", ORDERS, ()), ("drop", PAY, ())]),
+    (
+        "rename table orders to secret.x",
+        [("alter", ORDERS, ()), ("drop", ORDERS, ()), ("create", "secret.x", ())],
+    ),
+    ("alter table orders drop partition p0", [("alter", ORDERS, ()), ("truncate", ORDERS, ())]),
+    ("truncate orders", [("truncate", ORDERS, ())]),
+    ("lock tables orders read, secret.pay as p write", [("lock", ORDERS, ()), ("lock", PAY, ())]),
+    ("checksum table secret.pay", [("select", PAY, ())]),
+    ("show full columns from pay in secret like 'x'", [("select", PAY, ())]),
+    ("show tables where (select 1 from secret.pay)", [("show", ".", ()), ("select", PAY, ())]),
+    ("desc secret.pay", [("select", PAY, ())]),
+    ("explain format=json delete from orders", [("explain", "", ()), ("delete", ORDERS, ())]),
+    ("show variables like 'sql_mode'", [("show", ".sql_mode", ())]),
+    ("select @@global.version, @@sql_mode", [("show", ".version", ()), ("show", ".sql_mode", ())]),
+    ("use secret; select who from pay", [("use", ".secret", ()), ("select", PAY, ("who",))]),
+    ("set @a = (select who from secret.pay)", [("set", "", ()), ("select", PAY, ("who",))]),
+    ("do (select who from secret.pay)", [("select", PAY, ("who",))]),
+    ("grant select on secret.* to x", [("grant", ".secret", ())]),
+    ("kill query 5", [("kill", ".5", ())]),
+]
+DOUBTED = [
+    "call p()",
+    "prepare s from 'select 1'",
+    "prepare s from @x",
+    "execute s",
+    "execute immediate 'select 1'",
+    "handler pay read first",
+    "create procedure p() begin select 1; delete from orders; end",
+    "create event e on schedule every 1 day do delete from orders",
+    "create function f returns string soname 'x.so'",
+    "create table t (a int) engine=connect table_type=mysql",
+    "create table t (a int) engine='FEDERATED'",
+    "create table t (a int) engine = `spider`",
+    "create table t (a int) connection='mysql://x'",
+    "create table t (a int) data directory='/tmp'",
+    "create table t (a int) engine=merge union=(secret.pay)",
+    "alter table orders union=(secret.pay)",
+    "create table t (a int default (select who from secret.pay))",
+    "set statement sql_mode='' for select 1",
+    "binlog 'x'",
+    "begin not atomic select 1; end",
+    "if 1 then delete from orders; end if",
+    "select * from t procedure analyse()",
+    "select * from {oj a left join b on 1}",
+    "select count (*) from orders",
+    "select * from seq_1_to_5()",
+    "select 1 as select from orders",
+    "select /*+ set_var(sql_mode='ansi_quotes') */ 1",
+    "get diagnostics @a = row_count",
+    "explain into @x select 1",
+    "select a into b from orders",
+]
+
+
+@pytest.mark.parametrize(("text", "effects"), FOUND)
+def test_effects(text: str, effects: list[tuple[str, str, tuple[str, ...]]]) -> None:
+    assert all(item.complete for item in facts_of(text, "mariadb"))
+    assert shown(text, "mariadb") == effects
+
+
+@pytest.mark.parametrize("text", DOUBTED)
+def test_not_understood(text: str) -> None:
+    assert not all(item.complete for item in facts_of(text, "mariadb"))
+
+
+def test_the_catalogue_tells_views_spells_columns_and_says_whose_they_are() -> None:
+    names = NameContext("", "analyst", ("app",), CATALOG)
+    (item,) = facts_of("select * from v_pay", names=names)
+    assert [(e.object.kind, e.columns) for e in item.effects if e.object] == [
+        ("view", ("*", "id", "who", "amount"))
+    ]
+    assert shown("select email, NAME, note from orders o, customers", names=names) == [
+        ("select", ORDERS, ("note",)),
+        ("select", CUSTOMERS, ("email", "Name")),
+    ]
+
+
+def test_a_bare_name_needs_a_database() -> None:
+    for path in (None, ()):
+        names = NameContext("", "analyst", path)
+        assert [item.unknown_reason for item in facts_of("select 1 from orders", names=names)] == [
+            "unqualified_name"
+        ]
+        assert facts_of("select 1 from app.orders", names=names)[0].complete
+
+
+def test_names_with_capitals_mean_both_where_nobody_knows_whether_case_counts() -> None:
+    text = "select 1 from APP.Orders"
+    assert {name for _, name, _ in shown(text, modes=frozenset())} == {"APP.Orders", ORDERS}
+    assert {name for _, name, _ in shown(text)} == {"APP.Orders"}
+    assert {name for _, name, _ in shown(text, modes=frozenset({"LOWER_CASE_TABLE_NAMES=1"}))} == {ORDERS}
+    assert {name for _, name, _ in shown("select 1 from Information_Schema.TABLES")} == {
+        "information_schema.tables"
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "settings"),
+    [
+        ("set names gbk", [("character_set_client", "session", "gbk")]),
+        ("set character set latin1", [("character_set_client", "session", "latin1")]),
+        ("set @@session.SQL_MODE = ansi", [("sql_mode", "session", "ansi")]),
+        (
+            "set global `sql_mode` := 'x', @@persist.a = 1",
+            [("sql_mode", "global", "x"), ("a", "persist", "1")],
+        ),
+        ("/*!40101 set sql_mode=@x */", [("sql_mode", "session", None)]),
+        (
+            "set sql_mode=concat(@@sql_mode,',strict_trans_tables')",
+            [("sql_mode", "session", "@@sql_mode,strict_trans_tables")],
+        ),
+        ("set session transaction read only", [("transaction_read_only", "session", "on")]),
+        ("set role all", [("role", "session", "all")]),
+        ("set @x = 1", [("@x", "user", None)]),
+        ("select @x := note from orders", [("@x", "user", None)]),
+    ],
+)
+def test_settings(text: str, settings: list[tuple[str, str, str | None]]) -> None:
+    (item,) = facts_of(text)
+    assert item.complete
+    assert [(s.name, s.scope, s.value) for s in item.settings] == settings
+
+
+@pytest.mark.parametrize(
+    "change", ["set sql_mode='ansi_quotes'", "set names gbk", "set @@character_set_client=big5", "call p()"]
+)
+def test_what_stands_behind_a_change_of_reading_is_not_understood(change: str) -> None:
+    assert [item.complete for item in facts_of(f"{change}; select 1")][1:] == [False]
+
+
+def test_functions_outside_of_the_list_are_nobodys() -> None:
+    text = "select upper(note), load_file('x'), sleep(1), app.leak(1), leak(2), sys.x() from orders"
+    found = [(named.schema, named.name, named.builtin) for named in facts_of(text)[0].functions]
+    assert found == [
+        ("", "upper", True), ("app", "load_file", False), ("app", "sleep", False),
+        ("app", "leak", False), ("sys", "x", False),
+    ]  # fmt: skip
+    assert NAMES.search_path == ("app",)
