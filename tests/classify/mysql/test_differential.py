@@ -2,27 +2,19 @@
 
 import random
 import re
-from collections.abc import Iterator
 
 import pytest
 
 from tests.classify.mysql.oracle import Oracle, connected
 from tests.classify.mysql.seeds import SEEDS, SPARE
 from tests.classify.mysql.test_corpus import ENTRIES
-from tests.servers import certificates, mariadb
+from tests.servers import mariadb
 
 _TOKEN = re.compile(r"'(?:[^'\\]|\\.|'')*'|\"[^\"]*\"|`[^`]*`|[A-Za-z_]\w*|\d+|\s+|.", re.DOTALL)
 MODES = ("", "ANSI_QUOTES", "NO_BACKSLASH_ESCAPES", "PIPES_AS_CONCAT,IGNORE_SPACE")
 TEXTS = [*SEEDS, *(entry["payload"] for entry in ENTRIES if len(entry["payload"]) < 300)]
 COUNT = 4_000
 SOAK = 200_000
-
-
-@pytest.fixture(scope="module")
-def server(authority: certificates.Authority) -> Iterator[mariadb.Mariadb]:
-    files = authority.server()
-    with mariadb.running(certificate=files.certificate, key=files.key, client_ca=files.ca) as running:
-        yield running
 
 
 def mutated(text: str, chance: random.Random) -> str:
