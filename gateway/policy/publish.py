@@ -20,6 +20,7 @@ from gateway.errors import PolicyError
 from gateway.policy import document, signing
 from gateway.policy.document import CONTRACT
 from gateway.policy.opa import run
+from gateway.schema import data_dir
 
 SIGNING_ALGORITHM = signing.SIGNING_ALGORITHM
 TEAM = "team"  # the folder of a bundle that holds the team's policies
@@ -283,7 +284,17 @@ def check_places(opa: Path, folder: Path) -> list[str]:
                 f"the team's policies have the package {package.removeprefix('data.')}",
                 hint="a team's packages live under gateway.guards.<category>.<guard> or gateway.team.<name>",
             )
+        if (guard := _shipped_guard(package)) is not None:
+            sentence = f"{guard} is the name of a guard that is shipped; the team's policies have one, too"
+            raise PolicyError(sentence, hint="rename it; a resource of kind guard switches the other on")
     return packages
+
+
+def _shipped_guard(package: str) -> str | None:
+    """The place of the shipped guard that *package* (``data.gateway.guards.a["b-c"]``) would add rules to."""
+    named = package.replace('["', ".").replace('"]', "").removeprefix("data.gateway.guards.").split(".")
+    guards = data_dir("policies") / "gateway" / "guards"
+    return "/".join(named[:2]) if len(named) > 1 and guards.joinpath(*named[:2]).is_dir() else None
 
 
 def _write(path: Path, value: Mapping[str, Any]) -> None:
