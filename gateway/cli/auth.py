@@ -1,5 +1,6 @@
 """``regate auth``: certificates for database servers, and the cluster's authorities."""
 
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import click
@@ -24,15 +25,16 @@ auth.add_command(rotate)
     epilog=examples(
         "regate auth sign --format=db --host=localhost --out=server --ttl=2190h",
         "regate auth sign --host=db.example.com,10.0.0.5 --out=/etc/postgresql/server",
+        "regate auth sign --format=mysql --host=db.example.com --out=/etc/mysql/server",
     )
 )
 @click.option(
     "--format",
     "form",
-    type=click.Choice(["db"]),
+    type=click.Choice(["db", "mysql"]),
     default="db",
     show_default=True,
-    help="db: for a database server.",
+    help="db: for a database server. mysql: the same, with what MySQL's and MariaDB's configuration needs.",
 )
 @click.option("--host", type=names, required=True, help="Names and IP addresses of the server, with commas.")
 @click.option("--out", required=True, metavar="PREFIX", help="Write PREFIX.crt, PREFIX.key and PREFIX.cas.")
@@ -52,7 +54,7 @@ def sign(form: str, host: list[str], out: str, ttl: int, config: str, proxy: str
         raise ConfigError(
             f"{' and '.join(there)} would be overwritten", hint="give --overwrite or another --out"
         )
-    body = {"format": form, "hosts": host, "ttl_seconds": ttl}
+    body = {"format": "db", "hosts": host, "ttl_seconds": ttl}
     answer = channel.admin(config, proxy).post("/v1/auth/sign", body)
     for suffix, field in (("key", "key"), ("crt", "certificate"), ("cas", "client_ca")):
         private.write(paths[suffix], answer[field].encode("ascii"))
@@ -61,11 +63,24 @@ def sign(form: str, host: list[str], out: str, ttl: int, config: str, proxy: str
     click.echo(f"The certificate for {', '.join(map(output.clean, host))} is written:")
     for path in paths.values():
         click.echo(f"  {path}")
-    click.echo("\nIn postgresql.conf:")
-    for setting, suffix in (("ssl_cert_file", "crt"), ("ssl_key_file", "key"), ("ssl_ca_file", "cas")):
-        click.echo(f"  {setting} = '{paths[suffix].absolute()}'")
-    click.echo("  ssl = on\n\nIn pg_hba.conf:\n  hostssl all all 0.0.0.0/0 cert\n  hostssl all all ::/0 cert")
+    for line in (_for_mysql if form == "mysql" else _for_postgres)(paths):
+        click.echo(line)
     click.echo("\nThe server's user must own the key file. regate doctor --db=NAME checks all of it.")
+
+
+def _for_postgres(paths: Mapping[str, Path]) -> Iterator[str]:
+    yield "\nIn postgresql.conf:"
+    for setting, suffix in (("ssl_cert_file", "crt"), ("ssl_key_file", "key"), ("ssl_ca_file", "cas")):
+        yield f"  {setting} = '{paths[suffix].absolute()}'"
+    yield "  ssl = on\n\nIn pg_hba.conf:\n  hostssl all all 0.0.0.0/0 cert\n  hostssl all all ::/0 cert"
+
+
+def _for_mysql(paths: Mapping[str, Path]) -> Iterator[str]:
+    yield "\nIn the server's section of my.cnf ([mysqld] or [mariadbd]):"
+    for setting, suffix in (("ssl_cert", "crt"), ("ssl_key", "key"), ("ssl_ca", "cas")):
+        yield f"  {setting} = {paths[suffix].absolute()}"
+    yield "\nFor each database user:"
+    yield "  CREATE USER 'alice'@'%' IDENTIFIED BY '' REQUIRE SUBJECT '/CN=alice';"
 
 
 @auth.command(

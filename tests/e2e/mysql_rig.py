@@ -11,6 +11,7 @@ from tests.servers import mariadb, process
 from tests.servers.mariadb import Mariadb
 
 SHOP = "shop"
+SECRET = "the s3cret of the keeper"
 READER = role(
     "shop-reader",
     allow={
@@ -21,6 +22,12 @@ READER = role(
             {"match": {"object_kind": "table", "schema": "shop", "name": "orders"}, "permissions": ["SELECT"]}
         ],
     },
+)
+HASTY = role(
+    "hasty",
+    "regate/v1",
+    allow={"db_labels": {"env": "dev"}, "db_users": ["alice"], "db_names": ["shop"]},
+    options={"timeout_ms": 1500},
 )
 
 
@@ -54,13 +61,12 @@ def running(settings: Mapping[str, str] | None = None) -> Iterator[Rig]:
         "mysql_listen_addr": f"{process.LOOPBACK}:{own}",
     }
     with clusters.running(port=port, proxy_service=proxy) as cluster:
-        out, ca = cluster.folder / "mysql-server", cluster.folder / "mysql-ca.crt"
-        cluster.admin("auth", "sign", "--format=db", "--host=localhost", f"--out={out}")
-        ca.write_text(cluster.admin("auth", "export", "--type=db-client").stdout)
+        out = cluster.folder / "mysql-server"
+        cluster.admin("auth", "sign", "--format=mysql", "--host=localhost", f"--out={out}")
         with mariadb.running(
             certificate=out.with_suffix(".crt"),
             key=out.with_suffix(".key"),
-            client_ca=ca,
+            client_ca=out.with_suffix(".cas"),
             settings=settings,
         ) as server:
             server.create("shop", "alice")
@@ -70,7 +76,15 @@ def running(settings: Mapping[str, str] | None = None) -> Iterator[Rig]:
                 "create table salaries (who varchar(40), amount int); insert into salaries values ('ada', 1)",
                 "shop",
             )
-            cluster.create(database(SHOP, server.uri), wide_role("wide"), READER)
-            cluster.add_user("ann", "wide")
-            cluster.add_user("bob", "shop-reader")
+            server.ask(
+                f"create user 'keeper'@'%' identified by '{SECRET}'; grant all on shop.* to 'keeper'@'%'"
+            )
+            secret = cluster.folder / "keeper.secret"
+            secret.write_text(SECRET + "\n")
+            kept = database(
+                "shop-keeper", server.uri, auth={"method": "password", "secret_file": str(secret)}
+            )
+            cluster.create(database(SHOP, server.uri), kept, wide_role("wide"), READER, HASTY)
+            for name, granted in (("ann", "wide"), ("bob", "shop-reader"), ("cho", "hasty"), ("dee", "wide")):
+                cluster.add_user(name, granted)
             yield Rig(cluster, server, own)
