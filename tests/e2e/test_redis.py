@@ -1,22 +1,25 @@
 """Redis through the gateway: a real server, redis-cli and redis-py, through tunnels and TLS."""
 
+import asyncio
 import json
 import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
 import redis
-import yaml
+import redis.asyncio
 from redis.exceptions import ExecAbortError, NoPermissionError
 
 from tests.e2e import cluster as clusters
 from tests.e2e.access import Access
+from tests.e2e.caches import cli, native, tls
+from tests.e2e.caches import client as client_of
 from tests.e2e.cluster import Cluster, eventually, role, wide_role
+from tests.e2e.redis_clients import driver as drivers
 from tests.servers import process
 from tests.servers import redis as servers
 
@@ -104,34 +107,10 @@ def protocol(request: pytest.FixtureRequest) -> int:
     return int(request.param)
 
 
-def _client(access: Access, protocol: int = 2) -> "redis.Redis":
-    return redis.Redis(
-        access.host,
-        access.port,
-        protocol=protocol,
-        decode_responses=True,
-        socket_timeout=20,
-        ssl=access.ca is not None,
-        ssl_certfile=str(access.certificate) if access.certificate else None,
-        ssl_keyfile=str(access.key) if access.key else None,
-        ssl_ca_certs=str(access.ca) if access.ca else None,
-    )
-
-
-def _cli(access: Access, *words: str) -> str:
-    """All that redis-cli says."""
-    command = ["redis-cli", "-h", access.host, "-p", str(access.port)]
-    if access.ca:
-        command += ["--tls", "--cacert", str(access.ca), "--cert", str(access.certificate)]
-        command += ["--key", str(access.key)]
-    done = subprocess.run([*command, *words], capture_output=True, text=True, check=False, timeout=30)
-    return done.stdout + done.stderr
-
-
 def test_commands_pass_and_are_recorded_with_their_outcome(
     ann: Access, protocol: int, cache: tuple[Cluster, servers.Redis]
 ) -> None:
-    with _client(ann, protocol) as client:
+    with client_of(ann, protocol) as client:
         assert client.set("app:x", "1") is True
         assert client.incr("app:x") == 2
         assert client.mget("app:x", "app:none") == ["2", None]
@@ -151,7 +130,7 @@ def test_commands_pass_and_are_recorded_with_their_outcome(
 
 
 def test_a_refused_command_keeps_a_pipeline_in_order(bob: Access, protocol: int) -> None:
-    with _client(bob, protocol) as client:
+    with client_of(bob, protocol) as client:
         pipeline = client.pipeline(transaction=False)
         pipeline.set("app:x", "1").get("secret:k").get("app:x").flushall().incr("app:x")
         answers = pipeline.execute(raise_on_error=False)
@@ -165,7 +144,7 @@ def test_a_refused_command_keeps_a_pipeline_in_order(bob: Access, protocol: int)
 def test_a_transaction_that_was_refused_a_command_is_aborted_by_the_server(
     bob: Access, protocol: int, cache: tuple[Cluster, servers.Redis]
 ) -> None:
-    with _client(bob, protocol) as client:
+    with client_of(bob, protocol) as client:
         pipeline = client.pipeline(transaction=True)
         pipeline.set("app:x", "1").set("secret:k", "1")
         with pytest.raises((NoPermissionError, ExecAbortError)):
@@ -178,7 +157,7 @@ def test_a_transaction_that_was_refused_a_command_is_aborted_by_the_server(
 def test_messages_arrive_for_the_channels_that_are_granted(
     bob: Access, protocol: int, cache: tuple[Cluster, servers.Redis]
 ) -> None:
-    with _client(bob, protocol) as client:
+    with client_of(bob, protocol) as client:
         listening = client.pubsub()
         listening.subscribe("news")
         assert (listening.get_message(timeout=10) or {})["type"] == "subscribe"
@@ -240,7 +219,7 @@ def test_messages_arrive_for_the_channels_that_are_granted(
     ],
 )  # fmt: skip
 def test_what_nobody_granted_is_refused_and_the_connection_stays(bob: Access, words: tuple[str, ...]) -> None:
-    with _client(bob) as client:
+    with client_of(bob) as client:
         with pytest.raises(NoPermissionError):
             client.execute_command(*words)
         assert client.ping() is True
@@ -250,14 +229,14 @@ def test_what_nobody_granted_is_refused_and_the_connection_stays(bob: Access, wo
     "words", [("MONITOR",), ("AUTH", "default", "x"), ("CLIENT", "REPLY", "OFF"), ("SYNC",)]
 )
 def test_what_would_break_the_session_is_refused_to_everybody(ann: Access, words: tuple[str, ...]) -> None:
-    with _client(ann) as client:
+    with client_of(ann) as client:
         with pytest.raises(NoPermissionError, match="not offered here"):
             client.execute_command(*words)
         assert client.ping() is True
 
 
 def test_the_gateway_logs_in_as_the_user_that_the_route_names(cache: tuple[Cluster, servers.Redis]) -> None:
-    with cache[0].users["ann"].tunnel("worker", "3", "cache-worker") as access, _client(access) as client:
+    with cache[0].users["ann"].tunnel("worker", "3", "cache-worker") as access, client_of(access) as client:
         assert client.execute_command("ACL", "WHOAMI") == "worker"
         client.set("app:y", "1")
     assert cache[1].ask("-n", "3", "get", "app:y") == "1"
@@ -298,29 +277,17 @@ def test_a_thousand_commands_in_one_write_come_back_in_order(ann: Access) -> Non
     assert [line.strip('"') for line in done.stdout.split()] == [str(number) for number in range(1000)]
 
 
-def _native(cluster: Cluster, user: str) -> Access:
-    """A certificate, and the port that is Redis' alone."""
-    person = cluster.users[user]
-    route = ("--db-user=default", "--db-name=0", CACHE)
-    person.regate("db", "login", *route)
-    found = json.loads(person.regate("db", "config", "--format=json", *route).stdout)
-    written = yaml.safe_load(cluster.configuration.read_text())["proxy_service"]
-    port = int(written["redis_listen_addr"].rpartition(":")[2])
-    files = (Path(found["cert"]), Path(found["key"]), Path(found["ca"]))
-    return Access("localhost", port, "default", "0", *files)
-
-
 def test_clients_reach_the_port_for_redis_alone_with_tls_and_no_more(
     cache: tuple[Cluster, servers.Redis], protocol: int
 ) -> None:
     cluster, _ = cache
-    native = _native(cluster, "ann")
-    with _client(native, protocol) as client:
+    access = native(cluster, "ann", CACHE)
+    with client_of(access, protocol) as client:
         assert client.set("app:n", "1") is True
         assert client.get("app:n") == "1"
-    assert _cli(native, "GET", "app:n").strip() == "1"
-    plain = replace(native, ca=None)
-    assert "this port needs TLS" in _cli(plain, "PING")
+    assert cli(access, "GET", "app:n").strip() == "1"
+    plain = replace(access, ca=None)
+    assert "this port needs TLS" in cli(plain, "PING")
 
 
 @pytest.fixture(scope="module")
@@ -329,19 +296,42 @@ def locked_out(cache: tuple[Cluster, servers.Redis]) -> Iterator[dict[str, Acces
     cluster, _ = cache
     lock: dict[str, Any] = {"kind": "lock", "version": "v2", "metadata": {"name": "not-carol"}}
     lock["spec"] = {"target": {"user": "carol"}, "message": "carol is on leave"}
-    native = _native(cluster, "carol")
+    straight = native(cluster, "carol", CACHE)
     with cluster.users["carol"].tunnel("default", "0", CACHE) as tunnel:
         cluster.create(lock)
         for _ in eventually("the lock counts"):
-            if "PONG" not in _cli(tunnel, "PING"):
+            if "PONG" not in cli(tunnel, "PING"):
                 break
-        yield {"native": native, "tunnel": tunnel}
+        yield {"native": straight, "tunnel": tunnel}
 
 
 @pytest.mark.parametrize("way", ["native", "tunnel"])
 def test_whoever_is_turned_away_reads_why(locked_out: dict[str, Access], way: str, protocol: int) -> None:
     access = locked_out[way]
     told = pytest.raises(redis.RedisError, match=r"carol is on leave.*\(decision ")
-    with told, _client(access, protocol) as client:
+    with told, client_of(access, protocol) as client:
         client.get("app:x")
-    assert "carol is on leave" in _cli(access, "GET", "app:x")
+    assert "carol is on leave" in cli(access, "GET", "app:x")
+
+
+@pytest.mark.parametrize("way", ["native", "tunnel"])
+def test_drivers_tell_their_callers_that_they_were_turned_away(
+    locked_out: dict[str, Access], way: str
+) -> None:
+    if way == "native":
+        assert "carol is on leave" in asyncio.run(_asked_in_vain(locked_out[way]))
+        return
+    access = locked_out[way]
+    for kind in ("single", "cluster"):
+        assert "carol is on leave" in json.dumps(drivers.ioredis(access, kind))
+        assert "carol is on leave" in "".join(drivers.jedis(access, kind, 2))
+    assert "carol is on leave" in "".join(drivers.jedis(access, "single", 3))
+
+
+async def _asked_in_vain(access: Access) -> str:
+    async with redis.asyncio.Redis(host=access.host, port=access.port, **tls(access)) as client:
+        try:
+            await client.get("app:x")
+        except redis.RedisError as error:
+            return str(error)
+    return ""

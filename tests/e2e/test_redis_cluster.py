@@ -1,11 +1,13 @@
 """A Redis Cluster through the gateway: clients see one node, keys are wherever they are, and move."""
 
+import asyncio
 import threading
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import redis
+import redis.asyncio
 from redis.exceptions import ExecAbortError, NoPermissionError
 
 from gateway.protocols.redis.cluster.slots import slot_of
@@ -13,6 +15,7 @@ from tests.e2e import cluster as clusters
 from tests.e2e.access import Access
 from tests.e2e.caches import cli, client, cluster_client, native
 from tests.e2e.cluster import Cluster, eventually, role, wide_role
+from tests.e2e.redis_clients import driver as drivers
 from tests.servers import certificates, process, redis_cluster
 from tests.servers.redis_cluster import RedisCluster
 
@@ -134,6 +137,35 @@ def test_a_cluster_client_stays_on_a_tunnel(ann: Access, protocol: int, nodes: R
     shown = "".join(cli(ann, "CLUSTER", word) for word in ("SLOTS", "SHARDS", "NODES"))
     assert str(ann.port) in shown
     assert not [node.port for node in nodes.nodes if str(node.port) in shown]
+
+
+def test_drivers_speak_to_the_cluster_as_one_node_and_as_one_server(bob: Access, nodes: RedisCluster) -> None:
+    for kind in ("single", "cluster"):
+        seen = drivers.ioredis(bob, kind)
+        assert seen.get("error") is None, seen
+        assert (seen["set"], seen["multi"], seen["nodes"]) == ("OK", [3, "3"], [str(bob.port)])
+        assert (seen["pipeline"][0], seen["pipeline"][2]) == (2, "2")
+        assert "NOPERM" in seen["pipeline"][1]
+        for version in (2, 3):
+            said = drivers.jedis(bob, kind, version)
+            last = "[3, 3]" if kind == "single" else f"[{bob.host}:{bob.port}]"
+            assert (said[0], said[1], said[3], said[4]) == ("OK", "2", "2", last), said
+            assert "NOPERM" in said[2]
+    assert nodes.owner(slot_of(b"app:jedis")).ask("get", "app:jedis") == "2"
+
+
+def test_asyncio_clients_stay_on_the_gateway(ann: Access, protocol: int, nodes: RedisCluster) -> None:
+    async def talk() -> list[Any]:
+        more: dict[str, Any] = {"protocol": protocol, "decode_responses": True}
+        async with redis.asyncio.RedisCluster(host=ann.host, port=ann.port, **more) as clustered:
+            for key in SPREAD:
+                await clustered.set(key, key)
+            assert [node.port for node in clustered.get_nodes()] == [ann.port]
+        async with redis.asyncio.Redis(host=ann.host, port=ann.port, **more) as plain:
+            return list(await asyncio.gather(*[plain.get(key) for key in SPREAD]))
+
+    assert asyncio.run(talk()) == SPREAD
+    assert sum(int(node.ask("dbsize")) for node in nodes.nodes[:3]) >= len(SPREAD)
 
 
 def test_a_refused_command_keeps_its_place_among_many_nodes(

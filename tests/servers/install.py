@@ -66,6 +66,7 @@ PACKAGES = {
         ),
         Package("redis", _are_there("redis-server", "redis-cli"), ("redis-server", "redis-tools")),
         Package("java", _are_there("java", "mvn"), ("default-jdk-headless", "maven")),
+        Package("node", _are_there("node", "npm"), ("nodejs", "npm")),
     )
 }
 
