@@ -23,11 +23,13 @@ from gateway.protocols import REGISTRY
 from gateway.sansio.protocol import Protocol
 from gateway.services.cluster import Cluster
 from gateway.services.fleet import Fleet
+from gateway.services.here import certificates_of
 from gateway.services.own_port import own_port
 from gateway.services.web_certificate import WebCertificate
 from gateway.session.connection import serving
 from gateway.session.listener import HTTP, Listener, Port, listen
-from gateway.tunnel import preface
+from gateway.tunnel import passing, preface
+from gateway.tunnel.arrivals import Arrivals
 
 MOST_ASKED = 8  # servers, for how they greet
 RENEW_AFTER = HOST_MAX / 2
@@ -107,6 +109,7 @@ async def listening(running: Cluster) -> AsyncIterator[str]:
         stack.push_async_callback(running.links.close)
         assert public.server is not None
         assert control.server is not None
+        arrivals = _arrivals(running)
         port = Port(
             context=certificate.context,
             by_alpn={name: protocol for protocol in REGISTRY.values() for name in protocol.alpn},
@@ -114,11 +117,18 @@ async def listening(running: Cluster) -> AsyncIterator[str]:
             http=public.server,
             hand_over=fleet.hand_over,
             others={preface.ALPN: control.server},
-            greetings={preface.FIRST_BYTE: running.links.arrived},
+            greetings={preface.FIRST_BYTE: running.links.arrived, passing.FIRST_BYTE: arrivals.arrived},
             web=None if shown is None else shown.context,
         )
         if not config.enabled:
-            port = Port(certificate.context, by_alpn={}, plain=None, http=public.server, web=port.web)
+            port = Port(
+                certificate.context,
+                by_alpn={},
+                plain=None,
+                http=public.server,
+                greetings={passing.FIRST_BYTE: arrivals.arrived},
+                web=port.web,
+            )
         place = running.config.listens_at
         listening_socket = listen(place.host, place.port)
         stack.callback(listening_socket.close)
@@ -132,6 +142,7 @@ async def listening(running: Cluster) -> AsyncIterator[str]:
             its = own_port(protocol, reached, certificate.context, greet=greet, hand_over=fleet.hand_over)
             alone.append((opened, its))
         listener = Listener(port, serving(running.environment), running.log)
+        arrivals.serve = listener.serve_passed
         tasks = await stack.enter_async_context(asyncio.TaskGroup())
         running_tasks = [
             tasks.create_task(listener.serve(listening_socket)),
@@ -148,6 +159,15 @@ async def listening(running: Cluster) -> AsyncIterator[str]:
         finally:
             for task in running_tasks:
                 task.cancel()
+
+
+def _arrivals(running: Cluster) -> Arrivals:
+    """What proxies by themselves pass on to this port."""
+
+    async def may(proxy: Identity) -> None:
+        await running.auth.elsewhere.standing(proxy, "open")
+
+    return Arrivals(lambda: certificates_of(running.authorities, Kind.HOST), may, running.clock, running.log)
 
 
 @asynccontextmanager

@@ -17,7 +17,7 @@ from structlog.typing import FilteringBoundLogger
 
 from gateway.ca.issue import MintedCertificate
 from gateway.ca.tls import server_context
-from gateway.clock import SystemClock
+from gateway.clock import SystemClock, utc
 from gateway.config import Config
 from gateway.errors import AccessError, RegateError
 from gateway.protocols import REGISTRY
@@ -30,6 +30,7 @@ from gateway.tunnel import preface
 from gateway.tunnel.front import Front, PassOn
 from gateway.tunnel.join import until_joined
 from gateway.tunnel.links import Links
+from gateway.tunnel.passing import words
 from gateway.tunnel.relay import Relay
 from gateway.tunnel.remote import Remote
 
@@ -105,7 +106,12 @@ async def _serve(
     stack.push_async_callback(control.cleanup)
     stack.push_async_callback(links.close)
     assert control.server is not None
-    passing = PassOn([*_DATABASES, preface.ALPN], hello.alpn, remote.server, log)
+
+    def introduce(address: str, hello: bytes) -> bytes:
+        held = remote.credentials
+        return words(address, hello, certificate_pem=held.certificate, key_pem=held.key, now=utc(clock))
+
+    passing = PassOn([*_DATABASES, preface.ALPN], hello.alpn, remote.server, introduce, log)
     stack.callback(passing.close)
     port = Port(
         context=there.context,

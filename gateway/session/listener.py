@@ -10,7 +10,7 @@ import socket
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Any, TypeAlias, cast
 
 from structlog.typing import FilteringBoundLogger
 
@@ -81,12 +81,16 @@ class Listener:
                 sock.setblocking(False)
                 tasks.create_task(self.serve_one(sock, f"{address[0]}:{address[1]}"))
 
-    async def serve_one(self, sock: socket.socket, peer: str) -> None:
+    async def serve_passed(self, sock: socket.socket, peer: str) -> None:
+        """Serve one connection that somebody passed on; whoever asks is told that it comes from *peer*."""
+        await self.serve_one(sock, peer, is_passed=True)
+
+    async def serve_one(self, sock: socket.socket, peer: str, *, is_passed: bool = False) -> None:
         """Serve one connection, that comes from *peer*, to its end."""
         line = Line(sock, peer=peer, upgrade=server_upgrade(self._port.context()), heard=bytearray())
         try:
             try:
-                await self._recognise(line)
+                await self._recognise(line, is_passed=is_passed)
             finally:
                 line.close()
         except (OSError, ssl.SSLError, TimeoutError) as error:
@@ -94,7 +98,7 @@ class Listener:
         except Exception:  # noqa: BLE001 # the outermost loop of the process: a bug ends one connection, not all
             self._log.exception("connection failed", client_address=line.peer)
 
-    async def _recognise(self, line: Line) -> None:
+    async def _recognise(self, line: Line, *, is_passed: bool = False) -> None:
         assert line.sock is not None
         keep_alive(line.sock)
         if self._port.said is not None and self._port.plain is not None:
@@ -111,17 +115,17 @@ class Listener:
             return  # closing it here closes one of two descriptors
         if first == TLS_RECORD:
             async with self._handshakes:
-                protocol = await self._handshake(line)
+                protocol = await self._handshake(line, line.peer if is_passed else "")
             if protocol is not None:
                 await self._session(protocol, line, Hello(encrypted=True, public=self._port.public))
         elif first is not None and self._port.plain is not None:
             await self._session(self._port.plain, line, Hello(encrypted=False))
 
-    async def _handshake(self, line: Line) -> Protocol | None:
+    async def _handshake(self, line: Line, passed_from: str) -> Protocol | None:
         """TLS, then the protocol that ALPN named; None for the API, which is aiohttp's from here."""
         sock, line.sock = line.sock, None  # the transport closes it
         assert sock is not None
-        first = _First(self._port)
+        first = _First(self._port, passed_from)
         context = await self._context(sock)
         await asyncio.get_running_loop().connect_accepted_socket(
             lambda: first,
@@ -148,8 +152,9 @@ class Listener:
 class _First(asyncio.Protocol):
     """Stands in until the handshake is over, then hands the transport to what ALPN named."""
 
-    def __init__(self, port: Port) -> None:
+    def __init__(self, port: Port, passed_from: str) -> None:
         self._port = port
+        self._passed_from = passed_from
         self.protocol: Protocol | None = None
         self.stream: Stream | None = None
 
@@ -163,7 +168,23 @@ class _First(asyncio.Protocol):
         else:
             successor = self.stream = Stream()
         transport.set_protocol(successor)
-        successor.connection_made(transport)
+        shown = _From(transport, self._passed_from) if self._passed_from else transport
+        successor.connection_made(cast("asyncio.BaseTransport", shown))
+
+
+class _From:
+    """A transport whose peer is who began the connection, not who passed it on."""
+
+    def __init__(self, transport: asyncio.BaseTransport, peer: str) -> None:
+        self._transport = transport
+        host, _, port = peer.rpartition(":")
+        self._peer = (host, int(port) if port.isdigit() else 0)
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        return self._peer if name == "peername" else self._transport.get_extra_info(name, default)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
 
 
 async def _first_byte(sock: socket.socket) -> int | None:

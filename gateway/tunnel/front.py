@@ -82,8 +82,11 @@ class PassOn:
         own: Collection[str],
         offered: Callable[[bytes], tuple[str, ...] | None],
         server: Address,
+        introduce: Callable[[str, bytes], bytes],
         log: FilteringBoundLogger,
     ) -> None:
+        """*introduce* makes the words that go ahead of a connection from an address, which begins so."""
+        self._introduce = introduce
         self._own = frozenset(own)
         self._offered = offered
         self._server = server
@@ -116,7 +119,7 @@ class PassOn:
                 assert self.serve_here is not None
                 await self.serve_here(sock, peer)
                 return
-            await self._join(sock)
+            await self._join(sock, peer)
         except (OSError, TimeoutError) as error:
             self._log.warning("the auth service is not reached", error=str(error) or "no answer in time")
         finally:
@@ -131,11 +134,13 @@ class PassOn:
             await asyncio.sleep(AGAIN_SECONDS)
         raise TimeoutError("no whole ClientHello")
 
-    async def _join(self, sock: socket.socket) -> None:
+    async def _join(self, sock: socket.socket, peer: str) -> None:
         loop = asyncio.get_running_loop()
+        introduction = self._introduce(peer, sock.recv(PEEK, socket.MSG_PEEK))
         client, server = Stream(), Stream()
         async with asyncio.timeout(DIAL_SECONDS):
             await loop.create_connection(lambda: server, self._server.host, self._server.port)
+        server.write(introduction)
         await loop.connect_accepted_socket(lambda: client, sock.dup())
         try:
             await join_streams(client, server)

@@ -2,12 +2,15 @@
 
 import asyncio
 import json
+import socket
 import ssl
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager, closing, suppress
 from dataclasses import replace
+from datetime import UTC, datetime
+from http.client import HTTPSConnection
 from pathlib import Path
 from typing import Any, TypeAlias
 from urllib.request import urlopen
@@ -17,6 +20,8 @@ import pytest
 import yaml
 
 from gateway.model.event import Kind
+from gateway.tunnel.credentials import new_key, request_for
+from gateway.tunnel.passing import words
 from tests.e2e import cluster as clusters
 from tests.e2e.access import Access
 from tests.e2e.apart import Service, database, service, token, until_served
@@ -118,6 +123,43 @@ def test_a_port_for_postgres_alone_is_opened_by_a_proxy_by_itself(
         urlopen(f"https://localhost:{port}/v1/ping", timeout=10, context=context),
     ):
         pass
+
+
+def attempt(port: int, ca: Path, source: str) -> int:
+    """A login with a wrong password that comes from *source*; the status of the answer."""
+    context = ssl.create_default_context(cafile=str(ca))
+    connection = HTTPSConnection("localhost", port, source_address=(source, 0), context=context, timeout=20)
+    body = json.dumps({"user": "alice", "password": "wrong", "csr": request_for(new_key())})
+    with closing(connection):
+        connection.request("POST", "/v1/login", body, {"Content-Type": "application/json"})
+        return connection.getresponse().status
+
+
+def test_the_auth_service_knows_from_where_people_come(three: tuple[Cluster, Service, Service]) -> None:
+    cluster, _, _ = three
+    ca = cluster.users["alice"].access("alice", "mydb").ca
+    assert attempt(cluster.port, ca, "127.0.0.5") == 401
+    failed = [event["fields"] for event in cluster.audit("--kind=user.login")]
+    assert (failed[-1]["success"], failed[-1]["client_address"]) == (False, "127.0.0.5")
+
+
+def test_whoever_is_no_proxy_says_from_where_nobody_comes(three: tuple[Cluster, Service, Service]) -> None:
+    cluster, _, agent = three
+    auth = int(
+        yaml.safe_load(cluster.configuration.read_text())["auth_service"]["listen_addr"].rpartition(":")[2]
+    )
+    held = json.loads((agent.data_dir / "service" / "service.json").read_text())
+    hello = b"\x16\x03\x01"
+    forged = words(
+        "192.0.2.1:1", hello, certificate_pem=held["certificate"], key_pem=held["key"], now=datetime.now(UTC)
+    )
+    with socket.create_connection((LOOPBACK, auth), timeout=20) as stranger:
+        stranger.sendall(forged + hello)
+        with suppress(ConnectionResetError):
+            assert stranger.recv(1) == b""
+    for _ in eventually("the refusal is told"):
+        if "a db service passes no connections on" in cluster.server_log():
+            break
 
 
 def test_a_proxy_keeps_no_key_of_the_cluster(three: tuple[Cluster, Service, Service]) -> None:
