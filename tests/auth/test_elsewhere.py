@@ -204,6 +204,14 @@ async def test_a_look_at_health_is_minted_for_one_user_only(rig: Rig) -> None:
         await rig.auth.elsewhere.mint_health(agent, "other", request_for())
 
 
+async def test_statements_wait_for_databases_of_the_service_alone(rig: Rig) -> None:
+    agent = await joined(rig)
+    await register(rig, agent, SALES)
+    await rig.auth.elsewhere.may_hold(agent, SALES.name)
+    with pytest.raises(AccessError, match="does not serve 'other'"):
+        await rig.auth.elsewhere.may_hold(agent, "other")
+
+
 async def test_a_locked_service_can_do_nothing(rig: Rig) -> None:
     agent = await joined(rig)
     await register(rig, agent, SALES)
@@ -214,6 +222,7 @@ async def test_a_locked_service_can_do_nothing(rig: Rig) -> None:
         rig.auth.elsewhere.register(agent, [Offered(SALES)]),
         rig.auth.elsewhere.renew(agent, request_for(), ""),
         rig.auth.elsewhere.open_session(None, wish(agent.user)),
+        rig.auth.elsewhere.may_hold(agent, SALES.name),
     ):
         with pytest.raises(AccessError, match="stolen"):
             await attempt

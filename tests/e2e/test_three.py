@@ -138,6 +138,7 @@ def attempt(port: int, ca: Path, source: str) -> int:
 def test_the_auth_service_knows_from_where_people_come(three: tuple[Cluster, Service, Service]) -> None:
     cluster, _, _ = three
     ca = cluster.users["alice"].access("alice", "mydb").ca
+    assert ca is not None
     assert attempt(cluster.port, ca, "127.0.0.5") == 401
     failed = [event["fields"] for event in cluster.audit("--kind=user.login")]
     assert (failed[-1]["success"], failed[-1]["client_address"]) == (False, "127.0.0.5")
