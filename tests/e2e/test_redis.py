@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import os
+import signal
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -335,3 +337,91 @@ async def _asked_in_vain(access: Access) -> str:
         except redis.RedisError as error:
             return str(error)
     return ""
+
+
+def test_a_command_that_is_held_waits_for_a_second_person(cache: tuple[Cluster, servers.Redis]) -> None:
+    cluster, server = cache
+    server.ask("mset", "app:1", "1", "app:2", "2")
+    allow = {"db_labels": {"env": "dev"}, "db_users": ["default"], "db_names": ["*"]}
+    hold = {"seconds": 60, "reason": "two see more", "operations": ["DELETE"]}
+    cluster.create(role("held", "regate/v1", allow=allow, options={"hold": hold}))
+    cluster.add_user("hugo", "held")
+    with cluster.users["hugo"].tunnel("default", "0", CACHE) as access, client_of(access) as client:
+        assert client.get("app:1") == "1"
+        for answer, left in (("approve", None), ("deny", "2")):
+            key = "app:1" if answer == "approve" else "app:2"
+            said: list[str] = []
+            pipeline = client.pipeline(transaction=False).delete(key).get(key)
+            waiting = threading.Thread(
+                target=lambda asked, heard: heard.extend(map(str, asked.execute(raise_on_error=False))),
+                args=(pipeline, said),
+            )
+            waiting.start()
+            for _ in eventually("it waits", seconds=30):
+                held = json.loads(cluster.admin("holds", "ls", "--format=json").stdout)
+                if held:
+                    break
+            assert server.ask("get", key) == key[-1]
+            cluster.admin("holds", answer, held[0]["id"])
+            waiting.join(30)
+            assert said[1] == str(left)
+            assert said[0] == "1" if answer == "approve" else "did not agree" in said[0]
+
+
+def test_without_its_policy_engine_no_command_passes(
+    ann: Access, cache: tuple[Cluster, servers.Redis]
+) -> None:
+    cluster, server = cache
+    with client_of(ann) as client:
+        client.set("app:before", "1")
+        engine = cluster.opa_pid()
+        os.kill(engine, signal.SIGSTOP)  # it neither answers nor ends: the deadline must refuse
+        with pytest.raises(NoPermissionError):
+            client.set("app:hung", "1")
+        os.kill(engine, signal.SIGKILL)
+        for _ in eventually("a new engine answers", seconds=60):
+            try:
+                client.set("app:after", "1")
+                break
+            except NoPermissionError:
+                continue
+    assert server.ask("exists", "app:hung") == "0"
+    assert server.ask("exists", "app:before", "app:after") == "2"
+
+
+def test_no_command_of_a_gateway_that_dies_is_missing_from_the_audit(
+    ann: Access, cache: tuple[Cluster, servers.Redis]
+) -> None:
+    cluster, server = cache
+    stopped = threading.Event()
+
+    def load(number: int) -> None:
+        try:
+            with client_of(ann) as client:
+                for count in range(100_000):
+                    client.pipeline(transaction=False).set(f"app:{number}:{count}", "1").incr(
+                        "app:n"
+                    ).execute()
+                    if stopped.is_set():
+                        return
+        except redis.RedisError:
+            return
+
+    threads = [threading.Thread(target=load, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    try:
+        for _ in eventually("the load runs", seconds=60):
+            if int(server.ask("dbsize")) > 100:
+                break
+        cluster.kill()
+    finally:
+        stopped.set()
+        for thread in threads:
+            thread.join(30)
+    served = {key for key in server.ask("keys", "app:*:*").split() if key}
+    assert len(served) >= 100
+    cluster.start()
+    texts = {item["fields"]["statement"] for item in cluster.audit("--user=ann", "--kind=db.session.query")}
+    assert {key for key in served if f"SET {key} 1" not in texts} == set()
+    assert cluster.admin("audit", "verify").code == 0

@@ -15,7 +15,7 @@ from gateway.protocols.redis import errors, resp, table
 from gateway.protocols.redis.cluster.router import ClusterRouter
 from gateway.protocols.redis.cluster.slots import topology
 from gateway.protocols.redis.commands import DIALECT, classify
-from gateway.protocols.redis.conversation import RedisConversation, address_line
+from gateway.protocols.redis.conversation import CARRIED_OUT, RedisConversation, address_line
 from gateway.protocols.redis.login import ASKED, CLUSTER, cancel, dial, login
 from gateway.protocols.redis.rehearsal import REHEARSALS
 from gateway.sansio.flow import Flow, Read, Write
@@ -128,6 +128,7 @@ REDIS: Final = Protocol(
     route_conflict=route_conflict,
     rehearsals=REHEARSALS,
     has_catalog=False,
+    obligations=CARRIED_OUT,
     begins_with_tls=True,
     turn_away=turn_away,
     spread=spread,

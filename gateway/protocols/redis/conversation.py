@@ -33,6 +33,7 @@ from gateway.sansio.protocol import (
 )
 
 MAX_OUTSTANDING: Final = 10_000  # commands without their answer
+CARRIED_OUT: Final = frozenset({"hold"})
 _ADDRESS: Final = b"GATEWAY.ADDRESS"
 _PLACE: Final = re.compile(rb"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]{1,255}):[0-9]{1,5}")
 _LIST, _PUSH = ord("*"), ord(">")
@@ -142,9 +143,14 @@ class RedisConversation:
         return Refusal(to_backend=SUBSTITUTE)
 
     def oblige(self, request: Request, facts: Facts, duty: Duty) -> Obliged | Unable:
-        """Nothing can be carried out on the answers of this protocol."""
-        del request, facts, duty
-        return Unable("obligation_unsupported", "obligations cannot be carried out on Redis")
+        """Holding is the engine's, before anything is sent; nothing can be done with answers."""
+        del request, facts
+        other = duty.obligations.kinds - CARRIED_OUT
+        if other:
+            return Unable(
+                "obligation_unsupported", f"{', '.join(sorted(other))} cannot be carried out on Redis"
+            )
+        return Obliged()
 
     def overdue(self, request: Request, denial: Denied) -> bool:
         """A command cannot be cancelled."""
