@@ -1,6 +1,5 @@
 """``regate auth``: certificates for database servers, and the cluster's authorities."""
 
-from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import click
@@ -8,6 +7,7 @@ import click
 from gateway.cli import channel, output, private
 from gateway.cli.options import config_option, duration, examples, names
 from gateway.cli.rotate import rotate
+from gateway.cli.server_settings import IN_ONE_FILE, SETTINGS
 from gateway.errors import ConfigError
 
 EXPORTS = ("db-client", "db", "host", "user", "audit")
@@ -26,15 +26,16 @@ auth.add_command(rotate)
         "regate auth sign --format=db --host=localhost --out=server --ttl=2190h",
         "regate auth sign --host=db.example.com,10.0.0.5 --out=/etc/postgresql/server",
         "regate auth sign --format=mysql --host=db.example.com --out=/etc/mysql/server",
+        "regate auth sign --format=mongodb --host=db.example.com --out=/etc/mongodb/server",
     )
 )
 @click.option(
     "--format",
     "form",
-    type=click.Choice(["db", "mysql"]),
+    type=click.Choice(tuple(SETTINGS)),
     default="db",
     show_default=True,
-    help="db: for a database server. mysql: the same, with what MySQL's and MariaDB's configuration needs.",
+    help="db: for a database server. mysql, mongodb: the same, with what their configuration needs.",
 )
 @click.option("--host", type=names, required=True, help="Names and IP addresses of the server, with commas.")
 @click.option("--out", required=True, metavar="PREFIX", help="Write PREFIX.crt, PREFIX.key and PREFIX.cas.")
@@ -45,10 +46,11 @@ def sign(form: str, host: list[str], out: str, ttl: int, config: str, proxy: str
     """Sign a server certificate for a database.
 
     PREFIX.crt and PREFIX.key are the server's; PREFIX.cas is the authority that signs the gateway's client
-    certificates (ssl_ca_file in PostgreSQL).
+    certificates (ssl_ca_file in PostgreSQL). For MongoDB PREFIX.pem holds the first two.
     """
     prefix = Path(out)
-    paths = {suffix: prefix.with_name(f"{prefix.name}.{suffix}") for suffix in ("crt", "key", "cas")}
+    suffixes = ("crt", "key", "cas", "pem") if form in IN_ONE_FILE else ("crt", "key", "cas")
+    paths = {suffix: prefix.with_name(f"{prefix.name}.{suffix}") for suffix in suffixes}
     there = [str(path) for path in paths.values() if path.exists()]
     if there and not overwrite:
         raise ConfigError(
@@ -58,29 +60,15 @@ def sign(form: str, host: list[str], out: str, ttl: int, config: str, proxy: str
     answer = channel.admin(config, proxy).post("/v1/auth/sign", body)
     for suffix, field in (("key", "key"), ("crt", "certificate"), ("cas", "client_ca")):
         private.write(paths[suffix], answer[field].encode("ascii"))
+    if "pem" in paths:
+        private.write(paths["pem"], (answer["certificate"] + answer["key"]).encode("ascii"))
     for suffix in ("crt", "cas"):
         paths[suffix].chmod(0o644)
     click.echo(f"The certificate for {', '.join(map(output.clean, host))} is written:")
     for path in paths.values():
         click.echo(f"  {path}")
-    for line in (_for_mysql if form == "mysql" else _for_postgres)(paths):
-        click.echo(line)
+    click.echo("\n" + "\n".join(SETTINGS[form](paths)))
     click.echo("\nThe server's user must own the key file. regate doctor --db=NAME checks all of it.")
-
-
-def _for_postgres(paths: Mapping[str, Path]) -> Iterator[str]:
-    yield "\nIn postgresql.conf:"
-    for setting, suffix in (("ssl_cert_file", "crt"), ("ssl_key_file", "key"), ("ssl_ca_file", "cas")):
-        yield f"  {setting} = '{paths[suffix].absolute()}'"
-    yield "  ssl = on\n\nIn pg_hba.conf:\n  hostssl all all 0.0.0.0/0 cert\n  hostssl all all ::/0 cert"
-
-
-def _for_mysql(paths: Mapping[str, Path]) -> Iterator[str]:
-    yield "\nIn the server's section of my.cnf ([mysqld] or [mariadbd]):"
-    for setting, suffix in (("ssl_cert", "crt"), ("ssl_key", "key"), ("ssl_ca", "cas")):
-        yield f"  {setting} = {paths[suffix].absolute()}"
-    yield "\nFor each database user:"
-    yield "  CREATE USER 'alice'@'%' IDENTIFIED BY '' REQUIRE SUBJECT '/CN=alice';"
 
 
 @auth.command(

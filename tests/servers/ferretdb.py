@@ -80,13 +80,13 @@ class Ferret:
 
     @property
     def uri(self) -> str:
-        """Where the gateway finds it: TLS that wants a client certificate, and a password behind it."""
+        """Where the gateway finds it."""
         return f"{self.host}:{self.port}"
 
 
 @contextmanager
 def running(files: Files, *, passwords: bool = False) -> Iterator[Ferret]:
-    """A server that wants a client certificate; with *passwords* it wants ``USER`` and ``PASSWORD`` too."""
+    """A server that wants a client certificate, or with *passwords* ``USER`` and ``PASSWORD`` instead."""
     program = ensure()
     plain, port = process.free_port(), process.free_port()
     with process.temporary_folder("regate-ferret-") as folder:
@@ -107,13 +107,14 @@ def running(files: Files, *, passwords: bool = False) -> Iterator[Ferret]:
             "--telemetry=disable", "--debug-addr=-", "--log-level=warn",
             f"--listen-addr={process.LOOPBACK}:{plain}", f"--listen-tls={process.LOOPBACK}:{port}",
             f"--listen-tls-cert-file={folder}/tls.crt", f"--listen-tls-key-file={folder}/tls.key",
-            f"--listen-tls-ca-file={folder}/ca.crt",
         ]  # fmt: skip
         if passwords:
             arguments += [
                 "--test-enable-new-auth", f"--setup-username={USER}", f"--setup-password={PASSWORD}",
                 "--setup-database=admin",
             ]  # fmt: skip
+        else:
+            arguments += [f"--listen-tls-ca-file={folder}/ca.crt"]
         server = process.start("ferretdb", arguments, log=folder / "start.log", directory=folder)
         try:
             server.wait_until(lambda: _listens(plain) and _listens(port), seconds=20)

@@ -134,6 +134,7 @@ MONGODB: Final = Protocol(
     read_catalog=read_catalog,
     route_conflict=route_conflict,
     has_catalog=False,
+    begins_with_tls=True,
     rehearsals=REHEARSALS,
     obligations=frozenset({"mask", "max_rows", "timeout_ms", "hold"}),
 )

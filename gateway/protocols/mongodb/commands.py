@@ -119,7 +119,8 @@ def _plain(arguments: Sequence[bytes]) -> tuple[bytes, ...]:
     try:
         body = arguments[1]
         found = list(documents.elements(body))
-        if not any(field in _NOISE for field, *_ in found):
+        names = [field for field, *_ in found]
+        if _NOISE.isdisjoint(names) or len(set(names)) != len(names):
             return tuple(arguments)
         kept = documents.joined([body[start:end] for field, _, start, _, end in found if field not in _NOISE])
     except ProtocolError:
