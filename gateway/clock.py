@@ -8,6 +8,7 @@ from typing import Protocol
 _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _PAIRS = tuple(first + second for first in _CROCKFORD for second in _CROCKFORD)
 _COUNTED = 1 << 20
+_MOMENTS = 64
 
 
 class Clock(Protocol):
@@ -50,20 +51,23 @@ class _Ids:
 
     def forget(self) -> None:
         """Draw anew; a forked child must, or it would count on where its parent does."""
-        self._moment, self._time = -1, ""
+        self._times: dict[int, str] = {}  # the digits of the last moments
         self._drawn, self._count = "", _COUNTED
 
     def make(self, now_ns: int) -> str:
         """The next one, of the millisecond of *now_ns*."""
         moment = now_ns // 1_000_000
-        if moment != self._moment:
-            self._moment, self._time = moment, _digits(moment, 10)
+        digits = self._times.get(moment)
+        if digits is None:
+            if len(self._times) >= _MOMENTS:
+                self._times.clear()
+            digits = self._times[moment] = _digits(moment, 10)
         if self._count >= _COUNTED:
             drawn = int.from_bytes(os.urandom(10), "big")
             self._drawn, self._count = _digits(drawn >> 20, 12), drawn & (_COUNTED // 2 - 1)
         count = self._count
         self._count = count + 1
-        return f"{self._time}{self._drawn}{_PAIRS[count >> 10]}{_PAIRS[count & 1023]}"
+        return f"{digits}{self._drawn}{_PAIRS[count >> 10]}{_PAIRS[count & 1023]}"
 
 
 def _digits(value: int, size: int) -> str:

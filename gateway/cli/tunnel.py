@@ -44,6 +44,7 @@ class _End(asyncio.Protocol):
         self.other: _End | None = None
         self.transport: asyncio.Transport | None = None
         self.closed = asyncio.Event()
+        self._early = bytearray()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
@@ -52,9 +53,29 @@ class _End(asyncio.Protocol):
         self.transport = transport
 
     def data_received(self, data: bytes) -> None:
-        assert self.other is not None
+        if self.other is None:
+            self._keep(data)
+            return
         assert self.other.transport is not None
         self.other.transport.write(data)
+
+    def join(self, other: "_End") -> None:
+        """From here on what this side gets goes to *other*."""
+        assert self.transport is not None
+        assert other.transport is not None
+        self.other = other
+        if self._early:
+            other.transport.write(bytes(self._early))
+            self._early.clear()
+        if self.closed.is_set():
+            other.transport.close()
+        self.transport.resume_reading()
+
+    def _keep(self, data: bytes) -> None:
+        """Before 3.11.4 asyncio forgets a pause in ``connection_made``: this came before it should have."""
+        self._early += data
+        if len(self._early) > _HIGH_WATER and self.transport is not None:
+            self.transport.abort()
 
     def pause_writing(self) -> None:
         if self.other is not None and self.other.transport is not None:
@@ -116,11 +137,10 @@ class Tunnel:
             async with asyncio.timeout(CONNECT_SECONDS):
                 far = await self._dial()
             assert far.transport is not None
-            far.other, local.other = local, far
             if self.upstream.introduction:
                 far.transport.write(self.upstream.introduction)
-            far.transport.resume_reading()
-            local.transport.resume_reading()
+            local.join(far)
+            far.join(local)
             await local.closed.wait()
             await far.closed.wait()
         except TimeoutError:

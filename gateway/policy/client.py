@@ -49,7 +49,7 @@ _REJUDGE_ITEMS = 16
 _TOO_LARGE = (answer.TOO_LARGE,)
 
 Facts: typing.TypeAlias = tuple[Classification, ...]
-_Waiter: typing.TypeAlias = "asyncio.Future[Verdict]"
+_Waiter: typing.TypeAlias = Callable[[Verdict], None]
 
 
 class PolicyMetrics(typing.Protocol):
@@ -148,30 +148,42 @@ class PolicyClient:
 
     async def query(self, session: SessionQuestion, facts: Facts) -> Decision:
         """May these statements run, as one request."""
+        decided: asyncio.Future[Decision] = asyncio.get_running_loop().create_future()
+
+        def tell(decision: Decision) -> None:
+            if not decided.done():
+                decided.set_result(decision)
+
+        self.ask(session, facts, tell)
+        return await decided
+
+    def ask(self, session: SessionQuestion, facts: Facts, tell: Callable[[Decision], None]) -> None:
+        """As ``query``, for who does not wait: *tell* gets the decision, at once or later, once."""
         started = self._clock.monotonic()
         encoded = self._facts.encode(facts)
         input_digest = session.digest(encoded)
         if self.keeper is not None:
             self.keeper.asked(input_digest, session.content, encoded)
         compare = None if self.shadow is None else self.shadow.query(session, facts)
-        if not self.available or self._tasks is None:
-            verdict = answer.refused(answer.UNAVAILABLE)
-        elif len(encoded) + len(session.content) > document.MAX_ITEM:
-            verdict = answer.refused(answer.TOO_LARGE)
-        else:
-            waiter: _Waiter = asyncio.get_running_loop().create_future()
-            self._queue.add(session.content, encoded, started + self._deadline, waiter)
-            self._wake.set()
-            verdict = await waiter
+
+        def answered(verdict: Verdict) -> None:
             # A yes from other data than the session was opened on is not an answer to this question.
             if verdict.allow and (
                 verdict.revisions is None or verdict.revisions.data != session.data_revision
             ):
                 verdict = answer.refused(answer.INVALID)
-        decision = self._issue(verdict, input_digest, started)
-        if compare is not None:
-            compare(decision)
-        return decision
+            decision = self._issue(verdict, input_digest, started)
+            if compare is not None:
+                compare(decision)
+            tell(decision)
+
+        if not self.available or self._tasks is None:
+            answered(answer.refused(answer.UNAVAILABLE))
+        elif len(encoded) + len(session.content) > document.MAX_ITEM:
+            answered(answer.refused(answer.TOO_LARGE))
+        else:
+            self._queue.add(session.content, encoded, started + self._deadline, answered)
+            self._wake.set()
 
     async def row_filter(self, session: SessionQuestion, guard: str) -> str | None:
         """The condition that a guard sets on the rows of its relation, for a session: ``""`` all, None none.
@@ -442,7 +454,8 @@ def default_slots() -> int:
 
 
 def _give(batch: Sequence[Item[_Waiter]], verdict: Verdict) -> None:
+    """Answer everybody who has no answer yet."""
     for item in batch:
-        for waiter in item.waiters:
-            if not waiter.done():
-                waiter.set_result(verdict)
+        waiters, item.waiters = item.waiters, []
+        for waiter in waiters:
+            waiter(verdict)

@@ -268,6 +268,35 @@ class Conversation(typing.Protocol):
         ...
 
 
+@dataclass(slots=True, eq=False)
+class Repetition:
+    """A chunk that is one whole request and nothing else, and was classified before under the same names.
+
+    Only its values are new, and it changes nothing that later requests depend on.
+    """
+
+    request: Request
+    facts: Facts
+    subject: object  # the protocol's own: what was run before
+
+
+@typing.runtime_checkable
+class Repeating(Conversation, typing.Protocol):
+    """A conversation that knows a request again, so that it can be asked about without being read anew."""
+
+    def repeat(self, data: bytes) -> Repetition | None:
+        """What *data* repeats, where nothing is under way; None for whatever else it is. Changes nothing."""
+        ...
+
+    def is_still(self, repetition: Repetition) -> bool:
+        """True while what ``repeat`` found holds."""
+        ...
+
+    def admit_again(self, repetition: Repetition) -> bytes:
+        """The bytes to forward; from here on the conversation expects their answer."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class SpeaksFirst:
     """What is needed where the server speaks first, and a client must be greeted as its own server would.

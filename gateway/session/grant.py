@@ -1,6 +1,6 @@
 """What the policy granted a session at connect, and how it is asked about each statement since."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import assert_never
 
 from gateway.errors import BackendError
@@ -97,6 +97,20 @@ class Grant:
                 return again
             case other:
                 assert_never(other)
+
+    def ask_once(self, facts: Facts, tell: Callable[[Decision], None]) -> None:
+        """As ``ask``, for who does not wait; a session that the data has overtaken stays so."""
+        assert self._session is not None, "queries come after a granted connect"
+        self._env.policy.ask(self._session, facts, tell)
+
+    def knows_names(self, conversation: Conversation) -> bool:
+        """True when nothing has to be read from the database before something is judged."""
+        if not self.restricted:
+            return True
+        if not self.protocol.has_catalog:
+            return True
+        is_fresh = self._env.clock.monotonic() - self._catalog_at < FRESH_SECONDS
+        return is_fresh and not self._is_blind and not conversation.wants_catalog()
 
     async def row_filter(self, guard: str) -> str | None:
         """The condition that a guard sets on rows for this session; PolicyError if none can be had."""

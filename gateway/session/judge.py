@@ -42,11 +42,13 @@ class Judge:
         self._facts: Facts = ()
         self._is_judging = False
         self._withdrawn = False
+        self._withdraws_next = False
         self._cancels = 0
         self._released = asyncio.Event()
         self.obliging = Obliging(grant, conversation, env, self.classify)
         self._timeouts = Timeouts(self._overdue)
         self.cancel_running: Callable[[], None] | None = None  # the session's way to have the backend stop
+        self.withdraw_other: Callable[[], bool] | None = None  # what is judged beside this, on the fast path
 
     @property
     def is_busy(self) -> bool:
@@ -67,7 +69,7 @@ class Judge:
 
     async def decide(self, requests: Sequence[Judged]) -> list[Decision]:
         """A durable verdict for each request; a cancel that came meanwhile withdraws them all."""
-        self._is_judging, self._withdrawn = True, False
+        self._is_judging, self._withdrawn, self._withdraws_next = True, self._withdraws_next, False
         try:
             decisions = await self._judge(requests)
             if any(isinstance(each, Allowed) and each.obligations is not NONE for each in decisions):
@@ -84,6 +86,17 @@ class Judge:
             self.finished(Outcome(item.request, executed=False))
         withdrawn = self.local("query_canceled", "canceling statement due to user request")
         return [withdrawn] * len(requests)
+
+    def record(self, request: Request, facts: Facts, decision: Allowed) -> asyncio.Future[None]:
+        """Make one yes durable; with an AuditError the request must be forgotten."""
+        made = self._grant.events(request, facts, decision)
+        self._refused = None
+        self._running[request] = ([event.id for event in made], self._env.clock.now_ns())
+        return asyncio.ensure_future(self._env.audit.append(made))
+
+    def forget(self, request: Request) -> None:
+        """A request whose record failed was never let through."""
+        self._running.pop(request, None)
 
     def finished(self, outcome: Outcome) -> None:
         """A request that was let through came to its end."""
@@ -108,9 +121,20 @@ class Judge:
 
     def cancel(self) -> bool:
         """Withdraw what is being judged; False when nothing is, so that the backend must be asked."""
+        if self.withdraw_other is not None and self.withdraw_other():
+            return True
         self._withdrawn = self._is_judging
         self.obliging.withdraw()
         return self._is_judging
+
+    def withdraw_next(self) -> None:
+        """The client has cancelled what is judged next."""
+        self._withdraws_next = True
+
+    @property
+    def is_held(self) -> bool:
+        """True while a cancel is on its way to the backend."""
+        return self._cancels > 0
 
     def hold(self) -> None:
         """A cancel is on its way to the backend: nothing new may start, or it could be hit."""

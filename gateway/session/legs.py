@@ -51,6 +51,11 @@ class Legs:
         """Send what was judged, to whom it concerns."""
         self._do(lambda: self._router.from_session(data))
 
+    @property
+    def is_paused(self) -> bool:
+        """True while no more should be written to one of the servers."""
+        return any(leg.stream is None or leg.stream.is_paused for leg in self._legs.values())
+
     async def drain(self) -> None:
         """Wait until each server may be written to."""
         for leg in list(self._legs.values()):

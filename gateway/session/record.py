@@ -75,8 +75,8 @@ class _Kept:
             and request.bind_types == self.request.bind_types
             and type(decision) is type(known)
             and decision.input_digest == known.input_digest
-            and decision.revisions == known.revisions
-            and decision.reasons == known.reasons
+            and (decision.revisions is known.revisions or decision.revisions == known.revisions)
+            and (decision.reasons is known.reasons or decision.reasons == known.reasons)
             and _is_carried_out_as(decision, known)
         )
 
@@ -88,7 +88,8 @@ class Recorder:
         self._who = who.fields
         self._clock = clock
         self._kept: dict[tuple[int, Phase, str], _Kept] = {}
-        self._end_of_query = _end_of_query(who.fields)
+        self._ends = {name: who.fields[name] for name in ("database", "session_id", "user")}
+        self._end_of_query = _end_of_query(self._ends)
 
     def event(self, kind: Kind, fields: Mapping[str, Any], encoded: str = "") -> Event:
         """An event of now."""
@@ -145,6 +146,7 @@ class Recorder:
         rows, size = outcome.rows, outcome.bytes
         for query in queries:
             values = {
+                **self._ends,
                 "bytes": size,
                 "duration_ns": duration_ns,
                 "error_code": outcome.error_code,
@@ -160,13 +162,9 @@ class Recorder:
                 query,
                 "null" if rows is None else rows,
             )
-            events.append(self.event(Kind.SESSION_QUERY_END, {**self._who_of_an_end(), **values}, encoded))
+            events.append(self.event(Kind.SESSION_QUERY_END, values, encoded))
             rows, size = None, 0
         return events
-
-    def _who_of_an_end(self) -> dict[str, Any]:
-        who = self._who
-        return {"session_id": who["session_id"], "user": who["user"], "database": who["database"]}
 
     def _keep(
         self, key: tuple[int, Phase, str], item: Classification, request: Request, decision: Decision
@@ -202,7 +200,7 @@ def _is_carried_out_as(decision: Decision, known: Decision) -> bool:
     if not isinstance(decision, Allowed) or not isinstance(known, Allowed):
         return True
     return (
-        decision.obligations == known.obligations
+        (decision.obligations is known.obligations or decision.obligations == known.obligations)
         and decision.sent == known.sent
         and decision.approved_by == known.approved_by
     )

@@ -10,8 +10,17 @@ from typing import assert_never
 
 from gateway.errors import ProtocolError
 from gateway.model.decision import Allowed, Denied
-from gateway.sansio.protocol import Answered, Conversation, Facts, Housekeeping, Request, Settle
+from gateway.sansio.protocol import (
+    Answered,
+    Conversation,
+    Facts,
+    Housekeeping,
+    Repeating,
+    Request,
+    Settle,
+)
 from gateway.session.environment import Environment
+from gateway.session.fastpath import FastPath
 from gateway.session.grant import Grant
 from gateway.session.judge import Judge, Judged
 from gateway.session.legs import Legs
@@ -51,6 +60,9 @@ class Session:
         self.left_running = False  # known once the session is over: the backend still owed an answer
         self.last_active = env.clock.monotonic()
         self.over: asyncio.Future[SessionOver] = asyncio.get_running_loop().create_future()
+        self._fast: FastPath | None = None
+        if isinstance(conversation, Repeating):
+            self._fast = FastPath(grant, client, backend, conversation, self.judge, env)
 
     async def run(self) -> SessionOver:
         """Move requests and answers until either side, the policy or the clock ends it."""
@@ -66,6 +78,8 @@ class Session:
         except* SessionOver as group:
             over = next(error for error in group.exceptions if isinstance(error, SessionOver))
         finally:
+            if self._fast is not None:
+                self._fast.close()
             self.judge.close()
             self.left_running = self.judge.is_busy
             for outcome in self._conversation.abandon():
@@ -85,9 +99,20 @@ class Session:
 
     # -- client to backend
 
+    def _offered(self, data: bytes) -> bool:
+        taken = self._fast is not None and self._fast.take(data)
+        if taken:
+            self.last_active = self._env.clock.monotonic()
+        return taken
+
     async def _pump(self) -> None:
+        if self._fast is not None:
+            self._client.offer_to(self._offered)
         while True:
-            data = await self._client.receive()
+            await self._client.arrived()
+            if self._fast is not None:
+                await self._fast.idle()
+            data = self._client.take()
             if not data:
                 raise SessionOver("client_closed")
             self.last_active = self._env.clock.monotonic()

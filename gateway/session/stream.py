@@ -42,6 +42,7 @@ class Stream(asyncio.Protocol):
         self._handler: Callable[[bytes], None] | None = None
         self._writable: asyncio.Future[None] | None = None
         self._paired: Source | None = None
+        self._taker: Callable[[bytes], bool] | None = None
         self._closed: asyncio.Future[None] | None = None
         self.failure: ProtocolError | None = None
         self.sent = 0
@@ -60,6 +61,9 @@ class Stream(asyncio.Protocol):
         self.received += len(data)
         if self._handler is not None:
             self._handle(data)
+            return
+        waiter = self._waiter
+        if self._taker is not None and waiter is not None and not waiter.done() and self._taker(data):
             return
         self._chunks.append(data)
         self._kept += len(data)
@@ -82,6 +86,7 @@ class Stream(asyncio.Protocol):
         self.resume_writing()
         self._paired = None
         self._handler = None
+        self._taker = None
         if self._closed is not None and not self._closed.done():
             self._closed.set_result(None)
 
@@ -105,10 +110,18 @@ class Stream(asyncio.Protocol):
 
     async def receive(self) -> bytes:
         """All that has arrived, at least one byte; ``b""`` at the end of the stream."""
-        while not self._chunks:
-            if self._eof:
-                return b""
+        await self.arrived()
+        return self.take()
+
+    async def arrived(self) -> None:
+        """Wait until there is something to take, if only the end of the stream."""
+        while not self._chunks and not self._eof:
             await self._wait()
+
+    def take(self) -> bytes:
+        """All that is kept; ``b""`` at the end of the stream."""
+        if not self._chunks:
+            return b""
         data = self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks)
         self._chunks.clear()
         self._keep_reading(0)
@@ -135,6 +148,16 @@ class Stream(asyncio.Protocol):
         if kept:
             self._handle(kept)
 
+    def offer_to(self, taker: Callable[[bytes], bool]) -> None:
+        """Offer a chunk to *taker* first while a task waits for one; what it refuses is kept as ever."""
+        self._taker = taker
+
+    def give_back(self, data: bytes) -> None:
+        """Keep what was taken, in front of all that has arrived since."""
+        self._chunks.insert(0, data)
+        self._kept += len(data)
+        self._wake()
+
     def pair(self, source: Source) -> None:
         """While this stream cannot be written to, *source* is not read from."""
         self._paired = source
@@ -158,6 +181,11 @@ class Stream(asyncio.Protocol):
         if self._transport is not None and not self._transport.is_closing():
             self.sent += len(data)
             self._transport.write(data)
+
+    @property
+    def is_paused(self) -> bool:
+        """True while no more should be written."""
+        return self._writable is not None
 
     async def drain(self) -> None:
         """Wait until more may be written."""

@@ -9,6 +9,7 @@ import socket
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -19,6 +20,7 @@ from gateway.model.classification import Class, Classification
 from gateway.model.decision import Allowed, Decision, Denied, Reason, Revisions
 from gateway.model.event import Event, Kind
 from gateway.model.identity import Identity, Route, Use
+from gateway.model.obligation import Obligations
 from gateway.model.resource import Database
 from gateway.model.statement import Catalog, NameContext, Phase, Statement
 from gateway.sansio.protocol import (
@@ -29,6 +31,7 @@ from gateway.sansio.protocol import (
     Outcome,
     Refusal,
     Relay,
+    Repetition,
     Request,
     Settle,
     Unable,
@@ -109,6 +112,23 @@ class Lines:
         return f"!{denial.code}\n".encode()
 
 
+class KnownLines(Lines):
+    """The same, and every plain line that comes alone is one that came before."""
+
+    def repeat(self, data: bytes) -> Repetition | None:
+        line = data.removesuffix(b"\n")
+        if self._partial or self._waiting or b"\n" in line or line in {b"bad", b"wait"} or line[:1] == b"#":
+            return None
+        request = Request(data, Phase.QUERY, (Statement(line.decode(), "toy", NAMES),))
+        return Repetition(request, _TOY.now(None, request), None)
+
+    def is_still(self, _repetition: Repetition) -> bool:
+        return not self._waiting
+
+    def admit_again(self, repetition: Repetition) -> bytes:
+        return self.admit(repetition.request, repetition.facts)
+
+
 @dataclass
 class World:
     """Both ends of a session, and everything that happened in one order."""
@@ -118,6 +138,7 @@ class World:
     durable: Callable[[], None] = lambda: None
     posted: list[Event] = field(default_factory=list)
     gate: asyncio.Event | None = None
+    asked: asyncio.Task[None] | None = None
 
     async def append(self, events: list[Event]) -> None:
         await asyncio.sleep(0)
@@ -126,6 +147,12 @@ class World:
 
     def post(self, event: Event) -> None:
         self.posted.append(event)
+
+    def ask(self, session: object, facts: Facts, tell: Callable[[Decision], None]) -> None:
+        async def ask() -> None:
+            tell(await self.query(session, facts))
+
+        self.asked = asyncio.create_task(ask())
 
     async def query(self, _session: object, facts: Facts) -> Decision:
         if self.gate is not None:
@@ -154,6 +181,9 @@ class Toy:
         return self._known.setdefault(text, made)
 
 
+_TOY = Toy()
+
+
 @dataclass
 class Ends:
     world: World
@@ -166,8 +196,8 @@ class Ends:
         return await asyncio.wait_for(asyncio.get_running_loop().sock_recv(sock, 65536), 5)
 
 
-@pytest.fixture
-async def ends() -> AsyncIterator[Ends]:
+@pytest.fixture(params=[Lines, KnownLines], ids=["ordinary", "fast"])
+async def ends(request: pytest.FixtureRequest) -> AsyncIterator[Ends]:
     world = World()
     client, near_client = socket.socketpair()
     backend, near_backend = socket.socketpair()
@@ -179,10 +209,10 @@ async def ends() -> AsyncIterator[Ends]:
         streams.append(stream)
     env = cast(
         "Environment",
-        _Env(clock=SystemClock(), audit=world, policy=world, classifier=Toy(), deadlines=Deadlines()),
+        _Env(clock=SystemClock(), audit=world, policy=world, classifier=_TOY, deadlines=Deadlines()),
     )
     grant = _grant(env)
-    session = Session(grant, streams[0], streams[1], Lines(), env)
+    session = Session(grant, streams[0], streams[1], request.param(), env)
     task = asyncio.create_task(session.run())
     yield Ends(world, session, client, backend, task)
     session.stop("test_over", None)
@@ -201,13 +231,14 @@ class _Env:
     policy: Any
     classifier: Any
     deadlines: Any
+    salt: str = ""
 
 
 def _grant(env: Environment) -> Grant:
     now = datetime.now(UTC)
     route = Route("db", "toy", "u", "db")
     identity = Identity("alice", ("r",), {}, "c", Use.DATABASE, now, now, "1", route)
-    protocol = cast("Any", object())
+    protocol = cast("Any", SimpleNamespace(obligations=frozenset({"timeout_ms"}), has_catalog=False))
     grant = Grant("s", protocol, identity, route, Database("db", "toy", "h:1"), "127.0.0.1:1", env)
     grant.renew(allowed())
     return grant
@@ -320,3 +351,80 @@ async def test_a_protocol_fault_ends_the_session(ends: Ends) -> None:
     assert over.code == "protocol_error"
     assert isinstance(over.denial, Denied)
     assert over.denial.sentence == "a bad line"
+
+
+# -- the short way
+
+
+@pytest.mark.parametrize("ends", [KnownLines], indirect=True, ids=["fast"])
+async def test_what_arrives_behind_a_repetition_waits_until_it_is_forwarded(ends: Ends) -> None:
+    ends.world.gate = asyncio.Event()
+    ends.client.send(b"one\n")
+    await asyncio.sleep(0.02)
+    ends.client.send(b"two\nthree\n")
+    await asyncio.sleep(0.02)
+    ends.world.gate.set()
+    data = b""
+    while not data.endswith(b"three\n"):
+        data += await ends.at(ends.backend)
+    assert data == b"one\ntwo\nthree\n"
+
+
+@pytest.mark.parametrize("ends", [KnownLines], indirect=True, ids=["fast"])
+async def test_what_was_given_back_stays_in_front_of_what_came_behind_it(ends: Ends) -> None:
+    ends.world.answer = lambda text: denied("no_role") if text == "one" else allowed()
+    ends.world.gate = asyncio.Event()
+    ends.client.send(b"one\n")
+    await asyncio.sleep(0.02)
+    ends.client.send(b"two\n")
+    await asyncio.sleep(0.02)
+    ends.world.gate.set()
+    assert await ends.at(ends.backend) == b"#refused\ntwo\n"
+    assert await ends.at(ends.client) == b"-no_role\n"
+    assert ends.world.happened.count("decide one") == 2, "asked, given back, and asked by who can refuse"
+    assert ends.world.happened.count("record db.session.denied one") == 1
+
+
+@pytest.mark.parametrize("ends", [KnownLines], indirect=True, ids=["fast"])
+async def test_a_session_that_ends_meanwhile_forwards_nothing(ends: Ends) -> None:
+    ends.world.gate = asyncio.Event()
+    ends.client.send(b"one\n")
+    await asyncio.sleep(0.02)
+    ends.session.stop("locked", denied("locked"))
+    assert (await ends.task).code == "locked"
+    ends.world.gate.set()
+    await asyncio.sleep(0.02)
+    with pytest.raises(BlockingIOError):
+        ends.backend.recv(10)
+    assert "record db.session.query one" not in ends.world.happened
+
+
+@pytest.mark.parametrize("ends", [KnownLines], indirect=True, ids=["fast"])
+async def test_a_cancel_that_comes_while_it_is_recorded_withdraws_it(ends: Ends) -> None:
+    ends.world.durable = lambda: setattr(ends.world, "answer_to_cancel", ends.session.judge.cancel())
+    ends.client.send(b"one\n")
+    assert await ends.at(ends.client) == b"-query_canceled\n"
+    assert await ends.at(ends.backend) == b"#refused\n"
+    assert {event.fields["executed"] for event in ends.world.posted} == {False}
+
+
+@pytest.mark.parametrize("ends", [KnownLines], indirect=True, ids=["fast"])
+async def test_a_repetition_with_an_obligation_takes_the_ordinary_way(ends: Ends) -> None:
+    limited = replace(allowed(), obligations=Obligations(timeout_ms=60_000))
+    ends.world.answer = lambda _text: limited
+    ends.client.send(b"one\n")
+    assert await ends.at(ends.backend) == b"one\n"
+    assert ends.world.happened.count("decide one") == 2
+    assert ends.world.happened.count("record db.session.query one") == 1
+
+
+@pytest.mark.parametrize("ends", [KnownLines], indirect=True, ids=["fast"])
+async def test_the_clients_end_behind_a_repetition_lets_it_run(ends: Ends) -> None:
+    ends.world.gate = asyncio.Event()
+    ends.client.send(b"one\n")
+    await asyncio.sleep(0.02)
+    ends.client.shutdown(socket.SHUT_WR)
+    await asyncio.sleep(0.02)
+    ends.world.gate.set()
+    assert await ends.at(ends.backend) == b"one\n"
+    assert (await ends.task).code == "client_closed"

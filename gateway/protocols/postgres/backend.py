@@ -9,11 +9,11 @@ from collections.abc import Callable
 from typing import Final
 
 from gateway.errors import ProtocolError
-from gateway.protocols.postgres import errors, messages, results
+from gateway.protocols.postgres import errors, messages, repetition, results
 from gateway.protocols.postgres.login import PINNED
 from gateway.protocols.postgres.pipeline import Expected
 from gateway.protocols.postgres.state import State
-from gateway.sansio.protocol import Relay
+from gateway.sansio.protocol import Outcome, Relay
 
 _HEADER: Final = 5
 _MAX_KEPT: Final = 8 << 20  # of one message that is looked at whole
@@ -61,8 +61,16 @@ class Backend:
             messages.COPY_DONE: self._results,
         }
 
-    def read(self, data: bytes) -> Relay:  # noqa: C901, PLR0912 - the hot loop; calls would cost more than rows
+    def read(self, data: bytes) -> Relay:
         """What *data* becomes for the client, and what ended with it."""
+        queue = self._state.pipeline.queue
+        if queue and queue[0].is_repeated and not self._held and not self._passing:
+            outcome = self._repeated(data, queue[0])
+            if outcome is not None:
+                return Relay(data, (outcome, *self._state.pipeline.take()))
+        return self._each(data)
+
+    def _each(self, data: bytes) -> Relay:  # noqa: C901, PLR0912 - the hot loop; calls would cost more than rows
         if self._held:
             self._held += data
             if len(self._held) < self._need:
@@ -113,6 +121,19 @@ class Backend:
             data = b"".join(parts)
         outcomes = self._state.pipeline.take() if self._state.pipeline.outcomes else ()
         return Relay(data, outcomes)
+
+    def _repeated(self, data: bytes, head: Expected) -> Outcome | None:
+        """The end of a repetition whose whole answer came at once; None where each message must be read."""
+        request = head.request
+        found = repetition.answered(self._state, data)
+        if found is None or request is None:
+            return None
+        rows, end = found
+        size = self._size(end)
+        self._seen += len(data)
+        self._mark = self._seen
+        self._rows = 0
+        return Outcome(request, rows, size)
 
     def _rows_from(self, data: bytes, at: int, size: int) -> int:
         """Walk rows by their headers from *at*; where the last of them ends, which may be behind *data*."""

@@ -37,6 +37,11 @@ class Client:
         self._sent = 0
         self._is_over = False
 
+    @property
+    def is_busy(self) -> bool:
+        """True when a message has begun and not ended, or nothing more may come."""
+        return bool(self._inbox) or self._copy_left > 0 or self._is_over
+
     def read(  # noqa: C901, PLR0912 - one hot loop over frames: what each kind needs is in methods
         self, data: bytes
     ) -> Iterator[Request | Housekeeping | Settle]:

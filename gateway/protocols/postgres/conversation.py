@@ -13,7 +13,7 @@ from typing import Final
 from gateway.model.decision import Denied
 from gateway.model.identity import Route
 from gateway.model.statement import Catalog, NameContext, Phase
-from gateway.protocols.postgres import errors, messages
+from gateway.protocols.postgres import errors, messages, repetition
 from gateway.protocols.postgres.backend import Backend
 from gateway.protocols.postgres.client import Client
 from gateway.protocols.postgres.duties import Duties
@@ -28,6 +28,7 @@ from gateway.sansio.protocol import (
     Ready,
     Refusal,
     Relay,
+    Repetition,
     Request,
     Settle,
     Startup,
@@ -101,6 +102,8 @@ class PostgresConversation:
             return _NO_FUNCTION
         steer = expected.foreseen or self._steering.of(request, facts)
         if steer is NOTHING or not state.matters(steer):
+            if steer is NOTHING and raw is request.raw:
+                _remember(expected, request, facts)
             return raw
         if request.phase is not Phase.BIND:
             state.copy_may_follow = steer.copy
@@ -108,6 +111,18 @@ class PostgresConversation:
         if request.phase is Phase.QUERY and state.wants_path and not steer.copy and not state.is_mid_pipeline:
             return raw + state.read_path()
         return raw
+
+    def repeat(self, data: bytes) -> Repetition | None:
+        """A prepared statement that runs again, in one chunk."""
+        return None if self._client.is_busy else repetition.read(self._state, data)
+
+    def is_still(self, repeated: Repetition) -> bool:
+        """True while it may be forwarded as it was judged."""
+        return not self._client.is_busy and repetition.is_still(self._state, repeated)
+
+    def admit_again(self, repeated: Repetition) -> bytes:
+        """The very chunk."""
+        return repetition.admit(self._state, repeated)
 
     def refuse(self, request: Request, facts: Facts, denial: Denied) -> Refusal:
         """A message that fails by itself, whose error will carry *denial*."""
@@ -142,6 +157,22 @@ class PostgresConversation:
     def farewell(self, denial: Denied) -> bytes:
         """The ErrorResponse that ends a live session."""
         return errors.farewell(denial)
+
+
+def _remember(expected: Expected, request: Request, facts: Facts) -> None:
+    """A Bind and then its Execute that steer nothing: the statement may come again on the fast path."""
+    portal = expected.portal
+    if portal is None:
+        return
+    prepared, statement = portal.prepared, request.statements[0]
+    if prepared.sent is not None or prepared.masked or expected.bound is not None:
+        prepared.bound = prepared.repeated = None
+    elif request.phase is Phase.BIND:
+        prepared.bound, prepared.shown = (statement, facts), request.name
+    elif prepared.bound is not None and prepared.bound[0] is statement and prepared.bound[1] is facts:
+        prepared.repeated = prepared.bound
+    else:
+        prepared.repeated = None
 
 
 def _substitute(expected: Expected, marker: bytes) -> bytes:

@@ -28,6 +28,7 @@ class Expected:
     portal: Portal | None = None
     is_own: bool = False  # sent by the gateway for itself: its answer is swallowed
     is_admitted: bool = False
+    is_repeated: bool = False  # the Bind of a repetition: its whole answer may come in one piece
     is_over: bool = False  # skipped before it was judged
     takes_data: bool = False  # may be a COPY from the client
     steer: Steer | None = None  # what is in doubt until it is answered

@@ -10,7 +10,7 @@ from typing import Final
 
 from gateway.model.statement import Catalog, NameContext, Statement
 from gateway.protocols.postgres.messages import MAX_NAME, decode
-from gateway.sansio.protocol import Request
+from gateway.sansio.protocol import Facts, Request
 
 MAX_STATEMENTS: Final = 1_000
 MAX_STATEMENT_BYTES: Final = 4 << 20  # all kept texts of a session together
@@ -38,6 +38,9 @@ class Prepared:
     previous: "Prepared | None" = None
     statement: Statement | None = None
     bind_types: tuple[str, ...] = ()
+    shown: str = ""  # its name, as records have it
+    bound: "tuple[Statement, Facts] | None" = None  # admitted last as a Bind that steers nothing
+    repeated: "tuple[Statement, Facts] | None" = None  # and as the Execute behind it
     sent: bytes | None = None  # the text that the server has in the place of ``text``
     masked: frozenset[tuple[int, int]] = frozenset()  # columns that no result of it may have
 

@@ -20,6 +20,8 @@ from gateway.sansio.protocol import (
     Login,
     Outcome,
     Ready,
+    Repeating,
+    Repetition,
     Request,
     Settle,
     Startup,
@@ -81,9 +83,26 @@ class Engine:
     denials: dict[Request, Denied] = field(default_factory=dict)
     outcomes: list[Outcome] = field(default_factory=list)
     settles: int = 0
+    repeats: bool = True
+    repetitions: list[Repetition] = field(default_factory=list)
     deliver: Callable[[bytes], object] | None = None
 
     def client_sends(self, data: bytes) -> None:
+        """As a session does it: what repeats a request takes the short way."""
+        conversation = self.conversation
+        repeated = conversation.repeat(data) if self.repeats and isinstance(conversation, Repeating) else None
+        if repeated is None or not self.judge(repeated.request, repeated.facts):
+            self._client_sends(data)
+            return
+        self.repetitions.append(repeated)
+        self.requests.append(repeated.request)
+        assert isinstance(conversation, Repeating)
+        assert conversation.is_still(repeated)
+        out = conversation.admit_again(repeated)
+        self.to_backend += out
+        self.backend.sendall(out)
+
+    def _client_sends(self, data: bytes) -> None:
         queue: list[Housekeeping | tuple[Request, Facts]] = []
         for item in self.conversation.from_client(data):
             match item:
