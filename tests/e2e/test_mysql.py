@@ -22,6 +22,7 @@ from gateway.protocols.mysql.context import TEXT
 from tests.e2e import mysql_rig
 from tests.e2e.access import Access
 from tests.e2e.cluster import Done, eventually
+from tests.e2e.jdbc import driver as jdbc
 from tests.e2e.mysql_rig import SECRET, SHOP, Rig
 
 pytestmark = pytest.mark.db
@@ -179,6 +180,33 @@ def test_an_asyncio_client_is_served(ann: Access) -> None:
         return found
 
     assert asyncio.run(asked()) == ITEMS
+
+
+JDBC = [
+    "jdbc:mysql://{at}/shop?user=alice&sslMode=DISABLED",
+    (
+        "jdbc:mysql://{at}/shop?user=alice&sslMode=DISABLED&useServerPrepStmts=true&useCursorFetch=true"
+        "&defaultFetchSize=1&allowMultiQueries=true"
+    ),
+    "jdbc:mariadb://{at}/shop?user=alice&sslMode=disable&useServerPrepStmts=true",
+]
+
+
+@pytest.mark.parametrize("address", JDBC)
+def test_both_jdbc_drivers_are_served_and_refused(bob: Access, address: str) -> None:
+    answers = jdbc.session(
+        address.format(at=f"{bob.host}:{bob.port}"),
+        [
+            "autocommit off",
+            "bind 3 select item, total from orders where id = ?",
+            "bind 2 select who from salaries where amount = ?",
+            "run select count(*) from orders",
+            "commit",
+        ],
+    )
+    assert [answer.rows for answer in answers] == ["", "lamp|20.00;chair|45.50;", "", "2", ""]
+    assert [answer.state for answer in answers] == ["", "", "42000", "", ""]
+    assert "no role grants select table shop.salaries" in answers[2].message
 
 
 def test_how_the_server_reads_statements_is_followed(ann: Access, shop: Rig) -> None:

@@ -9,7 +9,7 @@ import java.sql.SQLException;
 import java.sql.Statement;
 
 /**
- * Runs statements through pgjdbc: a command per line in, an answer per line out.
+ * Runs statements through a JDBC driver: a command per line in, an answer per line out.
  *
  * <p>Commands: {@code run SQL}, {@code bind N SQL} (one prepared statement, run N times with the values 1 to N,
  * so that the driver moves on to a named statement), {@code autocommit on|off}, {@code commit}, {@code rollback}.

@@ -1,4 +1,4 @@
-"""pgjdbc as a client: Maven brings the driver once, into a cache; one session is one run of ``Run.java``."""
+"""JDBC drivers as clients: Maven brings them once, into a cache; one session is one run of ``Run.java``."""
 
 import hashlib
 import os

@@ -95,6 +95,7 @@ _shown_by_mysql := {
 	"performance_schema",
 	"query_cache_size",
 	"query_cache_type",
+	"session_track_system_variables",
 	"sql_mode",
 	"system_time_zone",
 	"time_zone",
@@ -218,8 +219,9 @@ _settings_of_mysql := {
 # Character sets in which no letter holds a quote or a backslash.
 _character_sets := {"ascii", "latin1", "utf8", "utf8mb3", "utf8mb4"}
 
-# Words of sql_mode that do not change how text is read.
+# Words of sql_mode that do not change how text is read; the first stands for those that were there before.
 _modes := {
+	"@@sql_mode",
 	"",
 	"allow_invalid_dates",
 	"error_for_division_by_zero",
@@ -246,6 +248,7 @@ may_set(setting) if {
 
 may_set(setting) if {
 	_scopes[setting.scope]
+	is_string(setting.value)
 	_pinned[lower(setting.name)][lower(trim(setting.value, "'"))]
 }
 
@@ -257,15 +260,15 @@ may_set(setting) if {
 may_set(setting) if {
 	_scopes[setting.scope]
 	setting.name in {"character_set_client", "character_set_connection"}
+	is_string(setting.value)
 	_character_sets[lower(setting.value)]
 }
 
-# A leading plus adds to the words that were there, and those the gateway has read.
 may_set(setting) if {
 	_scopes[setting.scope]
 	setting.name == "sql_mode"
 	is_string(setting.value)
-	words := split(trim_prefix(lower(setting.value), "+"), ",")
+	words := split(lower(setting.value), ",")
 	every word in words {
 		_modes[trim_space(word)]
 	}
