@@ -18,8 +18,8 @@ from gateway.protocols.mysql.replies import Replies, Shape
 from gateway.sansio.flow import Flow, Read, Write
 
 TEXT: Final = (
-    "SELECT /* regate */ HEX(CONVERT(DATABASE() USING utf8mb4)),HEX(@@SESSION.sql_mode),"
-    "HEX(@@SESSION.character_set_client),@@lower_case_table_names"
+    "SELECT /* regate */ HEX(CONVERT(DATABASE() USING utf8mb4)),HEX(CONCAT(@@SESSION.sql_mode)),"
+    "HEX(CONCAT(@@SESSION.character_set_client)),@@lower_case_table_names"
 )
 QUESTION: Final = packet(0, b"\x03" + TEXT.encode())
 WITH_ATTRIBUTES: Final = packet(0, b"\x03\x00\x01" + TEXT.encode())  # where they were agreed on: none
