@@ -9,6 +9,7 @@ from typing import Final
 from gateway.classify.doubt import Doubt, DoubtError
 from gateway.classify.facts import Piece, Use
 from gateway.classify.mysql.cursor import Cursor
+from gateway.classify.mysql.lexer import MARK
 from gateway.classify.mysql.pieces import effect, piece
 from gateway.model.classification import Class, Effect
 
@@ -62,39 +63,41 @@ def read_maintenance(cursor: Cursor) -> Piece:
 def read_kill(cursor: Cursor) -> Piece:
     """``KILL [HARD | SOFT] [CONNECTION | QUERY] …``."""
     name = cursor.tokens[-1].value
-    cursor.rest()
+    if any(token.kind is MARK for token in cursor.tokens):
+        raise DoubtError(Doubt.SYNTAX)  # an expression, in which a query may stand
+    cursor.plain_rest()
     return piece("kill", effect("kill", "connection", name))
 
 
 def read_flush(cursor: Cursor) -> Piece:
     """``FLUSH …``."""
     word = cursor.tokens[1].value if len(cursor.tokens) > 1 else ""
-    cursor.rest()
+    cursor.plain_rest()
     return piece("flush", effect("flush", "server", word))
 
 
 def read_install(cursor: Cursor) -> Piece:
     """``INSTALL PLUGIN``, ``UNINSTALL COMPONENT``: code of others."""
-    cursor.rest()
+    cursor.plain_rest()
     return piece("install", effect("install", "library", ""))
 
 
 def read_shutdown(cursor: Cursor) -> Piece:
     """``SHUTDOWN`` and ``RESTART``."""
-    cursor.rest()
+    cursor.plain_rest()
     return piece("shutdown", effect("shutdown", "server", ""))
 
 
 def read_administer(cursor: Cursor) -> Piece:
     """Statements about the server that have no word of their own here."""
     words = [token.value for token in cursor.tokens[:2]]
-    cursor.rest()
+    cursor.plain_rest()
     return piece("administer", effect("administer", "server", " ".join(words)))
 
 
 def read_binlog(cursor: Cursor) -> Piece:
     """``BINLOG '…'`` runs events that nobody can read here."""
-    cursor.rest()
+    cursor.plain_rest()
     return piece(
         "replicate", effect("replicate", "server", "binlog", cls=Class.ADMIN), reason=Doubt.DYNAMIC.value
     )

@@ -66,11 +66,13 @@ class Collector:
         """The sources that a qualifier may name, from the inside; those that may not be in sight as well."""
         found: list[Source] = []
         place: Scope | None = scope
+        is_outside = False  # of a query in a FROM list: what stands beside it there may not be in sight
         while place is not None:
             here = [source for source in place.sources if _is_named(source, schema, table)]
             found += here
-            if here and not scope.is_derived:
+            if here and not is_outside:
                 return found
+            is_outside = is_outside or place.is_derived
             place = place.outer
         return found
 
@@ -97,12 +99,15 @@ class Collector:
                 self.reads(number, "*")
             return
         groups: list[tuple[int, ...]] = []
-        elsewhere = False
+        elsewhere = is_outside = False
         place: Scope | None = scope
         while place is not None:
-            if place.relations():
+            if place.relations() and is_outside and groups:
+                groups[-1] += place.relations()  # nobody knows which of them is in sight
+            elif place.relations():
                 groups.append(place.relations())
             elsewhere = elsewhere or place.has_others() or lowered(reference.name) in place.also
+            is_outside = is_outside or place.is_derived
             place = place.outer
         if len(groups) == 1 and len(groups[0]) == 1 and not elsewhere:
             self.reads(groups[0][0], reference.name)

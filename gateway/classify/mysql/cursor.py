@@ -157,6 +157,11 @@ class Cursor:
         self.at = len(self.tokens)
         return tokens
 
+    def plain_rest(self) -> None:
+        """All that is left, in which no query may stand."""
+        if any(token.kind is WORD and token.value in {"select", "values", "with"} for token in self.rest()):
+            raise DoubtError(Doubt.SYNTAX)
+
     def brackets(self) -> list[Token]:
         """What stands between this bracket and its end, both taken."""
         self.expect_mark("(")

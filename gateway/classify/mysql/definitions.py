@@ -35,6 +35,7 @@ _ENGINES: Final = frozenset(
     """.split()  # noqa: SIM905 - a list of words reads best as words
 )
 """Engines that keep a table's rows themselves: no other may be named."""
+_DROPPED: Final = STORED | {"database", "server"}
 _USERS: Final = frozenset(("user", "role"))
 _OF_SERVER: Final = frozenset(
     ("server", "tablespace", "undo", "logfile", "spatial", "resource", "catalog", "instance", "library")
@@ -47,8 +48,23 @@ def _use(schema: str, name: str, *operations: str, kind: str = "table", is_new: 
 
 
 def read_create(cursor: Cursor) -> Piece:
-    """``CREATE [OR REPLACE] …``."""
-    cursor.take("or", "replace")
+    """``CREATE …``; with OR REPLACE it drops what has the name."""
+    if not cursor.take("or", "replace"):
+        return _create(cursor)
+    made = _create(cursor)
+    new = tuple(
+        replace(use, actions=(*use.actions, Action("drop", CLASS_OF["drop"]))) if use.is_new else use
+        for use in made.uses
+    )
+    dropped = (
+        effect("drop", item.object.kind, item.object.name, item.object.schema)
+        for item in made.effects
+        if item.operation == "create" and item.object is not None and item.object.kind in _DROPPED
+    )
+    return replace(made, uses=new, effects=(*made.effects, *dropped))
+
+
+def _create(cursor: Cursor) -> Piece:
     word = _skip_to_kind(cursor)
     if word == "table":
         return _create_table(cursor)

@@ -36,7 +36,7 @@ def read_start(cursor: Cursor) -> Piece:
 def read_server(cursor: Cursor) -> Piece:
     """``START SLAVE``, ``STOP REPLICA``, ``CHANGE MASTER TO``, ``RESET MASTER`` and the like."""
     words = [token.value for token in cursor.tokens[:3] if token.value.isidentifier()]
-    cursor.rest()
+    cursor.plain_rest()
     return piece("replicate", effect("replicate", "server", " ".join(words)))
 
 

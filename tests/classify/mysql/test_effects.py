@@ -62,9 +62,13 @@ FOUND: list[tuple[str, list[tuple[str, str, tuple[str, ...]]]]] = [
     ("do (select who from secret.pay)", [("select", PAY, ("who",))]),
     ("grant select on secret.* to x", [("grant", ".secret", ())]),
     ("kill query 5", [("kill", ".5", ())]),
+    ("create or replace table x (a int)", [("create", "app.x", ()), ("drop", "app.x", ())]),
+    ("create or replace database x", [("create", ".x", ()), ("drop", ".x", ())]),
 ]
 DOUBTED = [
     "call p()",
+    "kill (select id from secret.pay)",
+    "purge binary logs before (select who from secret.pay)",
     "prepare s from 'select 1'",
     "prepare s from @x",
     "execute s",
@@ -118,6 +122,19 @@ def test_the_catalogue_tells_views_spells_columns_and_says_whose_they_are() -> N
         ("select", ORDERS, ("note",)),
         ("select", CUSTOMERS, ("email", "Name")),
     ]
+
+
+def test_a_query_in_a_from_list_may_not_see_what_stands_beside_it() -> None:
+    names = NameContext("", "analyst", ("app",), CATALOG)
+    text = (
+        "select (select d.x from orders o, (select amount as x, o.who as y) d) from secret.pay o "
+        "where (select 1 from salaries, (select amount z) e)"
+    )
+    found = dict.fromkeys(
+        name for operation, name, columns in shown(text, names=names) if "amount" in columns
+    )
+    assert set(found) == {ORDERS, "app.salaries", PAY}
+    assert any(name == PAY and "who" in columns for _, name, columns in shown(text, names=names))
 
 
 def test_a_bare_name_needs_a_database() -> None:
