@@ -64,6 +64,7 @@ PACKAGES = {
         Package(
             "mariadb", _are_there("mariadbd", "mariadb", "mariadb-dump"), ("mariadb-server", "mariadb-client")
         ),
+        Package("sysbench", _are_there("sysbench"), ("sysbench",)),
         Package("redis", _are_there("redis-server", "redis-cli"), ("redis-server", "redis-tools")),
         Package("java", _are_there("java", "mvn"), ("default-jdk-headless", "maven")),
         Package("node", _are_there("node", "npm"), ("nodejs", "npm")),
