@@ -1,6 +1,7 @@
 """Which way a command reaches the API: the unix socket on the auth service's host, or the login."""
 
 import os
+import ssl
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from gateway.address import Address
 from gateway.cli import private, profile, trust
 from gateway.cli.client import TIMEOUT_SECONDS, Api, PublicEndpoint, SocketEndpoint
 from gateway.cli.failures import LoginNeededError, UnreachableError
-from gateway.cli.profile import Profile
+from gateway.cli.profile import DatabaseLogin, Profile
 from gateway.cli.trust import Trust
 from gateway.clock import SystemClock, utc
 from gateway.errors import ConfigError
@@ -75,6 +76,14 @@ def others(proxy: Address, ping: Mapping[str, Any]) -> tuple[Address, ...]:
 def kept_trust(chosen: Profile) -> Trust:
     """How the profile's proxy was verified when it was first trusted."""
     return Trust(chosen.proxy_ca())
+
+
+def database_context(chosen: Profile, got: DatabaseLogin, alpn: str) -> ssl.SSLContext:
+    """TLS towards the proxy with the certificate for a database; *alpn* names the protocol."""
+    made = trust.context(kept_trust(chosen))
+    made.load_cert_chain(got.certified.certificate, got.certified.key)
+    made.set_alpn_protocols([alpn])
+    return made
 
 
 def learn(chosen: Profile, answer: Mapping[str, Any], trusted: Trust) -> None:

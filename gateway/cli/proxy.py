@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from gateway.cli import channel, clients, output, profile, route, trust
+from gateway.cli import channel, clients, output, profile, route
 from gateway.cli.options import examples, format_option, proxy_option
 from gateway.cli.profile import DatabaseLogin, Profile
 from gateway.cli.tunnel import HOST, Tunnel, Upstream, listen
@@ -111,10 +111,7 @@ class _Serving:
     def _new_context(self) -> ssl.SSLContext | None:
         if not self._is_tunnel:
             return None
-        made = trust.context(channel.kept_trust(self._chosen))
-        made.load_cert_chain(self._got.certified.certificate, self._got.certified.key)
-        made.set_alpn_protocols([_alpn(self._got.route.protocol)])
-        return made
+        return channel.database_context(self._chosen, self._got, _alpn(self._got.route.protocol))
 
     async def _keep(self) -> None:
         """Renew the certificate when a third of its life is left; say once what stands against it."""

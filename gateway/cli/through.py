@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 import click
 
-from gateway.cli import channel, trust
+from gateway.cli import channel
 from gateway.cli.clients import at_port, introduction
 from gateway.cli.profile import DatabaseLogin, Profile
 from gateway.cli.tunnel import HOST, Tunnel, Upstream, listen
@@ -28,10 +28,7 @@ def run(
 
 def context(chosen: Profile, got: DatabaseLogin) -> ssl.SSLContext:
     """TLS towards the proxy with the database's certificate."""
-    made = trust.context(channel.kept_trust(chosen))
-    made.load_cert_chain(got.certified.certificate, got.certified.key)
-    made.set_alpn_protocols([REGISTRY[got.route.protocol].alpn[0]])
-    return made
+    return channel.database_context(chosen, got, REGISTRY[got.route.protocol].alpn[0])
 
 
 async def _run(

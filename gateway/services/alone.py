@@ -4,48 +4,22 @@ import asyncio  # noqa: TID251
 import platform
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import structlog
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from structlog.typing import FilteringBoundLogger
 
 from gateway import address
-from gateway.audit.log import AuditLog
-from gateway.audit.log_shipper import Shipper
-from gateway.audit.ship import origin_of
-from gateway.ca.files import private_directory, read_private, write_private
-from gateway.ca.ring import key_pem
-from gateway.clock import Clock, SystemClock
 from gateway.config import Config
-from gateway.errors import AccessError, BackendError, ConfigError, PolicyError, RegateError
+from gateway.errors import AccessError, ConfigError, PolicyError, RegateError
 from gateway.model.resource import Database
-from gateway.observe.health import Health
-from gateway.observe.metrics import Metrics
 from gateway.policy.adopt import adopt
-from gateway.policy.install import ensure_opa
-from gateway.policy.keeper import Keeper
-from gateway.policy.sidecar import Sidecar
-from gateway.services import lifecycle
-from gateway.services.courier import shipper
-from gateway.services.evidence import InForce
-from gateway.services.labels import DynamicLabels
-from gateway.session.catalog import Catalogs
+from gateway.services.alone_parts import Parts, build
 from gateway.session.denial import local_denial
-from gateway.session.dial import Dialler
-from gateway.session.environment import Environment
-from gateway.session.facts import Classifier
-from gateway.session.lease import Lease
-from gateway.session.live import Live
-from gateway.tunnel.agent import Agent
 from gateway.tunnel.credentials import now
 from gateway.tunnel.health import problems_of
-from gateway.tunnel.holds import RemoteHolds
 from gateway.tunnel.join import until_joined
-from gateway.tunnel.minting import RemoteSettings
 from gateway.tunnel.remote import Remote
 
 HEARTBEAT_SECONDS = 10.0
@@ -53,28 +27,6 @@ LOOK_SECONDS = 30.0
 REJUDGE_SECONDS = 30.0
 STOP_SECONDS = 5.0
 _BACK_OFF_SECONDS = (0.2, 0.5, 1.0, 2.0, 5.0)
-
-
-@dataclass(frozen=True, slots=True)
-class Parts:
-    """What a database service consists of, once it runs."""
-
-    config: Config
-    folder: Path
-    clock: Clock
-    remote: Remote
-    opa: Path
-    key: ec.EllipticCurvePrivateKey
-    sidecar: Sidecar
-    in_force: InForce
-    env: Environment
-    settings: RemoteSettings
-    agent: Agent
-    served: dict[str, Database]
-    labels: DynamicLabels
-    health: Health
-    log: FilteringBoundLogger
-    shipper: Shipper
 
 
 async def database_service(config: Config, stop: asyncio.Event, tune: Callable[[], None]) -> None:
@@ -88,7 +40,7 @@ async def database_service(config: Config, stop: asyncio.Event, tune: Callable[[
         return
     async with AsyncExitStack() as stack:
         remote = await stack.enter_async_context(Remote(config.join.server, joining.result()))
-        building = asyncio.ensure_future(_build(config, folder, remote, stack, log))
+        building = asyncio.ensure_future(build(config, folder, remote, stack, log))
         if not await unless(stop, building):
             return
         parts = building.result()
@@ -133,91 +85,6 @@ async def unless(stop: asyncio.Event, work: "asyncio.Future[Any]") -> bool:
     with suppress(asyncio.CancelledError):
         await work
     return False
-
-
-async def _build(
-    config: Config, folder: Path, remote: Remote, stack: AsyncExitStack, log: FilteringBoundLogger
-) -> Parts:
-    clock, metrics, health = SystemClock(), Metrics(), Health(("policy", "audit"))
-    credentials = remote.credentials
-    audit_key, audit_dir = _audit_key(folder), _audit_folder(config, credentials.id)
-    audit = await AuditLog.open(
-        audit_dir,
-        key=audit_key,
-        origin=origin_of(credentials.cluster, credentials.id),
-        clock=clock,
-        metrics=metrics,
-    )
-    stack.push_async_callback(audit.close)
-    await stack.enter_async_context(lifecycle.recorded(audit, clock, credentials.cluster, ("db",)))
-    named = config.opa.path
-    opa = named if named is not None else await asyncio.to_thread(ensure_opa)
-    key = ec.generate_private_key(ec.SECP256R1())
-    told = await _bundle(remote, log)
-    bundle = await asyncio.to_thread(adopt, opa, told, folder / "policy", key)
-    sidecar = await stack.enter_async_context(
-        Sidecar(opa=opa, bundle=bundle, key=key, clock=clock, metrics=metrics)
-    )
-    keeper = Keeper(audit_dir, clock)
-    stack.push_async_callback(asyncio.to_thread, keeper.close)
-    sidecar.client.keeper = keeper
-    classifier = Classifier()
-    await classifier.start()
-    stack.push_async_callback(classifier.close)
-    settings = RemoteSettings(remote, clock)
-    dialler = Dialler(settings)
-    served: dict[str, Database] = {}
-    env = Environment(
-        cluster=credentials.cluster,
-        clock=clock,
-        policy=sidecar.client,
-        audit=audit,
-        dialler=dialler,
-        databases=served.get,
-        live=Live(),
-        classifier=classifier,
-        catalogs=Catalogs(dialler, clock),
-        metrics=metrics,
-        log=log,
-        agent=credentials.id,
-        lease=Lease(clock),
-        salt=str(told["salt"]),
-        holds=RemoteHolds(remote, log),
-    )
-    agent = Agent(lambda: remote.credentials, settings, env, log)
-    in_force = InForce(keeper, audit, clock)
-    labels = DynamicLabels(config.db_service, log)
-    await labels.start()
-    return Parts(
-        config,
-        folder,
-        clock,
-        remote,
-        opa,
-        key,
-        sidecar,
-        in_force,
-        env,
-        settings,
-        agent,
-        served,
-        labels,
-        health,
-        log,
-        shipper(remote, audit_dir, audit_key, clock, metrics),
-    )
-
-
-async def _bundle(remote: Remote, log: FilteringBoundLogger) -> Mapping[str, Any]:
-    """The policies, asked for until somebody answers."""
-    delay = 1.0
-    while True:
-        try:
-            return await remote.bundle()
-        except BackendError as error:
-            log.warning("no policies yet", error=str(error), again_in_seconds=delay)
-        await asyncio.sleep(delay)
-        delay = min(delay * 2, 30.0)
 
 
 async def _follow(parts: Parts, ready: asyncio.Event) -> None:
@@ -337,25 +204,6 @@ async def _rejudge(parts: Parts) -> None:
         await asyncio.sleep(REJUDGE_SECONDS)
         with suppress(PolicyError):
             await parts.env.live.rejudge(parts.sidecar.client)
-
-
-def _audit_folder(config: Config, identifier: str) -> Path:
-    """This service's own log; one that joined anew under another name begins another log beside the old."""
-    private_directory(config.audit_dir)
-    return config.audit_dir / identifier
-
-
-def _audit_key(folder: Path) -> ed25519.Ed25519PrivateKey:
-    """The key that signs this service's own log; made at its first start."""
-    private_directory(folder)
-    path = folder / "audit.key"
-    with suppress(FileExistsError):
-        if not path.exists():
-            write_private(path, key_pem(ed25519.Ed25519PrivateKey.generate()))
-    key = serialization.load_pem_private_key(read_private(path), password=None)
-    if not isinstance(key, ed25519.Ed25519PrivateKey):
-        raise ConfigError(f"{path}: expected an Ed25519 key")
-    return key
 
 
 def _announce(parts: Parts) -> None:

@@ -1,6 +1,7 @@
 """A database service in a network namespace that nothing can dial into, and what a cut cable does to it."""
 
 import os
+import select
 import shutil
 import socket
 import subprocess
@@ -13,6 +14,8 @@ from dataclasses import dataclass
 import psycopg
 import pytest
 
+from gateway.model.event import Kind
+from tests.e2e.access import Access
 from tests.e2e.apart import Service, centre, database, service, services_of, token, until_served
 from tests.e2e.cluster import Cluster, eventually
 from tests.e2e.conftest import furnish
@@ -149,6 +152,11 @@ def test_a_cut_cable_is_noticed_and_a_plugged_one_is_used(far: Far) -> None:
             psycopg.connect(access.conninfo)
     finally:
         far.cable("up")
+    until_served_again(access)
+    assert services_of(far.cluster)
+
+
+def until_served_again(access: Access) -> None:
     for _ in eventually("sessions are served again", seconds=45):
         try:
             with psycopg.connect(access.conninfo) as session:
@@ -156,4 +164,38 @@ def test_a_cut_cable_is_noticed_and_a_plugged_one_is_used(far: Far) -> None:
         except psycopg.OperationalError:
             continue
         break
-    assert services_of(far.cluster)
+
+
+def open_in_the_log(service: Service) -> int:
+    """How many sessions the service's log says are open."""
+    kinds = [event.kind for event in service.records()]
+    return kinds.count(Kind.SESSION_START) - kinds.count(Kind.SESSION_END)
+
+
+@pytest.mark.soak
+def test_after_minutes_without_a_cable_nothing_is_half_open(far: Far) -> None:
+    """Neither end hears of the cut. Both notice within a minute and a half, and nobody waits for ever."""
+    access = far.cluster.users["alice"].access("alice", "mydb")
+    with psycopg.connect(access.conninfo, autocommit=True) as idle, psycopg.connect(access.conninfo) as busy:
+        idle.execute("select 1")
+        busy.execute("select 1")
+        assert open_in_the_log(far.service) == 2
+        cut = time.monotonic()
+        far.cable("down")
+        try:
+            with pytest.raises(psycopg.OperationalError):
+                busy.execute("select 2")
+            assert time.monotonic() - cut < 90
+            ended, _, _ = select.select([idle.fileno()], [], [], 90)
+            assert ended, "the client of an idle session is told, too"
+            for _ in eventually("the service has ended both", seconds=90):
+                if open_in_the_log(far.service) == 0:
+                    break
+            assert time.monotonic() - cut < 120
+            time.sleep(max(0.0, 150 - (time.monotonic() - cut)))  # the outage itself: minutes, not a wait
+        finally:
+            far.cable("up")
+    until_served_again(access)
+    for _ in eventually("what happened meanwhile was shipped", seconds=60):
+        if far.cluster.admin("audit", "verify", check=False).code == 0:
+            break
