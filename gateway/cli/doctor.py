@@ -31,15 +31,17 @@ def doctor(database: str, db_user: str, db_name: str, form: str, config: str, pr
     """Find out what is wrong, and what to do about it.
 
     On the host of the auth service it looks at OPA, the clock, ports, certificates and file modes, and with
-    --db at a database server, for which it prints the lines of pg_hba.conf and postgresql.conf. Elsewhere it
-    looks at your login and the way to the proxy. Something wrong is exit code 10.
+    --db at a database server, for which it prints the lines of its own files: pg_hba.conf and
+    postgresql.conf, redis.conf, my.cnf, mongod.conf. Elsewhere it looks at your login and the way to the
+    proxy. Something wrong is exit code 10.
     """
     found: list[Check] = []
     is_text = form == "text"
     if database and is_text:
         from gateway.cli.checks.database import lines  # noqa: PLC0415 # imports the session's parts
 
-        click.echo(f"What the server of {output.clean(database)} needs\n\n{lines()}\n")
+        needed = lines(_admin_socket(config, proxy), database)
+        click.echo(f"What the server of {output.clean(database)} needs\n\n{needed}\n")
     for check in _examine(database, db_user, db_name, config, proxy):
         found.append(check)
         if is_text:
@@ -53,14 +55,28 @@ def doctor(database: str, db_user: str, db_name: str, form: str, config: str, pr
 def _examine(database: str, db_user: str, db_name: str, config: str, proxy: str) -> Iterator[Check]:
     from gateway.cli.checks import person  # noqa: PLC0415 # each part is loaded when it is needed
 
-    named = config or ("" if proxy else os.environ.get("REGATE_CONFIG", ""))
-    path = Path(named or channel.DEFAULT_CONFIG)
+    named, path = _configuration(config, proxy)
     if named or (not proxy and path.exists()):
         yield from _host(path, database, db_user, db_name)
     elif database:
         hint = f"run it on the auth service's host, with -c FILE (there is no {path} here)"
         yield note(f"database {database}", "a server can be tried only from the auth service's host", hint)
     yield from person.examine(proxy)
+
+
+def _configuration(config: str, proxy: str) -> tuple[str, Path]:
+    """What was named, and the file that is looked at."""
+    named = config or ("" if proxy else os.environ.get("REGATE_CONFIG", ""))
+    return named, Path(named or channel.DEFAULT_CONFIG)
+
+
+def _admin_socket(config: str, proxy: str) -> Path:
+    from gateway.config import load  # noqa: PLC0415 # each part is loaded when it is needed
+
+    try:
+        return load(_configuration(config, proxy)[1]).admin_socket
+    except ConfigError:
+        return Path()  # which is said below
 
 
 def _host(path: Path, database: str, db_user: str, db_name: str) -> Iterator[Check]:

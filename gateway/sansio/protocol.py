@@ -26,6 +26,7 @@ from gateway.model.obligation import Obligations, RowFilter
 from gateway.model.resource import Database
 from gateway.model.statement import Catalog, NameContext, Phase, Statement
 from gateway.sansio.flow import Flow
+from gateway.sansio.preparation import Preparation
 from gateway.sansio.rehearsal import Rehearsals
 from gateway.sansio.spread import Router
 
@@ -339,6 +340,7 @@ class Protocol:
     # How a client hears that it is turned away, where one message is not enough; it is driven as long as a
     # farewell may take. None: ``refuse_startup`` is written, and that is all.
     turn_away: Callable[[Denied], Flow[None]] | None = None
+    preparation: Preparation = field(default_factory=Preparation)  # what regate doctor says of its servers
     # Who sends what to whom, where the database turns out to be several servers; None where it is one.
     spread: Callable[[Startup, Ready, Route], Router | None] | None = None
     # What the proxy says, ahead of the client, to a service elsewhere: only it knows how it was reached.

@@ -339,6 +339,21 @@ async def _asked_in_vain(access: Access) -> str:
     return ""
 
 
+def test_the_doctor_knows_what_the_server_needs_and_that_it_has_it(
+    cache: tuple[Cluster, servers.Redis],
+) -> None:
+    cluster, server = cache
+    doctor = ("doctor", "-c", str(cluster.configuration))
+    said = cluster.admin(*doctor, f"--db={CACHE}", "--db-user=default", check=False).stdout
+    assert "tls-auth-clients yes" in said
+    assert "pg_hba.conf" not in said
+    assert f"logged in to {server.uri}, version 7" in said
+    assert "refused, as it must be" in said
+    wrong = cluster.admin(*doctor, f"--db={CACHE}", "--db-user=worker", check=False)
+    assert wrong.code == 10
+    assert "set auth.method to password" in wrong.stdout
+
+
 def test_a_command_that_is_held_waits_for_a_second_person(cache: tuple[Cluster, servers.Redis]) -> None:
     cluster, server = cache
     server.ask("mset", "app:1", "1", "app:2", "2")

@@ -7,6 +7,7 @@ runs on the host of the auth service. Then it tries without a certificate, which
 import asyncio  # noqa: TID251
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 from gateway.auth.databases import to_database
 from gateway.auth.keyring import Keyring
@@ -21,36 +22,8 @@ from gateway.config import Config
 from gateway.errors import BackendError, ConfigError, RegateError
 from gateway.model.identity import Route
 from gateway.model.resource import BackendAuth, Database
+from gateway.sansio.preparation import EVERYWHERE, Preparation
 from gateway.sansio.protocol import Startup
-
-_REMEDIES = (
-    ("did not answer", "is the address right, and does a firewall drop the packets?"),
-    ("connection refused", "start it, and let it listen there: listen_addresses and port in postgresql.conf"),
-    ("no address", "correct the host's name in the database's uri"),
-    ("does not accept tls", "set ssl = on in postgresql.conf and reload"),
-    ("tls", "set ssl = on, ssl_cert_file and ssl_key_file in postgresql.conf and reload"),
-    (
-        "unknown ca",
-        "ssl_ca_file in postgresql.conf must hold what regate auth export --type=db-client prints",
-    ),
-    (
-        "self-signed",
-        "ssl_ca_file in postgresql.conf must hold what regate auth export --type=db-client prints",
-    ),
-    (
-        "ended early",
-        "its log says why; mostly ssl_ca_file is not what regate auth export --type=db-client prints",
-    ),
-    ("no pg_hba.conf entry", "add the hostssl line above to pg_hba.conf, above other lines, and reload"),
-    ("certificate authentication failed", "the hostssl line needs the method cert without a map"),
-    ("certificate", "sign one with regate auth sign --format=db, or name its CA in tls.ca_cert_file"),
-    ("does not exist", "make it: createuser or createdb on the server"),
-    (
-        "asks for authentication",
-        "the first matching line in pg_hba.conf asks for a password: put the hostssl line above it",
-    ),
-    ("password", "the first matching line in pg_hba.conf asks for a password: put the hostssl line above it"),
-)
 
 
 def examine(config: Config, name: str, *, db_user: str, db_name: str) -> Iterator[Check]:
@@ -68,19 +41,20 @@ def examine(config: Config, name: str, *, db_user: str, db_name: str) -> Iterato
     yield from asyncio.run(_try(authorities, database, Route(name, database.protocol, db_user, db_name)))
 
 
-def lines(database_user: str = "all") -> str:
-    """What belongs into the server's two files, word for word."""
-    return (
-        "postgresql.conf:\n"
-        "  ssl = on\n"
-        "  ssl_cert_file = 'server.crt'      # regate auth sign --format=db --host=NAME --out=server\n"
-        "  ssl_key_file = 'server.key'       # owned by the server's user, mode 0600\n"
-        "  ssl_ca_file = 'server.cas'        # regate auth export --type=db-client\n"
-        "pg_hba.conf, above every other host line:\n"
-        f"  hostssl all {database_user:<15} 0.0.0.0/0 cert\n"
-        f"  hostssl all {database_user:<15} ::/0      cert\n"
-        "Then: SELECT pg_reload_conf();"
-    )
+def lines(admin_socket: Path, name: str) -> str:
+    """What belongs into the server's files, word for word; PostgreSQL's while nobody knows the database."""
+    from gateway.protocols import REGISTRY  # noqa: PLC0415 # imports every codec
+
+    protocol = REGISTRY.get(_protocol(admin_socket, name)) or REGISTRY["postgres"]
+    return protocol.preparation.lines
+
+
+def _protocol(admin_socket: Path, name: str) -> str:
+    try:
+        found = Api(SocketEndpoint(admin_socket)).get(f"/v1/resources/db/{segment(name)}")
+        return str(found["document"]["spec"]["protocol"])
+    except (RegateError, KeyError, TypeError):
+        return ""
 
 
 async def _try(authorities: Authorities, database: Database, route: Route) -> list[Check]:
@@ -97,7 +71,7 @@ async def _try(authorities: Authorities, database: Database, route: Route) -> li
     try:
         backend = await dialler.login(protocol, Startup(), route, database)
     except BackendError as error:
-        return [bad(where, str(error), _remedy(str(error)) or error.hint)]
+        return [bad(where, str(error), _remedy(protocol.preparation, str(error)) or error.hint)]
     backend.stream.close()
     found = [good(where, f"logged in to {database.uri}, version {backend.ready.server_version}")]
     if database.auth is not BackendAuth.CERTIFICATE:
@@ -108,8 +82,8 @@ async def _try(authorities: Authorities, database: Database, route: Route) -> li
     except BackendError:
         return [*found, good(f"{where} without a certificate", "refused, as it must be")]
     backend.stream.close()
-    remedy = "a line with the method trust stands above the hostssl line in pg_hba.conf: remove it"
-    return [*found, bad(f"{where} without a certificate", "the server lets it in", remedy)]
+    lets_in = protocol.preparation.lets_in
+    return [*found, bad(f"{where} without a certificate", "the server lets it in", lets_in)]
 
 
 async def authorities_of(config: Config) -> Authorities:
@@ -131,6 +105,7 @@ async def authorities_of(config: Config) -> Authorities:
         return keyring.authorities
 
 
-def _remedy(message: str) -> str:
+def _remedy(preparation: Preparation, message: str) -> str:
     text = message.lower()
-    return next((remedy for words, remedy in _REMEDIES if words in text), "")
+    known = (*preparation.remedies, *EVERYWHERE)
+    return next((remedy for words, remedy in known if words in text), "")

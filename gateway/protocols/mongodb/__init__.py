@@ -18,6 +18,7 @@ from gateway.protocols.mongodb.conversation import MongoConversation, old_hello
 from gateway.protocols.mongodb.cursors import Cursors
 from gateway.protocols.mongodb.documents import UnreadableError
 from gateway.protocols.mongodb.login import cancel, dial, login
+from gateway.protocols.mongodb.preparation import PREPARATION
 from gateway.protocols.mongodb.rehearsal import REHEARSALS
 from gateway.sansio.flow import Flow, read
 from gateway.sansio.protocol import Hello, Protocol, Ready, Startup
@@ -137,4 +138,5 @@ MONGODB: Final = Protocol(
     begins_with_tls=True,
     rehearsals=REHEARSALS,
     obligations=frozenset({"mask", "max_rows", "timeout_ms", "hold"}),
+    preparation=PREPARATION,
 )

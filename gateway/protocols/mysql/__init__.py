@@ -20,6 +20,7 @@ from gateway.protocols.mysql.conversation import converse
 from gateway.protocols.mysql.greeting import shared
 from gateway.protocols.mysql.handshake import greet, refuse_startup, route_conflict
 from gateway.protocols.mysql.login import cancel, dial, login, probe
+from gateway.protocols.mysql.preparation import PREPARATION
 from gateway.protocols.mysql.rehearsal import rehearsals
 from gateway.sansio.protocol import Facts, Protocol, SpeaksFirst, Startup
 
@@ -61,6 +62,7 @@ def protocol(name: str, version: str) -> Protocol:
         route_conflict=route_conflict,
         rehearsals=rehearsals(name),
         obligations=frozenset({"timeout_ms", "hold"}),
+        preparation=PREPARATION,
         speaks_first=SpeaksFirst(probe, shared),
     )
 

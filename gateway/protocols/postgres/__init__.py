@@ -14,6 +14,7 @@ from gateway.protocols.postgres.duties import CARRIED_OUT
 from gateway.protocols.postgres.errors import refuse_startup
 from gateway.protocols.postgres.handshake import accept, greet, new_cancel_key, route_conflict
 from gateway.protocols.postgres.login import cancel, dial, login
+from gateway.protocols.postgres.preparation import PREPARATION
 from gateway.protocols.postgres.rehearsal import REHEARSALS
 from gateway.protocols.postgres.sequence import classify
 from gateway.sansio.protocol import Protocol, Startup
@@ -43,4 +44,5 @@ POSTGRES: Final = Protocol(
     route_conflict=route_conflict,
     rehearsals=REHEARSALS,
     obligations=CARRIED_OUT,
+    preparation=PREPARATION,
 )

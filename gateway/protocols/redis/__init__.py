@@ -17,6 +17,7 @@ from gateway.protocols.redis.cluster.slots import topology
 from gateway.protocols.redis.commands import DIALECT, classify
 from gateway.protocols.redis.conversation import CARRIED_OUT, RedisConversation, address_line
 from gateway.protocols.redis.login import ASKED, CLUSTER, cancel, dial, login
+from gateway.protocols.redis.preparation import PREPARATION
 from gateway.protocols.redis.rehearsal import REHEARSALS
 from gateway.sansio.flow import Flow, Read, Write
 from gateway.sansio.protocol import Hello, Protocol, Ready, Startup
@@ -129,6 +130,7 @@ REDIS: Final = Protocol(
     rehearsals=REHEARSALS,
     has_catalog=False,
     obligations=CARRIED_OUT,
+    preparation=PREPARATION,
     begins_with_tls=True,
     turn_away=turn_away,
     spread=spread,
