@@ -138,13 +138,13 @@ def service(
 
 
 @contextmanager
-def centre(folder: Path, *, at: str = "", **sections: Any) -> Iterator[Cluster]:
+def centre(folder: Path, *, at: str = "", port: int = 0, **sections: Any) -> Iterator[Cluster]:
     """Auth and proxy in one process, without a database service, and a PostgreSQL that trusts the cluster.
 
     *at* is a further address of this host under which it is reached.
     """
     folder.chmod(0o700)
-    cluster = Cluster(folder, process.free_port())
+    cluster = Cluster(folder, port or process.free_port())
     public = {
         "listen_addr": f"0.0.0.0:{cluster.port}",
         "public_addr": [cluster.proxy, f"{at}:{cluster.port}"],

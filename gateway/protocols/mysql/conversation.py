@@ -36,6 +36,7 @@ from gateway.sansio.protocol import (
 
 _UNKNOWN_COMMAND: Final = packet(0, b"\x00")
 _NO_STATEMENT: Final = packet(0, bytes((commands.EXECUTE,)) + bytes(9))
+MOST_TRIES: Final = 3  # of the gateway's own question
 _CANCELLED: Final = b"\xff\x25\x05"  # ERR 1317: query execution was interrupted
 
 
@@ -87,6 +88,7 @@ class MysqlConversation:
         "_replies",
         "_running",
         "_statements",
+        "_tries",
         "_version",
     )
 
@@ -109,6 +111,7 @@ class MysqlConversation:
         self._running: _Running | None = None
         self._held = b""
         self._own = b""
+        self._tries = 0
 
     # -- the client's direction
 
@@ -317,13 +320,19 @@ class MysqlConversation:
         self._running = None
         if running.is_own:
             self._learn()
+            if 0 < self._tries < MOST_TRIES:  # a KILL that was meant for the client's statement
+                self._ask_context(to_backend)
             return
         self._note(running)
         if running.request is not None:
             outcomes.append(self._outcome(running, running.request))
         if running.steers:
-            self._begin(_Running(commands.QUERY, Shape.RESULT, is_own=True))
-            to_backend.append(self._question)
+            self._tries = 0
+            self._ask_context(to_backend)
+
+    def _ask_context(self, to_backend: list[bytes]) -> None:
+        self._begin(_Running(commands.QUERY, Shape.RESULT, is_own=True))
+        to_backend.append(self._question)
 
     def _note(self, running: _Running) -> None:
         """What a command left behind."""
@@ -351,6 +360,7 @@ class MysqlConversation:
         reply, self._own = self._own, b""
         found = context.parse(reply)
         self._is_known = found is not None
+        self._tries = 0 if found is not None else self._tries + 1
         path = None if found is None else found.path
         if found is not None:
             self._modes, self._charset = found.modes, found.charset

@@ -25,6 +25,11 @@ class Error:
 
     number: int
     words: str
+    state: str = "HY000"
+
+    def __str__(self) -> str:
+        """As an operator reads it."""
+        return f"{self.words}, error {self.number} ({self.state})"
 
 
 def error(sequence: int, what: tuple[int, str], words: str) -> bytes:
@@ -51,7 +56,7 @@ def read(payload: bytes) -> Error:
     fields = Fields(payload)
     fields.raw(1)
     number = fields.number(2)
-    words = fields.rest()
+    words, state = fields.rest(), "HY000"
     if words[:1] == b"#":
-        words = words[6:]
-    return Error(number, words[:400].decode("utf-8", "replace"))
+        state, words = words[1:6].decode("ascii", "replace"), words[6:]
+    return Error(number, words[:400].decode("utf-8", "replace"), state)

@@ -87,8 +87,7 @@ def decode(payload: bytes) -> Greeting:
     fields = Fields(payload)
     first = fields.number(1)
     if first == ERR:
-        said = errors.read(payload)
-        raise LoginError(f"the database server refused the connection: {said.words} ({said.number})")
+        raise LoginError(f"the database server refused the connection: {errors.read(payload)}")
     if first != _VERSION:
         raise ProtocolError(f"the database server greets with protocol {first}")
     version = fields.cstring().decode("ascii", "replace")

@@ -149,8 +149,7 @@ def _answer(method: str, secret: bytes, salt: bytes) -> bytes:
 
 
 def _told(what: str, payload: bytes) -> LoginError:
-    said = errors.read(payload)
-    return LoginError(f"the database server refused {what}: {said.words} ({said.number})")
+    return LoginError(f"the database server refused {what}: {errors.read(payload)}")
 
 
 def probe() -> Flow[bytes]:

@@ -317,3 +317,19 @@ def test_the_farewell_takes_the_place_of_the_next_packet() -> None:
         talk.admit(item, facts_of(item))  # type: ignore[arg-type]  # it is a Request
     talk.from_backend(wire.rows(b"a")[:30])
     assert talk.farewell(DENIAL)[3] == 3
+
+
+def test_the_gateways_question_is_asked_again_where_it_was_interrupted() -> None:
+    talk = conversation()
+    for item in talk.from_client(wire.query("use other")):
+        talk.admit(item, facts_of(item))  # type: ignore[arg-type]  # it is a Request
+    assert talk.from_backend(wire.ok()).to_backend == context.QUESTION
+    for _ in range(2):
+        relay = talk.from_backend(wire.error(1, 1317, "interrupted"))
+        assert (relay.to_client, relay.to_backend) == (b"", context.QUESTION)
+        assert not talk.is_settled()
+    assert talk.from_backend(wire.error(1, 1317, "interrupted")).to_backend == b""
+    assert talk.is_settled()
+    (request,) = talk.from_client(wire.query("select 1"))
+    assert request.statements[0].unreadable  # type: ignore[union-attr]  # it is a Request
+    assert talk.names().search_path is None

@@ -195,7 +195,7 @@ def test_a_server_that_cannot_do_what_the_client_was_offered_is_refused() -> Non
 
 
 def test_a_refused_login_says_the_servers_words() -> None:
-    with pytest.raises(LoginError, match=r"Access denied.*1045"):
+    with pytest.raises(LoginError, match=r"Access denied.*1045 \(42000\)"):
         log_in(SERVER, [wire.error(3, 1045, "Access denied for user")])
 
 
