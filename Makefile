@@ -54,6 +54,7 @@ bench: servers  ## pgbench and COPY, direct, through pgbouncer and through regat
 	$(if $(QUICK),,$(BIN)/python -m benchmarks.rejudge)
 	$(if $(QUICK),,$(BIN)/python -m benchmarks.redis)
 	$(if $(QUICK),,$(BIN)/python -m benchmarks.mysql)
+	$(if $(QUICK),,$(BIN)/python -m benchmarks.mongodb)
 	$(if $(QUICK),,$(BIN)/python -m benchmarks.estate)
 
 bench-policy: setup  ## what a decision costs, by the number of roles; QUICK=1 takes under 50 s

@@ -47,11 +47,12 @@ MASKED = role(
 
 @dataclass(frozen=True, slots=True)
 class Shop:
-    """The cluster, the server past the gateway, what stands in front of it, and MongoDB's own port."""
+    """The cluster, the server past the gateway, what stands in front of it, one with a password, the port."""
 
     cluster: Cluster
     server: ferretdb.Ferret
     front: ferretdb.Certified
+    locked: ferretdb.Ferret
     port: int
 
     def direct(self) -> Client:
@@ -78,10 +79,10 @@ class Shop:
             ]
             direct.app.people.insert_many(people)
 
-    def native(self, user: str, db_user: str, db_name: str = "app") -> Access:
+    def native(self, user: str, db_user: str, db_name: str = "app", database: str = SHOP) -> Access:
         """A certificate, and the port that is MongoDB's alone."""
         person = self.cluster.users[user]
-        route = (f"--db-user={db_user}", f"--db-name={db_name}", SHOP)
+        route = (f"--db-user={db_user}", f"--db-name={db_name}", database)
         person.regate("db", "login", *route)
         found = json.loads(person.regate("db", "config", "--format=json", *route).stdout)
         files = (Path(found["cert"]), Path(found["key"]), Path(found["ca"]))
@@ -132,7 +133,7 @@ def running() -> Iterator[Shop]:
             cluster.add_user("ann", "wide")
             cluster.add_user("bob", "shop-reader")
             cluster.add_user("mary", "shop-masked")
-            yield Shop(cluster, server, front, own)
+            yield Shop(cluster, server, front, locked, own)
 
 
 def client(access: Access, uri: str = "", **options: Any) -> Client:

@@ -14,6 +14,7 @@ import pytest
 from pymongo import AsyncMongoClient, WriteConcern
 from pymongo.errors import OperationFailure, ServerSelectionTimeoutError
 
+from gateway.protocols.mongodb import table
 from tests.e2e import mongo_rig
 from tests.e2e.access import Access
 from tests.e2e.cluster import eventually
@@ -113,6 +114,13 @@ def test_what_nobody_granted_is_refused_and_the_connection_stays(bob: Access, sh
     for word in (b"$where", b"$lookup", b"nosuch", b"secret"):
         assert word not in reached.split(b"x349")[-1] or word == b"secret"
     assert not {"eval", "drop", "nosuch"} & set(shop.front.commands)
+
+
+def test_the_table_knows_every_command_of_the_server(shop: Shop) -> None:
+    with shop.direct() as direct:
+        told = set(direct.admin.command("listCommands")["commands"])
+    assert len(told) > 30
+    assert told - set(table.commands()) == set()
 
 
 def test_a_session_stays_in_its_database_even_where_everything_is_allowed(ann: Access, shop: Shop) -> None:

@@ -32,6 +32,7 @@ _ANYWHERE: Final = frozenset(
     {"renameCollection", "bulkWrite", "listDatabases"}
 )  # sent to admin, whatever they name
 # Doubts that cannot hide a namespace: what else is not understood may reach into any database.
+_UNREADABLE: Final = {"too_long": "it is longer than what is read here; send less at a time"}
 _INSIDE: Final = frozenset({"unknown_operator", "strange_name"})
 
 
@@ -106,7 +107,7 @@ def _take(arguments: Sequence[bytes]) -> Command:
         if is_insert and word == b"documents":
             inserted += documents.split(held)
         else:
-            if len(held) > documents.MAX_READ:
+            if len(held) > documents.MAX_LIST:
                 raise UnreadableError("too_long")
             fields[names[-1]] = [documents.read(one) for one in documents.split(held)]
     if len(set(names)) != len(names):
@@ -140,7 +141,7 @@ def _facts(arguments: tuple[bytes, ...], opened: str) -> tuple[Facts, str]:
     except UnreadableError as error:
         shown = redact.unreadable(name, b"".join(arguments[1:]))
         made = _classification(Effects("", opened), str(error), shown, "unknown")
-        return (made,), "it cannot be read in one way only"
+        return (made,), _UNREADABLE.get(str(error), "it cannot be read in one way only")
     effects, doubt = _collect(command, opened)
     refused = _against(command, effects, doubt)
     if FORGOTTEN in arguments:

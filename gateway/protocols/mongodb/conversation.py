@@ -207,7 +207,8 @@ class MongoConversation:
         asked = self._asked[request]
         asked.masks = duties.relevant(facts, duty.obligations.masks)
         if asked.cursor is None:
-            unable = duties.refused(asked.arguments, asked.masks)
+            unable = duties.beside(facts, duty.obligations.masks)
+            unable = unable or duties.refused(asked.arguments, asked.masks)
             if unable:
                 return Unable("mask_refused", unable)
         elif asked.cursor.masks != asked.masks:

@@ -18,6 +18,7 @@ from gateway.errors import ProtocolError
 
 LEAST: Final = 5  # bytes of a document with nothing in it
 MAX_READ: Final = 1 << 20  # bytes of one document that is read in full
+MAX_LIST: Final = 4 << 20  # bytes of a list of them beside a command
 OPTIONS: Final[CodecOptions[dict[str, Any]]] = CodecOptions(
     document_class=dict,
     uuid_representation=UuidRepresentation.UNSPECIFIED,

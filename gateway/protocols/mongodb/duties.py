@@ -31,6 +31,30 @@ def relevant(facts: Facts, masks: Iterable[Mask]) -> tuple[Mask, ...]:
     return tuple(mask for mask in masks if (mask.schema, mask.table) in places)
 
 
+def beside(facts: Facts, masks: Iterable[Mask]) -> str:
+    """Why a command that reads more than collections cannot be answered; empty when it can.
+
+    A stream of a whole database shows every collection, a server's own collections (buckets of a time series,
+    profiles of queries) hold what was in others, under other names.
+    """
+    databases = {mask.schema for mask in masks}
+    for thing in [effect.object for item in facts for effect in item.effects if effect.object is not None]:
+        is_stream = thing.kind == "command" and thing.name == "changeStream"
+        if databases and (is_stream or (thing.kind == "system" and thing.schema in databases)):
+            return f"{thing.name} may show what is concealed here"
+        if thing.kind == "database" and thing.name in databases and _reads_all(facts):
+            return f"database {thing.name} as a whole cannot be read where something in it is concealed"
+    return ""
+
+
+def _reads_all(facts: Facts) -> bool:
+    return any(
+        effect.operation == "select" and effect.object is not None and effect.object.kind == "database"
+        for item in facts
+        for effect in item.effects
+    )
+
+
 def refused(arguments: Sequence[bytes], masks: Sequence[Mask]) -> str:
     """Why a command cannot be answered with *masks* in force; empty when it can."""
     if not masks:

@@ -29,7 +29,7 @@ _NONE_NEEDED: Final = (
 _LIMITS: Final = {
     "maxBsonObjectSize": 16 * 1024 * 1024,
     "maxMessageSizeBytes": 48_000_000,
-    "maxWriteBatchSize": 100_000,
+    "maxWriteBatchSize": 1_000,  # of changes that are all read before they go on
 }
 _OLDEST: Final = 0
 _OP_MSG: Final = 6  # the first wire version that has OP_MSG

@@ -348,6 +348,13 @@ def _geo_search(command: Command, effects: Effects) -> None:
     effects.of_collection("select", _value(command), Fields(whole=True), has_where=True)
 
 
+def _geo_near(command: Command, effects: Effects) -> None:
+    fields = Fields(whole=True)
+    query(command.get("query") or {}, fields)
+    effects.code(fields)
+    effects.of_collection("select", _value(command), fields, has_where=True)
+
+
 def _clone_as_capped(command: Command, effects: Effects) -> None:
     effects.of_collection("select", _value(command), Fields(whole=True))
     for operation in ("create", "insert"):
@@ -411,6 +418,9 @@ READERS: Final[Mapping[str, tuple[Reader, frozenset[str]]]] = {
     "createIndexes": (_create_indexes, frozenset({"indexes", "commitQuorum"})),
     "dropIndexes": (_drop_indexes, frozenset({"index"})),
     "killCursors": (_kill_cursors, frozenset({"cursors"})),
+    "geoNear": (_geo_near, frozenset(
+        {"near", "query", "limit", "num", "minDistance", "maxDistance", "spherical", "distanceMultiplier",
+         "includeLocs", "uniqueDocs"})),
     "geoSearch": (_geo_search, frozenset({"search", "near", "maxDistance", "limit"})),
     "cloneCollectionAsCapped": (_clone_as_capped, frozenset({"toCollection", "size"})),
     "convertToCapped": (_to_capped, frozenset({"size"})),

@@ -1,3 +1,4 @@
+# ruff: noqa: SIM905 - lists of words read best as words
 """What commands are taken for: effects, code, doubts, and what is never forwarded."""
 
 import re
@@ -351,6 +352,27 @@ def test_the_same_command_in_another_transaction_has_the_same_facts() -> None:
         for each in (first, second)
     ]
     assert made[0] is made[1]
+
+
+# Pages of the server's reference, as they are called in its documentation.
+REFERENCE = """
+abortMoveCollection abortReshardCollection abortTransaction abortUnshardCollection addShard addShardToZone
+aggregate analyzeShardKey appendOplogNote applyOps authSchemaUpgrade authenticate autoCompact
+availableQueryOptions balancerCollectionStatus balancerStart balancerStatus balancerStop buildInfo bulkWrite
+captrunc checkMetadataConsistency checkShardingIndex clean cleanupOrphaned cleanupReshardCollection
+clearJumboFlag clone cloneCollection cloneCollectionAsCapped closeAllDatabases collMod collStats
+commitReshardCollection commitTransaction compact compactStructuredEncryptionData
+configureCollectionBalancing configureFailPoint configureQueryAnalyzer connPoolStats connPoolSync
+connectionStatus convertToCapped copydb copydbgetnonce count create createIndexes createRole
+createSearchIndexes createUser currentOp cursorInfo dataSize dbHash dbStats delete diagLogging distinct
+driverOIDTest dropAllRolesFromDatabase dropAllUsersFromDatabase drop dropDatabase dropIndexes endSessions
+eval explain find findAndModify fsync geoNear geoSearch getMore group hello insert killCursors listCollections
+listDatabases listIndexes mapReduce renameCollection update validate
+""".split()
+
+
+def test_the_table_has_the_commands_of_the_reference() -> None:
+    assert set(REFERENCE) - set(table.commands()) == set()
 
 
 def test_the_table_is_whole() -> None:
