@@ -1,6 +1,6 @@
 """pymongo finding documents by their _id in 16 threads: direct and through Regate, in one run.
 
-TLS on every leg and SCRAM at the server (FerretDB with SQLite, which looks texts up by index, numbers not), OPA
+TLS on every leg and SCRAM at the server (FerretDB with SQLite: it looks texts up by index, numbers not), OPA
 asked for every command, the audit durable before anything is forwarded. The last line is one JSON object.
 """
 
