@@ -11,7 +11,8 @@ from tests.classify.mysql.judge import facts_of, objections, relations
 
 CORPUS = Path(__file__).resolve().parents[2] / "corpus"
 LOADED: list[dict[str, Any]] = yaml.safe_load((CORPUS / "mysql.yaml").read_text())
-ENTRIES = [entry for entry in LOADED if entry["kind"] == "sql"]
+VARIANTS: list[dict[str, Any]] = yaml.safe_load((CORPUS / "mysql-variants.yaml").read_text())
+ENTRIES = [entry for entry in (*LOADED, *VARIANTS) if entry["kind"] == "sql"]
 # Judged by the protocol, whose tests hold them.
 NOT_HERE = {"wire", "scenario"}
 

@@ -63,7 +63,7 @@ def test_every_seed_is_understood_as_the_server_does(server: mariadb.Mariadb) ->
 def test_no_mutation_touches_what_was_not_found(server: mariadb.Mariadb, mode: str) -> None:
     oracle = connected(server, mode)
     assert holes(oracle, MODES.index(mode), COUNT // len(MODES)) == []
-    assert oracle.named > COUNT // len(MODES) // 20
+    assert oracle.named > COUNT // len(MODES) // 50  # the server did say what it touched
 
 
 @pytest.mark.db
