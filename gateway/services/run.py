@@ -8,9 +8,8 @@ import asyncio  # noqa: TID251
 import gc
 import signal
 import sys
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from typing import Any
 
 import structlog
 
@@ -22,23 +21,17 @@ from gateway.audit.depot import Depot
 from gateway.audit.log import AuditLog
 from gateway.auth.authority import Auth
 from gateway.auth.databases import to_resource
-from gateway.auth.desk import ConnectAttempt, Hooks
 from gateway.auth.keyring import Keyring
 from gateway.auth.store import Store
 from gateway.ca import keys
 from gateway.ca.profile import Kind as Ca
 from gateway.clock import Clock, SystemClock
 from gateway.config import Config
-from gateway.model.decision import Decision
-from gateway.model.event import Kind
 from gateway.model.resource import Database
 from gateway.observe import logs
 from gateway.observe.health import Health
 from gateway.observe.metrics import Metrics
-from gateway.policy.document import ConnectQuestion
 from gateway.policy.keeper import Keeper
-from gateway.policy.sidecar import Sidecar
-from gateway.protocols import REGISTRY
 from gateway.services import alone, diagnostics, lifecycle, policy, proxy, proxy_alone
 from gateway.services.alarms import Alarms
 from gateway.services.cluster import Cluster
@@ -48,6 +41,7 @@ from gateway.services.evidence import InForce
 from gateway.services.feed import Feed
 from gateway.services.fetching import Fetcher
 from gateway.services.here import Here, certificates_of, opener
+from gateway.services.hooks import hooks
 from gateway.services.labels import DynamicLabels
 from gateway.services.policies import Policies
 from gateway.services.publisher import Publisher
@@ -134,7 +128,7 @@ async def cluster(config: Config) -> AsyncIterator[Cluster]:
         sidecar.client.keeper = keeper
         in_force = InForce(keeper, audit, clock)
         databases, live = Databases(), Live()
-        auth = await Auth.open(store, keyring, clock, _hooks(sidecar, audit, databases, clock))
+        auth = await Auth.open(store, keyring, clock, hooks(sidecar, audit, databases, clock))
         feed = Feed(auth.elsewhere, authorities, sidecar, str(config.proxy_service.public[0]))
         links = Links(lambda: certificates_of(authorities, Ca.HOST), clock, log)
         feed.judge = links.judge
@@ -255,37 +249,6 @@ async def _watch_health(running: Cluster) -> None:
         running.health.report("audit", running.audit.reason)
         running.health.report("policy", "" if running.sidecar.ready else "the policy engine does not answer")
         await asyncio.sleep(0.5)
-
-
-def _hooks(sidecar: Sidecar, audit: AuditLog, databases: Databases, clock: Clock) -> Hooks:
-    """What the auth service asks of the policy and the log."""
-
-    async def record(kind: Kind, fields: Mapping[str, Any]) -> None:
-        await lifecycle.record(audit, clock, kind, fields)
-
-    async def record_all(events: Sequence[tuple[Kind, Mapping[str, Any]]]) -> None:
-        await lifecycle.record_all(audit, clock, events)
-
-    async def may_connect(attempt: ConnectAttempt) -> Decision:
-        question = ConnectQuestion(
-            identity=attempt.identity,
-            database=databases.get(attempt.database.name),
-            db_user=attempt.db_user,
-            db_name=attempt.db_name,
-            client_address=attempt.source,
-            session_id="",
-            time_ns=clock.now_ns(),
-        )
-        return await sidecar.client.connect(question)
-
-    return Hooks(
-        policy=sidecar.client,
-        record=record,
-        record_all=record_all,
-        may_connect=may_connect,
-        protocols=frozenset(REGISTRY),
-        find_database=databases.get,
-    )
 
 
 def _nowhere(_name: str) -> Database | None:
