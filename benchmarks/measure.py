@@ -133,6 +133,12 @@ def memory_kb(pid: int) -> int:
     return int(found.group(1))
 
 
+def cpu_seconds(pid: int) -> float:
+    """What a process and those that it started and waited for have used of the processor so far."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return sum(int(value) for value in fields[11:15]) / os.sysconf("SC_CLK_TCK")
+
+
 def idle_session_kb(leg: Leg, pid: int, sessions: int) -> float:
     """What one more session costs the gateway once it has answered a statement and sits idle."""
     # Open and close as many before: memory that the allocator keeps from the first crowd is not a session's.

@@ -14,7 +14,7 @@ from benchmarks import measure
 from benchmarks.measure import Leg
 from tests.e2e import apart
 from tests.e2e import cluster as clusters
-from tests.e2e.cluster import wide_role
+from tests.e2e.cluster import children, wide_role
 from tests.servers import process
 from tests.servers.postgres import SUPERUSER
 from tests.servers.process import temporary_folder
@@ -52,10 +52,16 @@ def main() -> int:
         near = Leg("one process", user.access("bench", "bench"))
         far = Leg("tunnel", user.access("bench", "bench", FAR))
         rates: dict[str, list[float]] = {near.name: [], far.name: []}
+        parts = {near.name: [cluster.pid, *children(cluster.pid)]}
+        parts[far.name] = [cluster.pid, service.pid, *children(service.pid)]
+        spent: dict[str, list[float]] = {near.name: [], far.name: []}
         copies, connects = {near.name: 1e9, far.name: 1e9}, {near.name: [0.0], far.name: [0.0]}
         for _ in range(options.rounds):
             for leg in (near, far):
+                used = sum(map(measure.cpu_seconds, parts[leg.name]))
                 found = measure.pgbench(leg, "prepared", CLIENTS, options.seconds, folder)
+                used = sum(map(measure.cpu_seconds, parts[leg.name])) - used
+                spent[leg.name].append(used / (found.tps * options.seconds) * 1e6)
                 rates[leg.name].append(found.tps)
                 copies[leg.name] = min(copies[leg.name], measure.copy_out(leg, "copied"))
                 connects[leg.name] += [measure.connect(leg) for _ in range(20)]
@@ -63,6 +69,7 @@ def main() -> int:
         session = measure.idle_session_kb(far, service.pid, 40)
     summary = {
         "tunnel_prepared_32_vs_one_process": max(rates[far.name]) / max(rates[near.name]),
+        "tunnel_cpu_vs_one_process": min(spent[far.name]) / min(spent[near.name]),
         "tunnel_copy_vs_one_process": copies[near.name] / copies[far.name],
         "tunnel_connect_vs_one_process": measure.percentile(connects[far.name][1:], 50)
         / measure.percentile(connects[near.name][1:], 50),
@@ -71,8 +78,9 @@ def main() -> int:
     }
     for name in (near.name, far.name):
         p50 = measure.percentile(connects[name][1:], 50)
-        speed = ROWS / copies[name] / 1000
-        print(f"{name:12} {max(rates[name]):7.0f}/s  COPY {speed:6.0f} k rows/s  connect p50 {p50:.1f} ms")
+        speed, cost = ROWS / copies[name] / 1000, min(spent[name])
+        rate = f"{max(rates[name]):7.0f}/s, {cost:4.0f} us of CPU a statement"
+        print(f"{name:12} {rate}  COPY {speed:6.0f} k rows/s  connect p50 {p50:.1f} ms")
     print(json.dumps({name: round(value, 3) for name, value in summary.items()}))
     return 0
 
