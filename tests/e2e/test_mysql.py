@@ -3,12 +3,15 @@
 import asyncio
 import json
 import os
+import re
+import shlex
 import signal
 import subprocess
 import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import aiomysql
@@ -277,6 +280,27 @@ def test_the_gateway_keeps_the_password_of_an_account_that_has_one(shop: Rig) ->
     ):
         assert ask(connection, "select current_user()") == (("keeper@%",),)
     assert SECRET not in str(shop.cluster.audit()) + shop.cluster.server_log()
+
+
+def test_the_page_works_as_it_is_typed(shop: Rig) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "protocols" / "mysql.md").read_text()
+    (sql,), (resource,) = (re.findall(rf"```{kind}\n(.*?)```", page, re.DOTALL) for kind in ("sql", "yaml"))
+    commands = re.findall(r"^\$ (regate .*)$", page, re.MULTILINE)
+    assert [command.split()[1] for command in commands] == ["auth", "create", "db", "db"]
+    shop.server.ask(sql.replace("alice", "reader"))
+    folder = shop.cluster.folder / "admin"
+    here = resource.replace("db.example.com:3306", shop.server.uri).replace("name: shop", "name: store")
+    (folder / "shop.yaml").write_text(here)
+    for command in commands[:2]:
+        shop.cluster.admin(*shlex.split(command)[1:])
+    assert sorted(path.name for path in folder.glob("server.*")) == ["server.cas", "server.crt", "server.key"]
+    for command, more in ((commands[2], ["--", "-e", "select 1"]), (commands[3], [])):
+        typed = (
+            command.replace("alice", "reader")
+            .replace("=shop shop", "=shop store")
+            .replace("dbs=shop", "dbs=store")
+        )
+        assert "1\n1\n" in shop.cluster.users["ann"].regate(*shlex.split(typed)[1:], *more).stdout
 
 
 def test_a_dump_is_made_and_read_back_by_whoever_may_do_everything(ann: Access) -> None:
