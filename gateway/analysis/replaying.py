@@ -124,11 +124,31 @@ class Asked:
     item: bytes
 
 
-def query_of(past: Past, given: Mapping[str, Any], roles: Sequence[str], revision: int) -> Asked:
-    """The question about the statements of *past*, in a session that *roles* grant."""
-    session = {**given["session"], "roles": list(roles), "data_revision": revision}
-    facts = document.encode(given["statements"])
-    return Asked(past.time_ns // _MINUTE_NS, document.query_item(document.encode(session), facts))
+class Questions:
+    """Makes the questions about statements: equal inputs are encoded once.
+
+    With *at* all of them are asked as of that minute, for policies that do not look at the time.
+    """
+
+    def __init__(self, revision: int, at: int | None = None) -> None:
+        self._revision = revision
+        self._at = at
+        self._items: dict[tuple[str, tuple[str, ...]], bytes] = {}
+
+    def about(self, past: Past, given: Mapping[str, Any], roles: Sequence[str]) -> Asked:
+        """The question about the statements of *past*, in a session that *roles* grant."""
+        key = (past.digest, tuple(roles))
+        item = self._items.get(key)
+        if item is None:
+            session = {**given["session"], "roles": list(roles), "data_revision": self._revision}
+            facts = document.encode(given["statements"])
+            item = self._items[key] = document.query_item(document.encode(session), facts)
+        return Asked(minute_of(past) if self._at is None else self._at, item)
+
+
+def minute_of(past: Past) -> int:
+    """The minute in which it was decided."""
+    return past.time_ns // _MINUTE_NS
 
 
 def at_ns(asked: Asked) -> int:

@@ -237,7 +237,7 @@ def _last(folder: Path) -> dict[str, Any]:
         raise PolicyError(f"{folder / _STATE}: the last bundle's number cannot be read") from error
 
 
-def _policies(folder: Path) -> list[Path]:
+def policies_in(folder: Path) -> list[Path]:
     """The Rego below *folder* but for tests and what lies in hidden folders."""
     return sorted(
         path
@@ -252,7 +252,7 @@ def content_digest(shipped: Path, team: Path | None, roles: Mapping[str, Any] | 
     whole = hashlib.sha256()
     for origin, folder in (("shipped", shipped / "gateway"), ("team", team)):
         if folder is not None and folder.is_dir():
-            for path in _policies(folder):
+            for path in policies_in(folder):
                 content = hashlib.sha256(path.read_bytes()).hexdigest()
                 whole.update(f"{origin}/{path.relative_to(folder)}\0{content}\n".encode())
     if roles:
@@ -261,7 +261,7 @@ def content_digest(shipped: Path, team: Path | None, roles: Mapping[str, Any] | 
 
 
 def _copy_policies(source: Path, target: Path) -> None:
-    for path in _policies(source):
+    for path in policies_in(source):
         copy = target / path.relative_to(source)
         copy.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, copy)
@@ -274,7 +274,7 @@ def check_places(opa: Path, folder: Path) -> list[str]:
     Raises:
         PolicyError: one is; or one does not parse.
     """
-    if not _policies(folder):
+    if not policies_in(folder):
         return []
     inspected = json.loads(run(opa, "inspect", "--format", "json", ".", cwd=folder))
     packages = list(inspected.get("namespaces", {}))

@@ -89,6 +89,7 @@ class Sidecar:
         self._key = key
         self._clock = clock
         self._metrics = metrics
+        self._slots = slots
         self._token = token or secrets.token_urlsafe(32)
         # Short, because a socket's path must be; nobody guesses it, and it is made anew with mode 0700.
         self._folder = Path(tempfile.gettempdir(), f"regate-opa-{secrets.token_hex(8)}")
@@ -293,7 +294,7 @@ class Sidecar:
     async def _start(self, bundle: Bundle) -> Child:
         self._started += 1
         socket = self._folder / f"{self._started}.sock"
-        return await start(self._opa, bundle, self._authorization(), socket, self._token)
+        return await start(self._opa, bundle, self._authorization(), socket, self._token, self._slots)
 
     def _authorization(self) -> Path:
         return self._folder / _AUTHORIZATION

@@ -72,7 +72,9 @@ class UnixOpaClient(AsyncOpaClient):  # type: ignore[misc]  # the library has no
         )
 
 
-async def start(opa: Path, bundle: Bundle, authorization: Path, socket: Path, token: str) -> Child:
+async def start(
+    opa: Path, bundle: Bundle, authorization: Path, socket: Path, token: str, slots: int | None = None
+) -> Child:
     """Start OPA on *bundle*, and wait until it calls itself well. It has no data yet.
 
     Raises:
@@ -80,7 +82,8 @@ async def start(opa: Path, bundle: Bundle, authorization: Path, socket: Path, to
     """
     log = socket.with_suffix(".log")
     try:
-        process = await _spawn(_command(opa, bundle, authorization, socket), log)
+        command = _command(opa, bundle, authorization, socket)
+        process = await _spawn(command, log, slots or default_slots())
     except OSError as error:
         raise PolicyError(f"opa did not start: {error}") from error
     try:
@@ -110,7 +113,7 @@ async def stop(process: Process) -> None:
         await process.wait()
 
 
-async def _spawn(command: list[str], log: Path) -> asyncio.subprocess.Process:
+async def _spawn(command: list[str], log: Path, slots: int) -> asyncio.subprocess.Process:
     with log.open("ab") as stderr:
         return await asyncio.create_subprocess_exec(
             *_tied_to_this_process(),
@@ -125,7 +128,7 @@ async def _spawn(command: list[str], log: Path) -> asyncio.subprocess.Process:
                 "PATH": os.environ.get("PATH", ""),
                 "HOME": str(log.parent),
                 "GOGC": "400",
-                "GOMAXPROCS": str(default_slots()),
+                "GOMAXPROCS": str(slots),
             },
         )
 

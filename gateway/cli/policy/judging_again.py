@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import groupby
 from typing import Any, TypeAlias
 
-from gateway.analysis.replaying import Asked, Gathered, Past, at_ns, connect_of, query_of
+from gateway.analysis.replaying import Asked, Gathered, Past, Questions, at_ns, connect_of, minute_of
 from gateway.errors import PolicyError
 from gateway.policy import answer, document
 from gateway.policy.answer import Verdict
@@ -22,7 +22,7 @@ _NOT_KEPT = "the input was not kept"
 
 
 class Again:
-    """One replay."""
+    """One replay. *timeless* policies are asked about all statements as of the last of them."""
 
     def __init__(
         self,
@@ -30,25 +30,31 @@ class Again:
         found: Gathered,
         kept: Mapping[str, Mapping[str, Any]],
         advance: Callable[[int, int], object],
+        *,
+        timeless: bool = False,
     ) -> None:
         self._client = client
         self._found = found
         self._kept = kept
         self._advance = advance
+        self._timeless = timeless
         self._done = self._of = 0
         self._turns = asyncio.Semaphore(_AT_ONCE)
 
     async def judge(self, decisions: Sequence[Past]) -> list[Outcome]:
         """The outcomes now, in the order of *decisions*."""
-        self._of = len(decisions)
         connects = await self._connects(decisions)
+        last = max(map(minute_of, decisions), default=0)
+        questions = Questions(_REVISION, last if self._timeless else None)
         asked: dict[str, Asked] = {}
         for past in decisions:
             opened = connects.get(past.session_id or past.decision_id)
             given = self._kept.get(past.digest)
             if not past.is_connect and given is not None and opened is not None and opened.allow:
-                asked[past.decision_id] = query_of(past, given, opened.roles, _REVISION)
-        verdicts = await self._queries(list(dict.fromkeys(asked.values())))
+                asked[past.decision_id] = questions.about(past, given, opened.roles)
+        distinct = list(dict.fromkeys(asked.values()))
+        self._of = len(distinct)
+        verdicts = await self._queries(distinct)
         return [self._outcome(past, connects, asked.get(past.decision_id), verdicts) for past in decisions]
 
     def _outcome(

@@ -2,6 +2,7 @@
 
 import asyncio  # noqa: TID251
 import itertools
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -87,13 +88,16 @@ async def _replay(
     kept: Mapping[str, Mapping[str, Any]],
     advance: Callable[[int, int], object],
 ) -> dict[str, Any]:
+    from gateway.analysis.timeless import of_world  # noqa: PLC0415 # slow to import
     from gateway.cli.policy.judging_again import Again  # noqa: PLC0415 # slow to import
     from gateway.clock import SystemClock  # noqa: PLC0415
     from gateway.policy.offline import offline  # noqa: PLC0415
 
     decisions = list(found.decisions.values())
-    async with offline(world.shipped, world.team, world.data(), SystemClock()) as sidecar:
-        verdicts = await Again(sidecar.client, found, kept, advance).judge(decisions)
+    cores = len(os.sched_getaffinity(0))  # nobody else waits for this OPA
+    async with offline(world.shipped, world.team, world.data(), SystemClock(), slots=cores) as sidecar:
+        again = Again(sidecar.client, found, kept, advance, timeless=of_world(world))
+        verdicts = await again.judge(decisions)
     changes = [
         _change(past, verdict)
         for past, verdict in zip(decisions, verdicts, strict=True)
