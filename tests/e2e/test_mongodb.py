@@ -111,8 +111,8 @@ def test_what_nobody_granted_is_refused_and_the_connection_stays(bob: Access, sh
     ]
     assert any('"find": "pay"' in text for text in denied)
     reached = b"".join(shop.front.bodies)
-    for word in (b"$where", b"$lookup", b"nosuch", b"secret"):
-        assert word not in reached.split(b"x349")[-1] or word == b"secret"
+    for word in (b"$where", b"$lookup", b"nosuch"):
+        assert word not in reached
     assert not {"eval", "drop", "nosuch"} & set(shop.front.commands)
 
 
