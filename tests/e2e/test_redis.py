@@ -3,12 +3,14 @@
 import asyncio
 import json
 import os
+import shlex
 import signal
 import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -337,6 +339,34 @@ async def _asked_in_vain(access: Access) -> str:
         except redis.RedisError as error:
             return str(error)
     return ""
+
+
+def test_the_page_works_as_it_is_typed(cache: tuple[Cluster, servers.Redis], tmp_path: Path) -> None:
+    cluster, _ = cache
+    page = Path(__file__).parents[2] / "docs" / "protocols" / "redis.md"
+    blocks = page.read_text().split("```")[1::2]
+    prepare, resource, use = blocks[0], blocks[1], blocks[2]
+    admin = cluster.folder / "admin"
+    variables = cluster.environment(admin) | {"REGATE_CONFIG": str(cluster.configuration)}
+    typed = prepare.replace("cache.example.com", "localhost").replace("--out=server", "--out=page")
+    subprocess.run(["sh", "-e", "-c", typed], env=variables, cwd=admin, check=True, timeout=60)
+    secret = tmp_path / "cache.secret"
+    secret.write_text("s3cret-of-the-worker\n")
+    users = {"worker": "on >s3cret-of-the-worker ~* &* +@all"}
+    with servers.running(
+        certificate=admin / "page.crt", key=admin / "page.key", client_ca=admin / "clients.crt", users=users
+    ) as server:
+        written = resource.replace("cache.example.com:6379", server.uri).replace(
+            "name: cache,", "name: page,"
+        )
+        cluster.admin("create", "-", stdin=written.replace("/etc/regate/cache.secret", str(secret)))
+        said = [
+            cluster.users["ann"].regate(*shlex.split(line.replace("cache", "page"))[1:]).stdout
+            for line in use.strip().splitlines()
+        ]
+        assert "OK" in said[1]
+        assert "hello" in said[2]
+        assert server.ask("get", "app:greeting") == "hello"
 
 
 def test_the_doctor_knows_what_the_server_needs_and_that_it_has_it(
