@@ -23,7 +23,7 @@ _TABLE: Final = re.compile(
     r"^([\w ,]+) command denied to user \S+ for table (?:`((?:[^`]|``)*)`\.)?(?:`((?:[^`]|``)*)`|'([^']*)')"
 )
 _DISORDER: Final = (pymysql.Error, OSError)  # the session is in a state that only a new one leaves
-_COLUMN: Final = re.compile(r"^([\w ,]+) command denied to user \S+ for column '([^']*)' in table '([^']*)'")
+_COLUMN: Final = re.compile(r"^([\w ,]+) command denied to user \S+ for column '(.*)' in table '([^']*)'")
 # The operations of effects that say that a privilege is needed.
 _COVERS: Final[Mapping[str, frozenset[str]]] = {
     "SELECT": frozenset(("select", "lock", "analyze", "check", "update", "insert")),
@@ -83,15 +83,18 @@ class Oracle:
         if not facts or not all(item.complete for item in facts):
             return ""
         self._forget()
+        found: str | None = None
         for _ in range(_ROUNDS):
             refusal = self._run(text)
             if refusal is None:
-                return ""
+                break
             self.named += 1
             found = self._answer(refusal, facts)
             if found is not None:
-                return found
-        return ""
+                break
+        if any(item.settings for item in facts):  # how the session reads may have changed
+            self._renew()
+        return found or ""
 
     def _run(self, text: str) -> str | None:
         """The server's refusal that names a table or a column, or None."""
@@ -114,9 +117,12 @@ class Oracle:
             self.probe.rollback()
             self.probe.select_db("app")
         except _DISORDER:
-            with suppress(*_DISORDER):
-                self.probe.close()
-            self.probe.connect()
+            self._renew()
+
+    def _renew(self) -> None:
+        with suppress(*_DISORDER):
+            self.probe.close()
+        self.probe.connect()
 
     def _answer(self, refusal: str, facts: tuple[Classification, ...]) -> str | None:
         """None to go on; else what is missing, or nothing where the server's word is the last."""
