@@ -53,7 +53,8 @@ def test_only_statements_of_postgresql_are_sent() -> None:
     assert not_sent(entry()) == not_sent(entry(protocol="postgresql")) == ""
     assert "kind sql" in not_sent(entry(kind="wire"))
     assert "speaks postgres" in not_sent(entry(protocol="redis", kind="command"))
-    assert "not built" in not_sent(entry(protocol="mysql"))
+    assert "speaks postgres" in not_sent(entry(protocol="mysql"))
+    assert "not built" in not_sent(entry(protocol="oracle"))
 
 
 @pytest.fixture
