@@ -158,7 +158,7 @@ def _against(command: Command, effects: Effects, doubt: str) -> str:
     known = table.commands().get(command.name)
     if known is not None and known.on == "never":
         return known.reason
-    if not isinstance(command.fields.get("$db"), str):
+    if type(command.fields.get("$db")) is not str:
         return "$db must be a text"
     opened = effects.opened
     if effects.elsewhere:
@@ -171,9 +171,9 @@ def _against(command: Command, effects: Effects, doubt: str) -> str:
 def _collect(command: Command, opened: str) -> tuple[Effects, str]:
     """The effects, and a doubt if there is one."""
     database = command.fields.get("$db")
-    effects = Effects(database if isinstance(database, str) else "", opened)
+    effects = Effects(database if type(database) is str else "", opened)
     try:
-        if not isinstance(database, str):
+        if type(database) is not str:  # code is a text too, to Python
             raise DoubtError("no_database_name")  # noqa: TRY301 -- one place turns doubts into facts
         _read(command, effects)
         if not effects.found:

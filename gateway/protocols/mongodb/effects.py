@@ -33,7 +33,7 @@ class Effects:
     ) -> None:
         """*operation* on a collection; the name may be anything that came from outside."""
         place = self.place(self.database if database is None else database)
-        if not isinstance(name, str):
+        if type(name) is not str:  # code is a text too, to Python
             raise DoubtError("no_collection_name")
         if not name or "\0" in name or "$" in name or len(name) > MAX_NAME:
             raise DoubtError("strange_name")
@@ -58,14 +58,14 @@ class Effects:
 
     def of_namespace(self, operation: str, namespace: Any, fields: Fields | None = None) -> None:
         """*operation* on ``database.collection``, as some commands write it."""
-        if not isinstance(namespace, str) or "." not in namespace:
+        if type(namespace) is not str or "." not in namespace:
             raise DoubtError("no_namespace")
         database, _, name = namespace.partition(".")
         self.of_collection(operation, name, fields, database=database)
 
     def place(self, name: Any) -> str:
         """The name of a database; one that the session did not open is remembered."""
-        if not isinstance(name, str):
+        if type(name) is not str:
             raise DoubtError("no_database_name")
         if not name or len(name) > 63 or not _STRANGE_IN_DATABASE.isdisjoint(name):
             raise DoubtError("strange_name")

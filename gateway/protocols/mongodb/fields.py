@@ -120,13 +120,15 @@ def _of_element(path: str, condition: Mapping[str, Any], found: Fields) -> None:
 
 def expression(value: Any, found: Fields) -> None:
     """An expression of the aggregation language."""
+    if isinstance(
+        value, Code | DBRef
+    ):  # code is a text to Python; a reference's other fields would go unseen
+        raise DoubtError("unknown_operator")
     if isinstance(value, str):
         _reference(value, found)
     elif isinstance(value, list):
         for item in value:
             expression(item, found)
-    elif isinstance(value, Code | DBRef):  # a reference's other fields would go unseen
-        raise DoubtError("unknown_operator")
     elif isinstance(value, dict):
         named = [key for key in value if key.startswith("$")]
         if not named:

@@ -241,7 +241,7 @@ def _bulk_write(command: Command, effects: Effects) -> None:
 
 
 def _bulk_operation(effects: Effects, kind: str, namespace: Any, each: Command) -> None:
-    if not isinstance(namespace, str) or "." not in namespace:
+    if type(namespace) is not str or "." not in namespace:
         raise DoubtError("no_namespace")
     database, _, name = namespace.partition(".")
     effects.place(database)
@@ -297,7 +297,7 @@ def _validator(command: Command, effects: Effects) -> None:
 
 
 def _text(value: Any) -> str:
-    if not isinstance(value, str):
+    if type(value) is not str:
         raise DoubtError("no_collection_name")
     return value
 

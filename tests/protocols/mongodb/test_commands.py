@@ -1,6 +1,7 @@
 # ruff: noqa: SIM905 - lists of words read best as words
 """What commands are taken for: effects, code, doubts, and what is never forwarded."""
 
+import random
 import re
 from typing import Any
 
@@ -166,6 +167,10 @@ UNCLEAR: list[tuple[dict[str, Any], str]] = [
     ({"find": "orders", "nosuch": 1}, "unknown_field"),
     ({"find": "orders", "$audit": {}}, "unknown_field"),
     ({"find": bson.Binary(bytes(16), 4)}, "no_collection_name"),
+    ({"find": "orders", "$db": Code("app")}, "no_database_name"),
+    ({"find": Code("orders")}, "no_collection_name"),
+    ({"drop": Code("orders")}, "no_collection_name"),
+    ({"find": "orders", "filter": {"$expr": Code("x")}}, "unknown_operator"),
     ({"find": ""}, "strange_name"),
     ({"find": "a$b"}, "strange_name"),
     ({"find": "$cmd"}, "strange_name"),
@@ -384,6 +389,39 @@ def test_the_table_is_whole() -> None:
             assert command.reader in READERS, command.name
         if command.on in {"collection", "database", "right", "command", "session"}:
             assert command.operation, command.name
+
+
+KEYS = """a b.c $where $expr $and $or $not $elemMatch $in $gt $match $lookup from pipeline as $out $merge into
+$facet $group _id $sum $function $literal $db filter q u updates deletes ops nsInfo ns insert $getField field
+input $unionWith coll $set $rename $pull projection sort key indexes query update viewOn out let min
+$setWindowFields output $fill $bucket groupBy $project $slice $meta $changeStream validator to
+arrayFilters""".split()
+VALUES: list[Any] = [
+    0, -1, 2**40, 1.5, "x", "$a", "$$ROOT", "$$", "$", "app.o", "", True, None, b"z", Code("x"),
+    DBRef("a", 1), bson.Int64(5),
+]  # fmt: skip
+
+
+def test_nothing_escapes_whatever_stands_where() -> None:
+    chance = random.Random(4711)
+
+    def value(depth: int) -> Any:
+        kind = chance.random()
+        if depth <= 0 or kind < 0.4:
+            return chance.choice(VALUES)
+        if kind < 0.6:
+            return [value(depth - 1) for _ in range(chance.randint(0, 3))]
+        return {chance.choice(KEYS): value(depth - 1) for _ in range(chance.randint(0, 3))}
+
+    names = [name for name, command in table.commands().items() if command.on in {"own", "collection"}]
+    for _ in range(4000):
+        name = chance.choice(names)
+        more = {chance.choice(KEYS): value(5) for _ in range(chance.randint(0, 4))}
+        command = {name: chance.choice(["o", 1, value(2)]), **more, "$db": chance.choice(["app", value(0)])}
+        given = arguments(command)
+        (found,) = classify(Statement("", "mongodb", NameContext("app", "a"), arguments=given))
+        assert found.complete == (found.unknown_reason == "")
+        commands.against(given, "app")
 
 
 def test_nothing_is_too_deep_or_too_long_to_be_refused() -> None:
