@@ -4,8 +4,9 @@ What arrived together is one question and one group in the log, with a verdict a
 """
 
 import asyncio  # noqa: TID251
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import assert_never
 
 from gateway.errors import AuditError
@@ -19,6 +20,8 @@ from gateway.session.environment import Environment
 from gateway.session.grant import Grant
 from gateway.session.obliging import Obliging
 from gateway.session.timeouts import Timeouts
+
+_TOGETHER = 32  # sets of facts in one question: a long pipeline must be answered within the deadline
 
 
 @dataclass(slots=True)
@@ -185,14 +188,28 @@ class Judge:
         return await self._ask(requests)
 
     async def _ask(self, requests: Sequence[Judged]) -> list[Decision]:
-        """One question for each different set of facts."""
+        """What arrived together is one question, or as few as their size allows.
+
+        A plain yes to all of it is a yes to each. After anything else each set of facts is asked about alone,
+        so that a refusal, or a duty, falls on the requests that it is for.
+        """
         first = requests[0].facts
         if all(item.facts is first for item in requests):
             return [await self._grant.ask(first)] * len(requests)
         distinct = {id(item.facts): item.facts for item in requests}
         async with asyncio.TaskGroup() as tasks:
-            asked = {key: tasks.create_task(self._grant.ask(facts)) for key, facts in distinct.items()}
-        return [asked[id(item.facts)].result() for item in requests]
+            asked = [tasks.create_task(self._ask_together(part)) for part in _parts(list(distinct.values()))]
+        verdicts = dict(zip(distinct, chain.from_iterable(task.result() for task in asked), strict=True))
+        return [verdicts[id(item.facts)] for item in requests]
+
+    async def _ask_together(self, several: Sequence[Facts]) -> list[Decision]:
+        if len(several) > 1:
+            together = await self._grant.ask(tuple(chain.from_iterable(several)))
+            if isinstance(together, Allowed) and together.obligations is NONE:
+                return [together] * len(several)
+        async with asyncio.TaskGroup() as tasks:
+            asked = [tasks.create_task(self._grant.ask(facts)) for facts in several]
+        return [task.result() for task in asked]
 
     async def _record(self, requests: Sequence[Judged], decisions: list[Decision]) -> list[Decision]:
         """Make every verdict durable; what cannot be recorded is refused."""
@@ -236,6 +253,10 @@ class Judge:
                 return again and self._refused is not None and _subject(request) is self._refused
             case other:
                 assert_never(other)
+
+
+def _parts(several: list[Facts]) -> Iterator[list[Facts]]:
+    return (several[at : at + _TOGETHER] for at in range(0, len(several), _TOGETHER))
 
 
 def _subject(request: Request) -> Statement | None:
