@@ -25,6 +25,7 @@ NEVER: Final = {
     "replconf": "replication is not offered",
     "client|reply": "answers must keep their order",
     "asking": "it belongs to a cluster's own nodes",
+    "gateway.address": "it stands ahead of the first command, and has one address",
     "restore-asking": "it belongs to a cluster's own nodes",
 }  # fmt: skip
 _SESSION: Final = frozenset(

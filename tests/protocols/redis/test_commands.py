@@ -133,5 +133,6 @@ def test_every_command_of_the_table_is_understood_or_says_why_not() -> None:
 
 def test_what_is_never_forwarded() -> None:
     assert is_never((b"monitor",))
+    assert is_never((b"Gateway.Address", b"evil:1")), "no server answers it, so it would shift the answers"
     assert is_never((b"HELLO", b"3", b"auth", b"u", b"p"))
     assert not is_never((b"HELLO", b"3"))
