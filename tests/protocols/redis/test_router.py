@@ -278,3 +278,66 @@ def test_the_address_is_the_last_one_said() -> None:
     machine = router()
     machine.from_session(resp.encode(b"GATEWAY.ADDRESS", b"[::1]:7777"))
     assert b"7777" in machine.from_session(command("CLUSTER", "SLOTS")).to_client
+
+
+def test_what_comes_before_the_first_key_of_a_transaction_is_bounded() -> None:
+    machine = router()
+    machine.from_session(command("MULTI"))
+    large = command("ECHO", "x" * (600 << 10))
+    assert machine.from_session(large).to_client == b"+QUEUED\r\n"
+    assert machine.from_session(large).to_client == b"+QUEUED\r\n"
+    assert machine.from_session(large).to_client.startswith(b"-ERR too much")
+    assert machine.from_session(command("EXEC")).to_client.startswith(b"-EXECABORT")
+    machine.from_session(command("MULTI"))
+    said = machine.from_session(command("PING") * 1_001).to_client
+    assert said.count(b"+QUEUED\r\n") == 1_000
+    assert said.endswith(b"transaction\r\n")
+
+
+def test_parts_and_messages_that_wait_for_another_node_count_as_kept() -> None:
+    machine = router()
+    machine.from_session(command("BLPOP", key_of(B), "0") + command("KEYS", "*"))
+    assert machine.from_node(A, b"*1\r\n$5\r\nabcde\r\n").to_client == b""
+    assert machine.kept(A) == len(b"*1\r\n$5\r\nabcde\r\n")
+    machine.from_node(C, b"*0\r\n")
+    machine.from_node(B, b"*-1\r\n*0\r\n")
+    assert (machine.kept(A), machine.kept(B), machine.kept(C)) == (0, 0, 0)
+    machine.from_session(command("HELLO", "3"))
+    for node in (A, B, C):
+        machine.from_node(node, b"%0\r\n")
+    machine.from_session(command("BLPOP", key_of(B), "0") + command("SUBSCRIBE", "n"))
+    message = b">3\r\n$7\r\nmessage\r\n$1\r\nn\r\n$1\r\nm\r\n"
+    machine.from_node(A, b">3\r\n$9\r\nsubscribe\r\n$1\r\nn\r\n:1\r\n" + message * 10)
+    assert machine.kept(A) >= 10 * len(message)
+    assert machine.from_node(B, b"_\r\n").to_client.count(message) == 10
+    assert (machine.kept(A), machine.kept(B), machine.kept(C)) == (0, 0, 0)
+
+
+def test_a_node_that_is_waited_for_is_read_though_much_of_it_waits() -> None:
+    machine = router()
+    machine.from_session(command("GET", key_of(A)) + command("GET", key_of(B)))
+    machine.from_node(A, f"-MOVED {slot_of(key_of(A).encode())} {B.uri}\r\n".encode())
+    large = b"$100000\r\n" + b"x" * 100_000 + b"\r\n"
+    assert machine.from_node(B, large).to_client == b""
+    assert machine.kept(B) == 0, "the answer to the command in front comes behind this one"
+    machine.from_node(B, b"$-1\r\n")  # CLUSTER NODES, which cannot be had here
+    assert machine.from_node(B, b"$1\r\na\r\n").to_client == b"$1\r\na\r\n" + large
+
+
+@pytest.mark.parametrize("words", [("EVAL", "…", "1", "KEY"), ("DEBUG", "ERROR", "…")])
+@pytest.mark.parametrize("kind", ["MOVED", "ASK"])
+def test_nobody_is_dialled_for_words_that_a_client_may_have_made(words: tuple[str, ...], kind: str) -> None:
+    machine = router()
+    for node in (A, B, C):
+        machine.from_session(command("GET", key_of(node)))
+        machine.from_node(node, b"$-1\r\n")
+    key = key_of(B)
+    machine.from_session(command(*[key if word == "KEY" else word for word in words]))
+    answered = B if "KEY" in words else A
+    step = machine.from_node(answered, f"-{kind} 1 elsewhere.example:6379\r\n".encode())
+    assert set(sent(step)) == {answered.uri[-1]}
+    assert step.to_client.startswith(b"-CLUSTERDOWN")
+    machine = router()
+    machine.from_session(command("EVAL", "…", "1", key))
+    step = machine.from_node(B, f"-MOVED {slot_of(key.encode())} {C.uri}\r\n".encode())
+    assert ("EVAL", "…", "1", key) == tuple(word.decode() for word in sent(step)["2"][-1])

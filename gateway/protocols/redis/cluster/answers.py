@@ -10,6 +10,7 @@ if TYPE_CHECKING:  # each holds the other
 
 MAX_REPLAY: Final = 1 << 20  # bytes of a transaction that are kept, to be sent once more to another node
 MAX_REPLAYS: Final = 3
+MAX_EARLY: Final = 1_000  # commands of a transaction that no node has been told of
 
 
 @dataclass(slots=True, eq=False)
@@ -37,6 +38,12 @@ class Transaction:
             self.log = None
 
     @property
+    def is_full(self) -> bool:
+        """True when nothing more may be kept until there is a node that it can be sent to."""
+        early = self.node is None and self.log is not None
+        return early and (self.size > MAX_REPLAY or len(self.log or ()) >= MAX_EARLY)
+
+    @property
     def may_replay(self) -> bool:
         """True while all of it can be sent once more, and means the same there."""
         return self.log is not None and self.replays < MAX_REPLAYS and not (self.is_lost or self.is_watched)
@@ -58,7 +65,6 @@ class Answer:
     scan_node: int = -1
     has_begun: bool = False  # some of it was passed
     is_done: bool = False
-    link: "Link | None" = None  # whose bytes wait in ``out``
-    kept: int = 0  # how many they are
+    kept: "dict[Link, int]" = field(default_factory=dict)  # whose bytes wait here, and how many
     is_passed: bool = False
     transaction: Transaction | None = None

@@ -25,18 +25,26 @@ class Delivery:
     def add(self, link: Link, answer: Answer, data: bytes) -> None:
         """Some of an answer, from the node of *link*."""
         answer.out.append(data)
-        if answer.missing == 1 and answer.link in {None, link}:
-            answer.link = link
-            answer.kept += len(data)
-            link.kept += len(data)
+        self.keep(link, answer, len(data))
+
+    def keep(self, link: Link, answer: Answer, size: int) -> None:
+        """So many bytes of *link* wait until it is the turn of *answer*."""
+        answer.kept[link] = answer.kept.get(link, 0) + size
+        link.kept += size
+
+    def waits_for(self, link: Link) -> bool:
+        """True when the answer whose turn it is comes from *link*: then it must be read, whatever is kept."""
+        return bool(self._owed) and any(ask.answer is self._owed[0] for ask in link.sent)
 
     def message(self, link: Link, data: bytes) -> None:
         """A message goes behind what its node has answered before, and never into the middle of an answer."""
         last = link.last
         if last is not None and not last.is_passed:
             last.trailer.append(data)
+            self.keep(link, last, len(data))
         elif self._owed and self._owed[0].has_begun:
             self._owed[0].trailer.append(data)
+            self.keep(link, self._owed[0], len(data))
         else:
             self._out.append(data)
 
@@ -47,12 +55,12 @@ class Delivery:
             if head.out:
                 self._out += head.out
                 head.out, head.has_begun = [], True
-                if head.link is not None:
-                    head.link.kept -= head.kept
-                head.kept, head.link = 0, None
+                if not head.trailer:
+                    _release(head)
             if not head.is_done:
                 return
             self._out += head.trailer
+            _release(head)
             head.is_passed = True
             self._owed.popleft()
 
@@ -61,3 +69,9 @@ class Delivery:
         data = b"".join(self._out)
         self._out = []
         return data
+
+
+def _release(answer: Answer) -> None:
+    for link, size in answer.kept.items():
+        link.kept -= size
+    answer.kept.clear()

@@ -18,6 +18,7 @@ _CROSS_SLOT: Final = b"-CROSSSLOT Keys in request don't hash to the same slot\r\
 _TRY_AGAIN: Final = b"-TRYAGAIN the keys of this transaction are being moved to another node\r\n"
 _NO_OWNER: Final = b"-CLUSTERDOWN no node has this key's slot\r\n"
 _NOT_INSIDE: Final = b"-ERR this concerns all nodes of a cluster, and cannot be part of a transaction\r\n"
+_TOO_MUCH: Final = b"-ERR too much in front of the first key of a transaction\r\n"
 _LOST: Final = b"-ERR the node of this transaction closed the connection\r\n"
 _MULTI, _DISCARD, _UNWATCH = (resp.encode(word) for word in (b"MULTI", b"DISCARD", b"UNWATCH"))
 
@@ -140,6 +141,9 @@ class Multi:
             if transaction.node is None and not self._may_open(transaction, answer, owner):
                 return
             transaction.slot = answer.slot
+        if transaction.is_full:
+            self._refused(transaction, answer, _TOO_MUCH)
+            return
         transaction.note(answer.raw, answer)
         if transaction.node is None:
             self._router.finish(answer, _QUEUED)

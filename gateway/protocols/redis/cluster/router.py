@@ -24,7 +24,9 @@ from gateway.protocols.redis.resp import Part, Reply
 from gateway.sansio.spread import Node, Step
 
 MAX_REDIRECTS: Final = 5
+_MUCH: Final = 32 * 1024  # bytes that are worth a look at what is waited for
 _ERRORS: Final = frozenset(b"-!")
+_OWN_WORDS: Final = frozenset({"eval", "eval_ro", "evalsha", "evalsha_ro", "fcall", "fcall_ro", "debug"})
 _PUSH, _LIST = ord(">"), ord("*")
 _ASKING: Final = resp.encode(b"ASKING")
 _NODES: Final = resp.encode(b"CLUSTER", b"NODES")
@@ -100,7 +102,9 @@ class ClusterRouter:
     def kept(self, node: Node) -> int:
         """Bytes of a node's answers that wait for another's."""
         link = self._links.get(node)
-        return 0 if link is None else link.kept
+        if link is None or (link.kept > _MUCH and self._delivery.waits_for(link)):
+            return 0  # behind a redirection an answer may come after others that have to wait for it
+        return link.kept
 
     # -- commands
 
@@ -287,6 +291,7 @@ class ClusterRouter:
             return
         if answer.parts is not None:
             answer.parts[ask.index] = data
+            self._delivery.keep(link, answer, len(data))
             answer.missing -= 1
             if answer.missing == 0:
                 self.finish(answer, gather.combined(answer.name, answer.parts))
@@ -324,6 +329,11 @@ class ClusterRouter:
         node = self._known(node_at(words[2], "", link.node))
         is_ask = words[0] == "ASK"
         self._is_settling = True
+        if (answer.slot is None or answer.name in _OWN_WORDS) and not self._is_known(node):
+            # The client may have made these words: nobody is dialled for them whom no node has named.
+            self._ask_for_nodes(link.node)
+            self._fail(answer, error("CLUSTERDOWN", "the key is being moved between nodes"))
+            return
         if not is_ask:
             self._ask_for_nodes(node)
         if self._multi.redirected(answer, link.node, node, is_ask=is_ask):
@@ -340,6 +350,9 @@ class ClusterRouter:
         """The node at that address, with the name that its certificate has."""
         known = [*self._links, *self._map.masters]
         return next((other for other in known if other.uri == node.uri), node)
+
+    def _is_known(self, node: Node) -> bool:
+        return node in self._links or node in self._map.masters
 
     def _learn(self, link: Link, reply: Reply, data: bytes) -> None:
         if reply.kind in _ERRORS:
