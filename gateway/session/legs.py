@@ -96,14 +96,14 @@ class Legs:
     def _do(self, step: Callable[[], Step]) -> None:
         try:
             done = step()
-        except ProtocolError as error:
+            for node, data in done.to_nodes:
+                self._send(node, data)
+            if done.to_client and self._handler is not None:
+                self._handler(done.to_client)
+        except ProtocolError as error:  # for the session none is left then, whichever node it came from
             self.failure = error
             self.close()
             return
-        for node, data in done.to_nodes:
-            self._send(node, data)
-        if done.to_client and self._handler is not None:
-            self._handler(done.to_client)
         if done.over:
             self.close()
         self._balance()
