@@ -61,9 +61,14 @@ class FastPath:
 
     def close(self) -> None:
         """The session is over: what was recorded and not forwarded is withdrawn in the log."""
-        self._current = None
-        if self._record is not None:
-            self._record.cancel()
+        current, self._current = self._current, None
+        record, self._record = self._record, None
+        if record is None or current is None:
+            return
+        if record.cancel() or record.cancelled() or record.exception() is not None:
+            self._judge.forget(current.request)  # should it be in the log after all, the log says how it went
+        else:  # it is there, and nobody was told yet
+            self._judge.finished(Outcome(current.request, executed=False))
 
     def _withdraw(self) -> bool:
         self._is_withdrawn = self._current is not None

@@ -81,6 +81,10 @@ class Judge:
             while self._cancels:
                 self._released.clear()
                 await self._released.wait()
+        except asyncio.CancelledError:
+            for item in requests:  # the session is over: what is in the log by now was not forwarded
+                self.finished(Outcome(item.request, executed=False))
+            raise
         finally:
             self._is_judging = False
         if not self._withdrawn:
@@ -232,16 +236,24 @@ class Judge:
                     self._refused = _subject(request)
                 case other:
                     assert_never(other)
-        if not events:
-            return decisions
         try:
-            await self._env.audit.append(events)
+            await self._write(requests, events)
         except AuditError as error:
-            for item in requests:
-                self._running.pop(item.request, None)
-                self._timeouts.ended(item.request)
             return [self.local("audit_unavailable", str(error))] * len(requests)
         return decisions
+
+    async def _write(self, requests: Sequence[Judged], events: Sequence[Event]) -> None:
+        """Until *events* are durable; whoever gets an error instead has let nothing through."""
+        if not events:
+            return
+        written = asyncio.ensure_future(self._env.audit.append(events))
+        try:
+            await written
+        finally:
+            if not _is_durable(written):  # should it be in the log after all, the log says how it went
+                for item in requests:
+                    self._running.pop(item.request, None)
+                    self._timeouts.ended(item.request)
 
     def _stands_already(self, request: Request, decision: Decision) -> bool:
         """True when a record says this already: an Execute behind its Bind, a Bind behind a refused Parse."""
@@ -261,3 +273,7 @@ def _parts(several: list[Facts]) -> Iterator[list[Facts]]:
 
 def _subject(request: Request) -> Statement | None:
     return request.statements[0] if request.statements else None
+
+
+def _is_durable(written: "asyncio.Future[None]") -> bool:
+    return written.done() and not written.cancelled() and written.exception() is None

@@ -446,3 +446,30 @@ async def test_the_clients_end_behind_a_repetition_lets_it_run(ends: Ends) -> No
     ends.world.gate.set()
     assert await ends.at(ends.backend) == b"one\n"
     assert (await ends.task).code == "client_closed"
+
+
+async def test_what_was_recorded_and_never_sent_because_the_session_ended_has_an_end(ends: Ends) -> None:
+    ends.session.judge.hold()
+    ends.client.send(b"one\n")
+    await asyncio.sleep(0.05)
+    assert "record db.session.query one" in ends.world.happened
+    ends.session.stop("locked", denied("locked"))
+    await ends.task
+    with pytest.raises(BlockingIOError):
+        ends.backend.recv(10)
+    assert [event.fields["executed"] for event in ends.world.posted] == [False]
+
+
+@pytest.mark.parametrize("ends", [KnownLines], indirect=True, ids=["fast"])
+async def test_a_repetition_that_became_durable_as_the_session_ended_has_an_end(ends: Ends) -> None:
+    written: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    ends.world.append = lambda _events: written  # type: ignore[method-assign, assignment, return-value]
+    ends.client.send(b"one\n")
+    await asyncio.sleep(0.02)
+    written.set_result(None)
+    assert ends.session._fast is not None
+    ends.session._fast.close()
+    await asyncio.sleep(0.02)
+    with pytest.raises(BlockingIOError):
+        ends.backend.recv(10)
+    assert [event.fields["executed"] for event in ends.world.posted] == [False]
