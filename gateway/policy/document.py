@@ -130,8 +130,11 @@ class SessionQuestion:
 class FactsCache:
     """The encoded facts of statements, found by identity: the classifier hands out the same tuple again."""
 
-    def __init__(self, limit: int = 4096) -> None:
+    def __init__(self, limit: int = 4096, most_bytes: int = 32 << 20) -> None:
+        """Of at most *limit* tuples, in *most_bytes*; of the large ones, which anybody can send, none."""
         self._limit = limit
+        self._most_bytes = most_bytes
+        self._bytes = 0
         self._known: dict[int, tuple[Facts, bytes]] = {}
 
     def encode(self, facts: Facts) -> bytes:
@@ -140,8 +143,11 @@ class FactsCache:
         if known is not None and known[0] is facts:
             return known[1]
         encoded = encode([classification.to_json() for classification in facts])
-        if len(self._known) >= self._limit:
-            del self._known[next(iter(self._known))]
+        if len(encoded) > MAX_ITEM:
+            return encoded
+        self._bytes += len(encoded)
+        while self._known and (len(self._known) >= self._limit or self._bytes > self._most_bytes):
+            self._bytes -= len(self._known.pop(next(iter(self._known)))[1])
         # The entry holds the tuple itself, so its id cannot be given to another while it stands here.
         self._known[id(facts)] = (facts, encoded)
         return encoded

@@ -71,3 +71,16 @@ def test_facts_that_are_gone_leave_nothing_to_be_found() -> None:
     for number in range(500):
         # Each tuple dies at once; the next may well have the same id.
         assert f'"t{number}"'.encode() in cache.encode(documents.reads(f"t{number}"))
+
+
+def test_facts_are_kept_up_to_a_number_of_bytes_and_large_ones_not_at_all() -> None:
+    cache = FactsCache(most_bytes=2_000)
+    asked = [documents.reads(f"t{number}") for number in range(50)]
+    for facts in asked:
+        assert cache.encode(facts) == cache.encode(facts)
+    assert cache.encode(asked[-1]) is cache.encode(asked[-1])
+    assert cache.encode(asked[0]) is not cache.encode(asked[-1])
+    assert cache._bytes <= 2_000
+    large = documents.reads("t" * (300 << 10))
+    assert cache.encode(large) is not cache.encode(large)
+    assert cache._bytes <= 2_000
