@@ -8,7 +8,10 @@ behind ``OPENED_BY``: asking on is asking for that again.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import islice
 from typing import Any, Final
+
+from bson.dbref import DBRef
 
 from gateway.errors import ProtocolError
 from gateway.model.classification import Class, Classification, worst
@@ -25,12 +28,16 @@ FORGOTTEN: Final = b"\0forgotten"
 """Behind a getMore or killCursors: the cursor is not one that this person opened here."""
 
 _KEPT_BYTES: Final = 8 << 10  # of a command whose facts are kept
+_MAX_NOISE: Final = 4 << 10
+_MOST_FIELDS: Final = 1_000  # of one command
+_MOST_CHANGES: Final = 1_000  # as hello says
 _NOISE: Final = frozenset(
     {"lsid", "$clusterTime", "txnNumber", "autocommit", "startTransaction", "stmtId", "stmtIds"}
 )
 _ANYWHERE: Final = frozenset(
     {"renameCollection", "bulkWrite", "listDatabases"}
 )  # sent to admin, whatever they name
+_WHO: Final = frozenset({"usersInfo", "rolesInfo"})
 # Doubts that cannot hide a namespace: what else is not understood may reach into any database.
 _UNREADABLE: Final = {"too_long": "it is longer than what is read here; send less at a time"}
 _INSIDE: Final = frozenset({"unknown_operator", "strange_name"})
@@ -71,6 +78,8 @@ def against(arguments: Sequence[bytes], opened: str) -> str:
 
 def _judged(arguments: Sequence[bytes], opened: str) -> tuple[Facts, str]:
     """The facts, and why it is not forwarded: the same objects while it is remembered."""
+    if sum(map(len, arguments)) > _KEPT_BYTES + _MAX_NOISE:
+        return _facts(tuple(arguments), opened)
     plain = _plain(arguments)
     if sum(map(len, plain)) <= _KEPT_BYTES:
         return _remembered(plain, opened)
@@ -93,9 +102,12 @@ def _take(arguments: Sequence[bytes]) -> Command:
     inserted: list[bytes] = []
     for field, kind, start, value, end in documents.elements(body):
         names.append(field)
+        if len(names) > _MOST_FIELDS:
+            raise UnreadableError("too_long")
         if is_insert and field == "documents" and kind == documents.ARRAY:
             held = body[value:end]
-            inserted += [held[at:stop] for _, _, _, at, stop in documents.elements(held)]
+            found = islice(documents.elements(held), documents.MOST + 1)
+            inserted += [held[at:stop] for _, _, _, at, stop in found]
         elif field not in _NOISE:
             parts.append(body[start:end])
     fields = documents.read(documents.joined(parts))
@@ -105,11 +117,14 @@ def _take(arguments: Sequence[bytes]) -> Command:
         names.append(word.decode("ascii", "replace"))
         sequences.append(names[-1])
         if is_insert and word == b"documents":
-            inserted += documents.split(held)
+            inserted += islice(documents.split(held), documents.MOST + 1)
         else:
-            if len(held) > documents.MAX_LIST:
+            parts = list(islice(documents.split(held), _MOST_CHANGES + 1))
+            if len(held) > documents.MAX_LIST or len(parts) > _MOST_CHANGES:
                 raise UnreadableError("too_long")
-            fields[names[-1]] = [documents.read(one) for one in documents.split(held)]
+            fields[names[-1]] = [documents.read(one) for one in parts]
+    if len(inserted) > documents.MOST:
+        raise UnreadableError("too_long")
     if len(set(names)) != len(names):
         raise UnreadableError("ambiguous_document")
     return Command(name.decode("utf-8", "replace"), fields, tuple(inserted), tuple(sequences))
@@ -163,9 +178,28 @@ def _against(command: Command, effects: Effects, doubt: str) -> str:
     opened = effects.opened
     if effects.elsewhere:
         return f"this session opened the database {opened!r}, not {effects.elsewhere!r}"
-    if opened and doubt and doubt not in _INSIDE:
+    about_rights = known is not None and (known.on == "right" or known.name in _WHO)
+    if opened and about_rights and (_may_leave(command, opened) or command.sequences):
+        return f"this session opened no database but {opened!r}"
+    if opened and doubt and (doubt not in _INSIDE or _may_leave(command, opened)):
         return f"it was not understood ({doubt}), and this session opened no database but {opened!r}"
     return ""
+
+
+def _may_leave(command: Command, opened: str) -> bool:
+    """True when what was not read behind a doubt may name another database."""
+    left: list[Any] = [dict(command.fields)]
+    while left:
+        value = left.pop()
+        if isinstance(value, DBRef):
+            value = value.as_doc()
+        if isinstance(value, list):
+            left += value
+        elif isinstance(value, dict):
+            if value.get("db", opened) != opened or "forAllDBs" in value:
+                return True
+            left += value.values()
+    return command.name in {"renameCollection", "bulkWrite"}
 
 
 def _collect(command: Command, opened: str) -> tuple[Effects, str]:
@@ -208,6 +242,8 @@ def _by_rule(known: table.Command, value: Any, effects: Effects) -> None:
     match known.on:
         case "collection":
             effects.of_collection(known.operation, value)
+        case "namespace":
+            effects.of_namespace(known.operation, value)
         case "database":
             effects.of_database(known.operation)
         case "right":

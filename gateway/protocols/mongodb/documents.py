@@ -19,6 +19,7 @@ from gateway.errors import ProtocolError
 LEAST: Final = 5  # bytes of a document with nothing in it
 MAX_READ: Final = 1 << 20  # bytes of one document that is read in full
 MAX_LIST: Final = 4 << 20  # bytes of a list of them beside a command
+MOST: Final = 100_000  # documents of one list: no server takes more at once
 OPTIONS: Final[CodecOptions[dict[str, Any]]] = CodecOptions(
     document_class=dict,
     uuid_representation=UuidRepresentation.UNSPECIFIED,
@@ -131,6 +132,8 @@ def count(sequence: bytes) -> int:
     while at < len(sequence):
         at += size_at(sequence, at)
         found += 1
+        if found > MOST:
+            raise ProtocolError(f"a list has more than {MOST} documents")
     return found
 
 

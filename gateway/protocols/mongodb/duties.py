@@ -8,10 +8,21 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from gateway.model.obligation import Mask
-from gateway.protocols.mongodb import commands, documents, messages, stages, table
+from gateway.protocols.mongodb import commands, messages, stages, table
+from gateway.protocols.mongodb import documents as bson
 from gateway.protocols.mongodb.documents import UnreadableError
 from gateway.protocols.mongodb.effects import Effects
-from gateway.protocols.mongodb.fields import DoubtError, Fields, document, order, projection, query, update
+from gateway.protocols.mongodb.fields import (
+    DoubtError,
+    Fields,
+    document,
+    documents,
+    order,
+    projection,
+    query,
+    slices_in_place,
+    update,
+)
 from gateway.protocols.mongodb.messages import Message
 from gateway.sansio.protocol import Facts
 
@@ -22,6 +33,12 @@ _STAGES: Final = frozenset(
         "$addFields", "$set",         "$unwind", "$sortByCount", "$bucket", "$bucketAuto",
     }
 )  # fmt: skip
+
+
+_INNER: Final = frozenset({"local", "config"})  # the server's log of changes, images of documents
+_TELLING: Final = frozenset(
+    {"currentOp", "aggregate", "getLog", "filemd5"}
+)  # others' commands with their values; ``aggregate`` stands for stages about the server
 
 
 def relevant(facts: Facts, masks: Iterable[Mask]) -> tuple[Mask, ...]:
@@ -40,6 +57,10 @@ def beside(facts: Facts, masks: Iterable[Mask]) -> str:
     databases = {mask.schema for mask in masks}
     for thing in [effect.object for item in facts for effect in item.effects if effect.object is not None]:
         is_stream = thing.kind == "command" and thing.name == "changeStream"
+        if databases and thing.schema in _INNER - databases:
+            return f"{thing.schema}.{thing.name} may show what is concealed here"
+        if databases and thing.kind == "command" and thing.name in _TELLING:
+            return f"{thing.name} may show what is concealed here"
         if databases and (is_stream or (thing.kind == "system" and thing.schema in databases)):
             return f"{thing.name} may show what is concealed here"
         if thing.kind == "database" and thing.name in databases and _reads_all(facts):
@@ -66,6 +87,7 @@ def refused(arguments: Sequence[bytes], masks: Sequence[Mask]) -> str:
         return "it was not understood, and something that it reads is concealed"
     if fields is None:
         return f"{command.name} cannot be answered where something is concealed"
+    _hinted(command.fields, fields)
     for mask in masks:
         if fields.touches(mask.column):
             return (
@@ -96,18 +118,31 @@ def _looked_at(  # noqa: C901 # one case for each command reads better than a ta
             _changes(command.get("update"), found)
             found.whole = found.whole or bool(command.get("arrayFilters"))
         case "update":
-            for each in command.get("updates", []):
+            for each in documents(command.get("updates", [])):
                 query(each.get("q", {}), found)
+                order(each.get("sort") or {}, found)
                 _changes(each.get("u"), found)
-                found.whole = found.whole or bool(each.get("arrayFilters"))
+                found.whole = found.whole or bool(each.get("arrayFilters")) or bool(command.get("let"))
+                _hinted(each, found)
         case "delete":
-            for each in command.get("deletes", []):
+            for each in documents(command.get("deletes", [])):
                 query(each.get("q", {}), found)
+                found.whole = found.whole or bool(command.get("let"))
+                _hinted(each, found)
         case "aggregate":
             return _pipeline(command, found)
         case _:
-            return found if known.on == "collection" else None
+            return found if known.on == "collection" and known.operation != "administer" else None
     return found
+
+
+def _hinted(command: Mapping[str, Any], found: Fields) -> None:
+    """Documents come in the order of the index that is to be used; its name does not say which fields."""
+    hint = command.get("hint")
+    if isinstance(hint, dict):
+        order(dict.fromkeys((key for key in hint if key != "$natural"), 1), found)
+    elif hint is not None and hint != "_id_":
+        found.whole = True
 
 
 def _found(command: Mapping[str, Any], condition: str, shown: str, found: Fields) -> None:
@@ -125,7 +160,7 @@ def _projected(value: Mapping[str, Any], found: Fields) -> None:
         key: inner for key, inner in document(value).items() if not isinstance(inner, bool | int | float)
     }
     for key, inner in computed.items():
-        if isinstance(inner, dict) and set(inner) == {"$slice"}:
+        if isinstance(inner, dict) and set(inner) == {"$slice"} and slices_in_place(inner["$slice"]):
             continue
         if isinstance(inner, dict) and not any(name.startswith("$") for name in inner):
             _projected({f"{key}.{name}": below for name, below in inner.items()}, found)
@@ -145,8 +180,10 @@ def _changes(value: Any, found: Fields) -> None:
 
 
 def _pipeline(command: Mapping[str, Any], found: Fields) -> Fields | None:
-    for stage in command.get("pipeline", []):
-        ((name, value),) = document(stage).items()
+    for stage in documents(command.get("pipeline", [])):
+        if len(stage) != 1:
+            return None
+        ((name, value),) = stage.items()
         if name not in _STAGES or command.get("explain"):
             return None
         if name == "$project":
@@ -162,11 +199,11 @@ def timed(message: Message, name: str, limit_ms: int | None) -> bytes:
     if limit_ms is None or name in _UNTIMED:
         return message.plain()
     body, parts = message.body, []
-    for field, kind, start, value, end in documents.elements(body):
+    for field, kind, start, value, end in bson.elements(body):
         if field != "maxTimeMS":
             parts.append(body[start:end])
-        elif kind in {documents.INT32, documents.INT64}:
+        elif kind in {bson.INT32, bson.INT64}:
             asked = int.from_bytes(body[value:end], "little", signed=True)
             limit_ms = min(limit_ms, asked) if asked > 0 else limit_ms
-    parts.append(documents.encode({"maxTimeMS": limit_ms})[4:-1])
-    return messages.with_body(message.head, documents.joined(parts), message.sequences)
+    parts.append(bson.encode({"maxTimeMS": limit_ms})[4:-1])
+    return messages.with_body(message.head, bson.joined(parts), message.sequences)

@@ -67,10 +67,10 @@ class Effects:
         """The name of a database; one that the session did not open is remembered."""
         if type(name) is not str:
             raise DoubtError("no_database_name")
+        if self.opened and name != self.opened:
+            self.elsewhere = self.elsewhere or name or "?"
         if not name or len(name) > 63 or not _STRANGE_IN_DATABASE.isdisjoint(name):
             raise DoubtError("strange_name")
-        if self.opened and name != self.opened:
-            self.elsewhere = self.elsewhere or name
         return name
 
     def code(self, fields: Fields) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 from bson.code import Code
 from bson.dbref import DBRef
+from bson.decimal128 import Decimal128
 
 from gateway.protocols.mongodb import operators
 
@@ -37,7 +38,8 @@ class Fields:
 
     def touches(self, path: str) -> bool:
         """True when something in *path*, or something that it is in, is looked at."""
-        return self.whole or any(overlap(path, mine) for mine in self.paths)
+        plain = normal(path)
+        return self.whole or any(not plain or overlap(plain, mine) for mine in self.paths)
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -48,7 +50,11 @@ class Fields:
 
 def normal(path: str) -> str:
     """A path as masks write it: without the numbers and marks that choose elements of lists."""
-    return ".".join(part for part in path.split(".") if not part.isdigit() and not part.startswith("$"))
+    return ".".join(part for part in path.split(".") if not _chooses(part))
+
+
+def _chooses(part: str) -> bool:
+    return part.startswith("$") or (part.isascii() and part.isdigit())
 
 
 def overlap(left: str, right: str) -> bool:
@@ -154,7 +160,10 @@ def _reference(text: str, found: Fields) -> None:
 
 
 def _operator(name: str, value: Any, found: Fields) -> None:
-    if name == "$literal" or (name == "$meta" and isinstance(value, str)):
+    if name == "$literal":
+        return
+    if name == "$meta" and isinstance(value, str):
+        found.whole = found.whole or value not in operators.SCORES
         return
     if name in operators.CODE and name != "$where":
         found.code.add(name)
@@ -163,6 +172,8 @@ def _operator(name: str, value: Any, found: Fields) -> None:
         _get_field(value, found)
     elif name in operators.EXPRESSIONS:
         expression(value, found)
+        if name in operators.ORDERED and isinstance(value, dict):
+            order(value.get("sortBy", {}), found)  # its names are fields
     else:
         raise DoubtError("unknown_operator")
 
@@ -196,7 +207,10 @@ def projection(value: Any, found: Fields) -> bool:
             includes = True
             found.add(key)
             query(inner["$elemMatch"], found, key + ".")
-        elif isinstance(inner, dict) and set(inner) == {"$slice"}:
+        elif isinstance(inner, dict) and set(inner) in ({"$slice"}, {"$meta"}):
+            _beside_all(inner, found)
+        elif inner is None or isinstance(inner, Decimal128):  # a number too, and a zero leaves out
+            found.add(key)
             found.whole = True
         elif isinstance(inner, dict) and not any(name.startswith("$") for name in inner):
             includes = (
@@ -208,6 +222,21 @@ def projection(value: Any, found: Fields) -> bool:
     if includes and document(value).get("_id", True):
         found.add("_id")
     return includes
+
+
+def _beside_all(value: Mapping[str, Any], found: Fields) -> None:
+    """What a projection may hold without leaving out the fields that it does not name."""
+    if "$slice" in value:
+        found.whole = True
+    if "$meta" in value or not slices_in_place(value["$slice"]):
+        expression(value, found)
+
+
+def slices_in_place(value: Any) -> bool:
+    """True for find's ``$slice``, which shortens a list where it is; the other is an expression."""
+    return isinstance(value, int | float) or (
+        isinstance(value, list) and len(value) == 2 and all(isinstance(each, int | float) for each in value)
+    )
 
 
 def order(value: Any, found: Fields) -> None:

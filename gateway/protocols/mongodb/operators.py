@@ -46,3 +46,7 @@ VARIABLES: Final = frozenset(
     {"NOW", "CLUSTER_TIME", "REMOVE", "DESCEND", "PRUNE", "KEEP", "SEARCH_META", "USER_ROLES"}
 )
 ROOTS: Final = frozenset({"ROOT", "CURRENT"})
+# Words of ``$meta`` that tell no value of a field; ``indexKey`` shows what stands in an index.
+SCORES: Final = frozenset({"textScore", "searchScore", "vectorSearchScore", "recordId", "randVal"})
+# Expressions whose ``sortBy`` names fields.
+ORDERED: Final = _words("top topN bottom bottomN sortArray")

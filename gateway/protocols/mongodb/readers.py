@@ -148,7 +148,9 @@ def _changed(effects: Effects, name: Any, change: Command, condition: Any, chang
     for value in change["c"].values() if isinstance(change.get("c"), dict) else ():
         expression(value, read_fields)
     for condition_of_element in documents(change.get("arrayFilters", [])):
-        query(condition_of_element, Fields())
+        inner = Fields()
+        query(condition_of_element, inner)
+        read_fields.code |= inner.code
         read_fields.whole = True  # it names elements, and not where they are
     if isinstance(change.get("sort"), dict):
         order(change["sort"], read_fields)
@@ -186,6 +188,8 @@ def _let_in(command: Command, effects: Effects) -> None:
 def _find_and_modify(command: Command, effects: Effects) -> None:
     name, condition = _value(command), command.get("query") or {}
     if command.get("remove"):
+        if command.get("update") is not None:  # which of the two it is, the server's truth says
+            raise DoubtError("unknown_operation")
         _deleted(effects, name, condition)
     else:
         change = {key: command[key] for key in ("arrayFilters", "upsert", "sort") if command.get(key)}
@@ -284,6 +288,9 @@ def _create(command: Command, effects: Effects) -> None:
 
 def _coll_mod(command: Command, effects: Effects) -> None:
     effects.of_collection("alter", _value(command))
+    index = command.get("index")
+    if _LOSES & set(command) or (isinstance(index, dict) and _LOSES & set(index)):
+        effects.of_collection("delete", _value(command))
     if "viewOn" in command or "pipeline" in command:
         source = command.get("viewOn")
         stages.read(stages.Pipeline(effects, _text(source)), command.get("pipeline", []))
@@ -331,6 +338,8 @@ def _create_indexes(command: Command, effects: Effects) -> None:
         for key in index.get("key", {}):
             fields.add(key)
         query(index.get("partialFilterExpression") or {}, fields)
+        if "expireAfterSeconds" in index:
+            effects.of_collection("delete", _value(command))
     effects.code(fields)
     effects.of_collection("alter", _value(command), fields)
 
@@ -383,6 +392,7 @@ def cursor_of(command: Command) -> int:
     return int(number) if isinstance(number, int | Int64) and not isinstance(number, bool) else 0
 
 
+_LOSES: Final = frozenset({"expireAfterSeconds", "cappedSize", "cappedMax"})
 _SHAPE: Final = frozenset({"collation", "hint", "let", "bypassDocumentValidation", "ordered"})
 READERS: Final[Mapping[str, tuple[Reader, frozenset[str]]]] = {
     "find": (_find, frozenset(

@@ -23,7 +23,7 @@ _MOST: Final = 16  # elements of one list
 _MOST_INSERTED: Final = 4  # documents of an insert that are shown
 _SECRET: Final = re.compile(
     r"pass(?:word|wd|phrase|code)?$|^pwd$|pwd$|secret|token|api_?key|access_?key|private_?key|credential|"
-    r"^payload$|^nonce$|^authorization$|keymaterial|^key$",
+    r"^payload$|^customData$|^nonce$|^authorization$|keymaterial|^key$",
     re.IGNORECASE,
 )
 _KEY_IS_NO_SECRET: Final = frozenset(
@@ -64,7 +64,10 @@ def fingerprint(name: str, command: Mapping[str, Any]) -> str:
         place = target if isinstance(target, str) and _NAME.match(target) else "?"
     skipped = {name, "$db", "comment", *_UNSEEN}
     shape = ",".join(f"{key}:{_shape(value)}" for key, value in command.items() if key not in skipped)
-    whole = f"{word} {command.get('$db', '?')}.{place} {{{shape}}}"
+    database = command.get("$db")
+    if not isinstance(database, str):
+        database = "?"
+    whole = f"{word} {database}.{place} {{{shape}}}"
     if len(whole) <= MAX_FINGERPRINT:
         return whole
     return f"{whole[: MAX_FINGERPRINT - 80]}… sha256:{sha256(whole.encode('utf-8', 'replace')).hexdigest()}"
@@ -82,11 +85,15 @@ def _shown(name: str, key: str, value: Any) -> Any:
     """A value without its secrets and not at full length."""
     if name in _SETTINGS and not key.startswith("$") and key != name:
         return HIDDEN
-    if _SECRET.search(key) and not (key == "key" and name in _KEY_IS_NO_SECRET):
+    if _is_secret(key) and not (key == "key" and name in _KEY_IS_NO_SECRET):
         return HIDDEN
     if isinstance(value, dict):
+        if isinstance(value.get("field"), str) and _is_secret(value["field"]):
+            return HIDDEN  # what $setField puts there
         return {_word(inner): _shown(name, inner, held) for inner, held in value.items()}
     if isinstance(value, list):
+        if any(isinstance(held, str) and held.startswith("$") and _is_secret(held[1:]) for held in value):
+            return HIDDEN  # what the field is compared with
         shown = [_shown(name, "", held) for held in value[:_MOST]]
         return [*shown, f"… ({len(value)} elements)"] if len(value) > _MOST else shown
     if isinstance(value, str):
@@ -96,6 +103,10 @@ def _shown(name: str, key: str, value: Any) -> Any:
     if isinstance(value, bytes) and len(value) > _MAX_VALUE:
         return f"… ({len(value)} bytes)"
     return value
+
+
+def _is_secret(path: str) -> bool:
+    return any(_SECRET.search(part) for part in path.split("."))
 
 
 def _document(name: str, raw: bytes) -> Any:

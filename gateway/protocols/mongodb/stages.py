@@ -120,7 +120,8 @@ def _unwind(pipe: Pipeline, value: Any) -> None:
 
 def _bucket(pipe: Pipeline, value: Any) -> None:
     given = document(value)
-    expression(given.get("groupBy"), pipe.fields)
+    for key in ("groupBy", "boundaries", "default"):
+        expression(given.get(key), pipe.fields)
     _expressions(pipe, given.get("output", {}))
     pipe.is_narrow = True
 
@@ -207,6 +208,9 @@ def _merge(pipe: Pipeline, value: Any) -> None:
 def _geo_near(pipe: Pipeline, value: Any) -> None:
     given = document(value)
     query(given.get("query", {}), pipe.fields)
+    for key, inner in given.items():
+        if key not in {"query", "key"}:
+            expression(inner, pipe.fields)
     if isinstance(given.get("key"), str):
         pipe.fields.add(given["key"])
     else:
@@ -292,6 +296,10 @@ def change(effects: Effects, stages: Any, fields: Fields) -> None:
         ((name, value),) = stage.items()
         for key in value if name in {"$set", "$addFields"} and isinstance(value, dict) else ():
             fields.add(key)
+        for key in (value if isinstance(value, list) else [value]) if name == "$unset" else ():
+            fields.add(str(key))
+        if name in {"$project", "$replaceRoot", "$replaceWith"}:
+            fields.whole = True  # the document becomes another
         STAGES[name](pipe, value)
     effects.code(fields)
 

@@ -4,6 +4,7 @@
 
 * ``own``: ``commands`` has a reader for it, because namespaces, conditions or code stand in its fields;
 * ``collection``: its value is the name of a collection of the database in ``$db``;
+* ``namespace``: its value is ``database.collection``;
 * ``database``: it is about that database; ``right``: it changes who may do what there;
 * ``command``: it is about the server, and stands for itself;
 * ``session``: it is about this connection and nothing else;
@@ -21,7 +22,18 @@ from pathlib import Path
 from typing import Final
 
 RULES: Final = frozenset(
-    {"own", "collection", "database", "right", "command", "session", "unclear", "gateway", "never"}
+    {
+        "own",
+        "collection",
+        "namespace",
+        "database",
+        "right",
+        "command",
+        "session",
+        "unclear",
+        "gateway",
+        "never",
+    }
 )
 
 

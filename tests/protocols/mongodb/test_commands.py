@@ -9,12 +9,15 @@ import bson
 import pytest
 from bson.code import Code
 from bson.dbref import DBRef
+from bson.decimal128 import Decimal128
 from bson.raw_bson import RawBSONDocument
 
+from gateway.errors import ProtocolError
 from gateway.model.classification import Classification
 from gateway.model.statement import NameContext, Statement
-from gateway.protocols.mongodb import commands, table
+from gateway.protocols.mongodb import commands, documents, table
 from gateway.protocols.mongodb.commands import classify
+from gateway.protocols.mongodb.fields import Fields, query
 
 
 def arguments(command: dict[str, Any], **lists: list[dict[str, Any]]) -> tuple[bytes, ...]:
@@ -102,6 +105,12 @@ UNDERSTOOD: list[tuple[dict[str, Any], set[str]]] = [
     ({"insert": "system.views", "documents": []}, {"insert system app.system.views"}),
     ({"find": "system.buckets.t"}, {"select system app.system.buckets.t"}),
     ({"drop": "orders"}, {f"drop {ORDERS}"}),
+    ({"dataSize": "secret.pay"}, {"show collection secret.pay"}),
+    ({"splitVector": "app.orders", "keyPattern": {"a": 1}}, {f"administer {ORDERS}"}),
+    ({"createIndexes": "orders", "indexes": [{"key": {"a": 1}, "name": "x", "expireAfterSeconds": 0}]},
+     {f"alter {ORDERS}", f"delete {ORDERS}"}),
+    ({"collMod": "orders", "index": {"name": "x", "expireAfterSeconds": 0}},
+     {f"alter {ORDERS}", f"delete {ORDERS}"}),
     ({"dropDatabase": 1}, {"drop database .app"}),
     ({"listDatabases": 1, "$db": "admin"}, {"show server .databases"}),
     ({"createUser": "x", "pwd": "y", "roles": [], "$db": "admin"}, {"grant user .x"}),
@@ -127,6 +136,12 @@ CODE: list[dict[str, Any]] = [
     {"find": "orders", "filter": {"$expr": {"$function": {"body": "x", "args": [], "lang": "js"}}}},
     {"find": "orders", "projection": {"a": {"$function": {"body": "x", "args": [], "lang": "js"}}}},
     {"find": "orders", "projection": {"a": {"b": {"$function": {"body": "x", "args": [], "lang": "js"}}}}},
+    {"find": "orders", "projection": {"a": {"$slice": [
+        {"$function": {"body": "x", "args": [], "lang": "js"}}, 1]}}},
+    {"aggregate": "orders", "pipeline": [{"$project": {"a": {"$slice": [
+        {"$function": {"body": "x", "args": [], "lang": "js"}}, 1, 2]}}}]},
+    {"findAndModify": "orders", "remove": Decimal128("0"), "update": [{"$set": {"a": {"$function": {
+        "body": "x", "args": [], "lang": "js"}}}}]},
     {"find": "orders", "let": {"a": {"$function": {"body": "x", "args": [], "lang": "js"}}}},
     {"aggregate": "orders", "pipeline": [{"$group": {"_id": 1, "a": {"$accumulator": {"init": "x"}}}}]},
     {"aggregate": "orders", "pipeline": [{"$facet": {"a": [{"$match": {"$where": "x"}}]}}]},
@@ -260,6 +275,23 @@ def test_a_list_beside_the_body_counts_and_may_not_stand_in_it_too() -> None:
         {"renameCollection": "app.a", "to": "secret.b", "$db": "admin"},
         {"mapReduce": "a", "map": "", "reduce": "", "out": {"replace": "b", "db": "secret"}},
         {"shutdown": 1, "$db": "admin"},
+        {"dataSize": "secret.pay", "keyPattern": {"a": 1}, "min": {"a": 1}, "max": {"a": 2}},
+        {"find": "x", "$db": "a|b"},
+        {"grantRolesToUser": "CN=alice", "roles": [], "$db": "$external"},
+        {"createUser": "x", "pwd": "y", "roles": [{"role": "readWrite", "db": "secret"}]},
+        {"usersInfo": {"forAllDBs": True}},
+        {"usersInfo": [{"user": "x", "db": "secret"}]},
+        {
+            "aggregate": "o",
+            "pipeline": [{"$match": {"$expr": {"$new": 1}}}, {"$out": {"db": "secret", "coll": "x"}}],
+        },
+        {
+            "bulkWrite": 1,
+            "ops": [{"delete": 0, "filter": {"$expr": {"$new": 1}}}, {"insert": 1, "document": {}}],
+            "nsInfo": [{"ns": "app.x"}, {"ns": "secret.x"}],
+            "$db": "admin",
+        },
+        {"mapReduce": "a", "query": {"$expr": {"$new": 1}}, "out": {"replace": "b", "db": "secret"}},
         {"createUser": "x", "pwd": "y", "roles": [], "$db": "admin"},
         {"eval": "1"},
         {"nosuch": 1},
@@ -297,6 +329,12 @@ def test_columns_are_the_fields_that_are_looked_at() -> None:
     assert columns({"find": "o", "projection": {"a": 0}}) == {"*"}
     assert columns({"find": "o", "projection": {"x": "$ssn", "_id": 0}}) == {"ssn"}
     assert columns({"find": "o", "projection": {"x": "$$ROOT"}}) >= {"*"}
+    assert columns({"find": "o", "projection": {"x": Decimal128("0")}}) == {"x", "*"}
+    assert columns({"find": "o", "projection": {"x": {"$meta": "recordId"}}}) == {"*"}
+    assert columns({"update": "o", "updates": [{"q": {}, "u": [{"$unset": "ssn"}]}]}) == {"ssn"}
+    assert columns({"update": "o", "updates": [{"q": {}, "u": [{"$replaceWith": {"a": 1}}]}]}) == {"*"}
+    first = {"$top": {"output": "$a", "sortBy": {"b": 1}}}
+    assert columns({"aggregate": "o", "pipeline": [{"$group": {"_id": 1, "x": first}}]}) == {"a", "b"}
     grouped = {
         "aggregate": "o",
         "pipeline": [{"$match": {"a": 1}}, {"$group": {"_id": "$b", "n": {"$sum": "$c.d"}}}],
@@ -328,6 +366,21 @@ CANARY = "Canary-4711!"
         {"insert": "o", "documents": [{"_id": 1, "password": CANARY, "a": {"apiKey": CANARY}}]},
         {"update": "o", "updates": [{"q": {"token": CANARY}, "u": {"$set": {"secret": CANARY}}}]},
         {"find": "o", "filter": {"url": f"mongodb://u:{CANARY}@h/"}},
+        {"find": "o", "filter": {"password.hash": CANARY}},
+        {"find": "o", "filter": {"$expr": {"$eq": ["$login.password", CANARY]}}},
+        {
+            "update": "o",
+            "updates": [
+                {
+                    "q": {},
+                    "u": [
+                        {"$set": {"a": {"$setField": {"field": "password", "input": "$a", "value": CANARY}}}}
+                    ],
+                }
+            ],
+        },
+        {"createUser": "x", "pwd": "y", "customData": {"a": CANARY}, "roles": []},
+        {"find": "o", "$db": {"a": CANARY}},
         {"nosuch": CANARY, "x": [CANARY, {"y": CANARY}]},
         {"find": "o", "filter": {"a": {"$nosuch": CANARY}}},
     ],
@@ -437,3 +490,27 @@ def test_nothing_is_too_deep_or_too_long_to_be_refused() -> None:
     (found,) = classify(Statement("", "mongodb", NameContext("", "a"), arguments=(b"find", body)))
     assert not found.complete
     assert facts({"find": "o", "filter": {"a": "x" * (1 << 20)}}).unknown_reason == "too_long"
+
+
+def test_a_command_of_very_many_parts_is_refused_at_once() -> None:
+    body = bson.encode({"find": "o", "$db": "app"})
+    held = body[4:-1] + b"\x0a\0" * 500_000
+    many = (len(held) + 5).to_bytes(4, "little") + held + b"\0"
+    (found,) = classify(Statement("", "mongodb", NameContext("", "a"), arguments=(b"find", many)))
+    assert found.unknown_reason == "too_long"
+    deletes = [{"q": {}, "limit": 0}] * 1001
+    assert facts({"delete": "o"}, deletes=deletes).unknown_reason == "too_long"
+    assert facts({"insert": "o"}, documents=[{}] * 100_000).complete
+    assert facts({"insert": "o"}, documents=[{}] * 100_001).unknown_reason == "too_long"
+    with pytest.raises(ProtocolError, match="more than"):
+        documents.count(b"\5\0\0\0\0" * 100_001)
+
+
+def test_a_masked_path_may_have_numbers_for_names() -> None:
+    found = Fields()
+    query({"years.2024.pin": 1}, found)
+    assert found.touches("years.2024.pin")
+    assert not found.touches("years.2024.name")
+    below = Fields()
+    query({"2024.pin": 1}, below)
+    assert below.touches("2024")
