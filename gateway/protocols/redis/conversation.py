@@ -118,8 +118,9 @@ class RedisConversation:
         arguments = request.statements[0].arguments
         name = table.name_of(arguments)
         against = is_never(arguments)
-        if name in pubsub.WORDS and self._in_transaction:
-            against = "subscriptions cannot be part of a transaction here"
+        if self._in_transaction and (name in pubsub.WORDS or name == "hello"):
+            # Their answers come with EXEC's, or never: how answers are to be read would be a guess.
+            against = "subscriptions and HELLO cannot be part of a transaction here"
         if against:
             self._queue.append(_Expected(name, request, errors.not_offered(name, against)))
             return SUBSTITUTE
@@ -128,10 +129,8 @@ class RedisConversation:
             expected.channels = len(arguments) - 1
         elif name == "hello" and len(arguments) > 1:
             expected.version = arguments[1]
-        elif name == "multi":
-            self._in_transaction = True
-        elif name in {"exec", "discard"}:
-            self._in_transaction = False
+        elif name in {"multi", "exec", "discard"} and len(arguments) == 1:  # else the server changes nothing
+            self._in_transaction = name == "multi"
         self._queue.append(expected)
         return request.raw
 
