@@ -341,3 +341,14 @@ def test_nobody_is_dialled_for_words_that_a_client_may_have_made(words: tuple[st
     machine.from_session(command("EVAL", "…", "1", key))
     step = machine.from_node(B, f"-MOVED {slot_of(key.encode())} {C.uri}\r\n".encode())
     assert ("EVAL", "…", "1", key) == tuple(word.decode() for word in sent(step)["2"][-1])
+
+
+def test_what_is_sent_behind_a_key_that_moved_is_bounded() -> None:
+    machine = router()
+    machine.from_session(command("GET", key_of(A)) + command("BLPOP", key_of(B), "0"))
+    machine.from_node(A, f"-MOVED {slot_of(key_of(A).encode())} {C.uri}\r\n".encode())
+    large = command("SET", key_of(C), "x" * (60 << 20))
+    assert not machine.from_session(large).to_nodes
+    assert not machine.from_session(large).to_nodes
+    with pytest.raises(ProtocolError, match="being moved"):
+        machine.from_session(large)

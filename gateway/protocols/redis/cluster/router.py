@@ -24,6 +24,7 @@ from gateway.protocols.redis.resp import Part, Reply
 from gateway.sansio.spread import Node, Step
 
 MAX_REDIRECTS: Final = 5
+MAX_WAITING: Final = 128 << 20  # bytes of commands behind a redirection; one command may have half of it
 _MUCH: Final = 32 * 1024  # bytes that are worth a look at what is waited for
 _ERRORS: Final = frozenset(b"-!")
 _OWN_WORDS: Final = frozenset({"eval", "eval_ro", "evalsha", "evalsha_ro", "fcall", "fcall_ro", "debug"})
@@ -69,7 +70,10 @@ class ClusterRouter:
         """Commands that were judged, and substitutes."""
         for command in self._commands.feed(data):
             self._waiting.append(command)
-        return self._step()
+        step = self._step()
+        if sum(len(command.raw) for command in self._waiting) > MAX_WAITING:
+            raise ProtocolError("too much was sent behind a key that is being moved")
+        return step
 
     def from_node(self, node: Node, data: bytes) -> Step:
         """Answers of a node."""
