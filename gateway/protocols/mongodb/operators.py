@@ -49,4 +49,4 @@ ROOTS: Final = frozenset({"ROOT", "CURRENT"})
 # Words of ``$meta`` that tell no value of a field; ``indexKey`` shows what stands in an index.
 SCORES: Final = frozenset({"textScore", "searchScore", "vectorSearchScore", "recordId", "randVal"})
 # Expressions whose ``sortBy`` names fields.
-ORDERED: Final = _words("top topN bottom bottomN sortArray")
+ORDERED: Final = _words("top topN bottom bottomN")

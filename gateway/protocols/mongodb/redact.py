@@ -22,7 +22,7 @@ _MAX_VALUE: Final = 256  # characters of one text
 _MOST: Final = 16  # elements of one list
 _MOST_INSERTED: Final = 4  # documents of an insert that are shown
 _SECRET: Final = re.compile(
-    r"pass(?:word|wd|phrase|code)?$|^pwd$|pwd$|secret|token|api_?key|access_?key|private_?key|credential|"
+    r"pass(?:word|wd|phrase)|pass(?:code)?$|^pwd$|pwd$|secret|token|api_?key|access_?key|private_?key|credential|"
     r"^payload$|^customData$|^nonce$|^authorization$|keymaterial|^key$",
     re.IGNORECASE,
 )

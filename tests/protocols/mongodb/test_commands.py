@@ -51,6 +51,11 @@ PAY = "collection app.pay"
 UNDERSTOOD: list[tuple[dict[str, Any], set[str]]] = [
     ({"find": "orders", "filter": {"a": 1}}, {f"select {ORDERS}"}),
     ({"find": "orders", "filter": {"a": "$out", "b": {"$gt": {"$date": 1}}}}, {f"select {ORDERS}"}),
+    ({"find": "orders", "projection": {"x": {"$sortArray": {"input": "$a", "sortBy": 1}}}},
+     {f"select {ORDERS}"}),
+    ({"aggregate": "o", "pipeline": [{"$geoNear": {"near": {"type": "Point", "coordinates": [1, 2]},
+        "distanceField": "d.x"}}, {"$bucket": {"groupBy": "$a", "boundaries": [0, 1], "default": "x"}}]},
+     {"select collection app.o"}),
     ({"count": "orders", "query": {}}, {f"select {ORDERS}"}),
     ({"distinct": "orders", "key": "a"}, {f"select {ORDERS}"}),
     ({"insert": "orders", "documents": [{"a": 1}]}, {f"insert {ORDERS}"}),
@@ -366,7 +371,7 @@ CANARY = "Canary-4711!"
         {"insert": "o", "documents": [{"_id": 1, "password": CANARY, "a": {"apiKey": CANARY}}]},
         {"update": "o", "updates": [{"q": {"token": CANARY}, "u": {"$set": {"secret": CANARY}}}]},
         {"find": "o", "filter": {"url": f"mongodb://u:{CANARY}@h/"}},
-        {"find": "o", "filter": {"password.hash": CANARY}},
+        {"find": "o", "filter": {"password.hash": CANARY, "passwordDigest": CANARY}},
         {"find": "o", "filter": {"$expr": {"$eq": ["$login.password", CANARY]}}},
         {
             "update": "o",
