@@ -4,9 +4,8 @@ What arrived together is one question and one group in the log, with a verdict a
 """
 
 import asyncio  # noqa: TID251
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from itertools import chain
 from typing import assert_never
 
 from gateway.errors import AuditError
@@ -21,7 +20,7 @@ from gateway.session.grant import Grant
 from gateway.session.obliging import Obliging
 from gateway.session.timeouts import Timeouts
 
-_TOGETHER = 32  # sets of facts in one question: a long pipeline must be answered within the deadline
+_AT_A_TIME = 8  # questions of one session that wait for the policy together
 
 
 @dataclass(slots=True)
@@ -192,28 +191,21 @@ class Judge:
         return await self._ask(requests)
 
     async def _ask(self, requests: Sequence[Judged]) -> list[Decision]:
-        """What arrived together is one question, or as few as their size allows.
+        """One question for each different set of facts, a few at a time.
 
-        A plain yes to all of it is a yes to each. After anything else each set of facts is asked about alone,
-        so that a refusal, or a duty, falls on the requests that it is for.
+        Each has a deadline of its own, which must not run while a long pipeline's others are answered.
         """
         first = requests[0].facts
         if all(item.facts is first for item in requests):
             return [await self._grant.ask(first)] * len(requests)
-        distinct = {id(item.facts): item.facts for item in requests}
-        async with asyncio.TaskGroup() as tasks:
-            asked = [tasks.create_task(self._ask_together(part)) for part in _parts(list(distinct.values()))]
-        verdicts = dict(zip(distinct, chain.from_iterable(task.result() for task in asked), strict=True))
+        distinct = list({id(item.facts): item.facts for item in requests}.values())
+        verdicts: dict[int, Decision] = {}
+        for at in range(0, len(distinct), _AT_A_TIME):
+            several = distinct[at : at + _AT_A_TIME]
+            async with asyncio.TaskGroup() as tasks:
+                asked = [(id(facts), tasks.create_task(self._grant.ask(facts))) for facts in several]
+            verdicts |= {key: task.result() for key, task in asked}
         return [verdicts[id(item.facts)] for item in requests]
-
-    async def _ask_together(self, several: Sequence[Facts]) -> list[Decision]:
-        if len(several) > 1:
-            together = await self._grant.ask(tuple(chain.from_iterable(several)))
-            if isinstance(together, Allowed) and together.obligations is NONE:
-                return [together] * len(several)
-        async with asyncio.TaskGroup() as tasks:
-            asked = [tasks.create_task(self._grant.ask(facts)) for facts in several]
-        return [task.result() for task in asked]
 
     async def _record(self, requests: Sequence[Judged], decisions: list[Decision]) -> list[Decision]:
         """Make every verdict durable; what cannot be recorded is refused."""
@@ -265,10 +257,6 @@ class Judge:
                 return again and self._refused is not None and _subject(request) is self._refused
             case other:
                 assert_never(other)
-
-
-def _parts(several: list[Facts]) -> Iterator[list[Facts]]:
-    return (several[at : at + _TOGETHER] for at in range(0, len(several), _TOGETHER))
 
 
 def _subject(request: Request) -> Statement | None:

@@ -139,6 +139,7 @@ class World:
     posted: list[Event] = field(default_factory=list)
     gate: asyncio.Event | None = None
     asked: asyncio.Task[None] | None = None
+    waiting: int = 0
 
     async def append(self, events: list[Event]) -> None:
         await asyncio.sleep(0)
@@ -155,8 +156,10 @@ class World:
         self.asked = asyncio.create_task(ask())
 
     async def query(self, _session: object, facts: Facts) -> Decision:
+        self.waiting += 1
         if self.gate is not None:
             await self.gate.wait()
+        self.waiting -= 1
         self.happened.append("decide " + " and ".join(fact.text for fact in facts))
         answers = [self.answer(fact.text) for fact in facts]
         return next((answer for answer in answers if isinstance(answer, Denied)), answers[0])
@@ -284,29 +287,30 @@ async def test_a_refused_statement_is_recorded_and_replaced(ends: Ends) -> None:
     assert await ends.at(ends.client) == b"-no_role\n"
     assert "record db.session.denied drop" in ends.world.happened
     assert [line for line in ends.world.happened if line.startswith("decide")] == [
-        "decide one and drop and two",
         "decide one",
         "decide drop",
         "decide two",
     ]
 
 
-async def test_a_pipeline_of_a_thousand_is_asked_about_in_a_few_questions(ends: Ends) -> None:
-    ends.client.send(b"".join(b"%d\n" % number for number in range(1000)))
+async def test_a_long_pipeline_asks_a_few_questions_at_a_time(ends: Ends) -> None:
+    ends.world.gate = asyncio.Event()
+    ends.client.send(b"".join(b"%d\n" % number for number in range(100)))
+    await asyncio.sleep(0.02)
+    assert ends.world.waiting == 8
+    ends.world.gate.set()
     data = b""
-    while data.count(b"\n") < 1000:
+    while data.count(b"\n") < 100:
         data += await ends.at(ends.backend)
-    assert data.split() == [b"%d" % number for number in range(1000)]
-    decided = [line for line in ends.world.happened if line.startswith("decide")]
-    assert len(decided) < 50
-    assert len([line for line in ends.world.happened if line.startswith("record")]) == 1000
+    assert data.split() == [b"%d" % number for number in range(100)]
+    assert len([line for line in ends.world.happened if line.startswith("record")]) == 100
 
 
 async def test_what_arrives_together_is_decided_before_any_of_it_is_forwarded(ends: Ends) -> None:
     ends.client.send(b"one\ntwo\none\n")
     assert await ends.at(ends.backend) == b"one\ntwo\none\n"
     decided = [line for line in ends.world.happened if line.startswith("decide")]
-    assert decided == ["decide one and two"]
+    assert sorted(decided) == ["decide one", "decide two"]
     assert len([line for line in ends.world.happened if line.startswith("record")]) == 3
 
 
