@@ -51,7 +51,9 @@ class Queries(Tables):
             self._select(scope)
         elif cursor.is_mark("("):
             cursor.next()
+            around = scope.environment
             self.query(scope)
+            scope.environment = around  # a WITH in the brackets is not in sight behind them
             cursor.expect_mark(")")
         elif cursor.take("values"):
             self.rows(scope)

@@ -3,7 +3,7 @@
 import pytest
 
 from gateway.model.statement import NameContext
-from tests.classify.mysql.judge import CATALOG, NAMES, facts_of, shown
+from tests.classify.mysql.judge import CATALOG, NAMES, facts_of, relations, shown
 
 ORDERS, PAY, CUSTOMERS = "app.orders", "secret.pay", "app.customers"
 FOUND: list[tuple[str, list[tuple[str, str, tuple[str, ...]]]]] = [
@@ -135,6 +135,19 @@ def test_a_query_in_a_from_list_may_not_see_what_stands_beside_it() -> None:
     )
     assert set(found) == {ORDERS, "app.salaries", PAY}
     assert any(name == PAY and "who" in columns for _, name, columns in shown(text, names=names))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "(WITH pay AS (SELECT 1 AS a) SELECT a FROM pay) UNION SELECT a FROM pay",
+        "(WITH pay AS (SELECT 1 AS a) SELECT a FROM pay) ORDER BY (SELECT a FROM pay)",
+        "INSERT INTO t (WITH pay AS (SELECT 1 AS a) SELECT a FROM pay) UNION SELECT a FROM pay",
+        "SELECT a FROM ((WITH pay AS (SELECT 1 AS a) SELECT a FROM pay) UNION SELECT a FROM pay) AS x",
+    ],
+)
+def test_an_expression_of_a_with_in_brackets_is_not_in_sight_behind_them(text: str) -> None:
+    assert "app.pay" in relations(facts_of(text))
 
 
 def test_a_bare_name_needs_a_database() -> None:
