@@ -35,7 +35,7 @@ def live(text: str, at: int, *, is_mariadb: bool, version: int) -> int:
         return 0
     is_theirs, digits = bool(match[1]), match[2]
     if is_theirs and not is_mariadb:
-        return 0
+        raise DoubtError(Doubt.COMMENT)  # of a server that may be MariaDB under another version's name
     if not digits:
         return match.end()
     number = int(digits) if len(digits) in {5, 6} and digits[0] != "0" else -1

@@ -228,13 +228,26 @@ def _definition(tokens: list[Token]) -> tuple[tuple[Use, ...], str]:
             continue
         if token.value in {"select", "insert", "update", "delete"} and not _is_action(tokens, at):
             raise DoubtError(Doubt.SYNTAX)
-        if token.value == "references":
+        sequence = _sequence(tokens, at)
+        if sequence:
+            uses.append(_use(*Cursor(tokens, sequence).path(), "update", kind="sequence"))
+        elif token.value == "references":
             uses.append(_use(*Cursor(tokens, at + 1).path(), "select"))
         elif (token.value in _ELSEWHERE and _is_said(tokens, at)) or (
             token.value == "engine" and _leads_away(tokens, at)
         ):
             reason = Doubt.BODY.value
     return tuple(uses), reason
+
+
+def _sequence(tokens: list[Token], at: int) -> int:
+    """Where the sequence is named that a default takes its values from; 0 for none."""
+    cursor = Cursor(tokens, at)
+    if cursor.take_any(("nextval", "lastval", "setval")) and cursor.mark("("):
+        return cursor.at
+    if cursor.take_any(("next", "previous")) and cursor.take("value", "for"):
+        return cursor.at
+    return 0
 
 
 def _is_action(tokens: list[Token], at: int) -> bool:

@@ -4,6 +4,9 @@ https://dev.mysql.com/doc/refman/8.0/en/identifier-qualifiers.html. A schema is 
 front of a statement steers what follows it in the same text.
 """
 
+from dataclasses import replace
+from functools import lru_cache
+
 from gateway.classify.doubt import Doubt
 from gateway.classify.facts import Piece, Use
 from gateway.classify.mysql import inventory
@@ -96,6 +99,8 @@ class _Resolver:
     def _placed(self, effect: Effect) -> Effect:
         """An effect on something without a schema of its own, in the current database."""
         thing = effect.object
+        if thing is not None and thing.kind == "database" and not thing.name:
+            return replace(effect, object=ObjectRef("database", self.here))
         if thing is None or thing.schema or thing.kind not in _IN_DATABASES:
             return effect
         if not self.here:
@@ -164,9 +169,15 @@ class _Resolver:
         """A function: the server's own where no schema stands and it has one, else a stored one."""
         if schema:
             return Named(name, schema, builtin=False)
-        if name in inventory.HARMLESS:
+        if name in inventory.HARMLESS and (self.here, name) not in _stored(self.catalog.functions):
             return Named(name, "", builtin=True)
         return Named(name, self.here, builtin=False)
+
+
+@lru_cache(16)
+def _stored(functions: frozenset[tuple[str, str]]) -> frozenset[tuple[str, str]]:
+    """Stored functions by the names that calls have: one may stand in for what a server lacks."""
+    return frozenset((schema, lowered(name)) for schema, name in functions)
 
 
 _IN_DATABASES = frozenset(

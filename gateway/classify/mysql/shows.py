@@ -33,7 +33,7 @@ def read_show(cursor: Cursor) -> Piece:
         return _of_table(cursor)
     if word in _OF_DATABASE or (word in {"table", "open"} and cursor.word(1) in {"status", "tables"}):
         cursor.at += 1 if word in _OF_DATABASE else 2
-        return _of_database(cursor)
+        return _of_database(cursor, is_everywhere=word == "open")
     if cursor.take("create"):
         return _create(cursor)
     if word in {"variables", "status"}:
@@ -85,8 +85,10 @@ def _of_table(cursor: Cursor) -> Piece:
     return _tail(cursor, uses=(found,))
 
 
-def _of_database(cursor: Cursor) -> Piece:
+def _of_database(cursor: Cursor, *, is_everywhere: bool) -> Piece:
     name = cursor.name() if cursor.take("from") or cursor.take("in") else ""
+    if is_everywhere and not name:
+        return _tail(cursor, effect("show", "server", "open tables"))
     return _tail(cursor, effect("show", "database", name))
 
 

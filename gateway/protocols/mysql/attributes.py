@@ -2,9 +2,9 @@
 
 https://dev.mysql.com/doc/dev/mysql-server/latest/page_protocol_com_query.html, where both sides agreed on
 CLIENT_QUERY_ATTRIBUTES. The server hands them to functions that ask for them; the text begins behind them,
-so they are walked value by value, as the server walks them: only the types below have a size of their own, and
-all others, dates among them, stand behind a length. A type that servers and drivers may take differently is
-not taken at all.
+so they are walked value by value, as the server walks them: only the types below have a size of their own,
+and all others, dates among them, stand behind a length. A type that servers and drivers may take differently
+is not taken at all.
 """
 
 from typing import Final

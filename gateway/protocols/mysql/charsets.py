@@ -2,7 +2,7 @@
 
 A statement is read as the server reads it, or not at all. In gbk, sjis and their like the second byte of a
 letter may be a backslash or a quote; such text is never taken apart here. Text of nothing but ASCII means the
-same in every character set that a server takes from clients.
+same in every character set that a server takes from clients, but in swe7, where ``@`` and ``~`` are letters.
 """
 
 from typing import Final
@@ -10,7 +10,14 @@ from typing import Final
 from gateway.errors import ProtocolError
 
 _UTF8: Final = frozenset({"utf8", "utf8mb3", "utf8mb4", "binary"})
-_LATIN: Final = frozenset({"latin1", "ascii"})
+_LATIN: Final = "latin1"
+_NOT_ASCII: Final = "swe7"
+# The servers' latin1 is the Windows code page 1252, and has control characters where that has nothing.
+_WINDOWS: Final = {
+    byte: letter
+    for byte in range(0x80, 0xA0)
+    if (letter := bytes((byte,)).decode("cp1252", "replace")) != "\ufffd"
+}
 
 # Collations that a client may name in its first packet, by number: utf8mb3, utf8mb4, latin1, ascii, binary.
 _COLLATIONS: Final = frozenset(
@@ -41,8 +48,10 @@ def read(data: bytes, charset: str) -> str | None:
     try:
         if charset in _UTF8:
             return data.decode("utf-8")
-        if charset in _LATIN:
-            return data.decode("latin-1")
+        if charset == _LATIN:
+            return data.decode("latin-1").translate(_WINDOWS)
+        if charset == _NOT_ASCII:
+            return None
         return data.decode("ascii")
     except UnicodeDecodeError:
         return None

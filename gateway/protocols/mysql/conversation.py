@@ -179,6 +179,7 @@ class MysqlConversation:
         if found is None:
             return self._about_nothing(command, kind, code)
         found.statement = self._as_of_now(found.statement)
+        statement = found.statement if self._is_still_read(found) else self._unreadable(charsets.UNREADABLE)
         number = found.number.to_bytes(4, "little")
         raw = command.raw[: HEADER + 1] + number + command.raw[HEADER + 5 :]
         if code == commands.EXECUTE:
@@ -186,13 +187,18 @@ class MysqlConversation:
             if types is not None:
                 found.bind_types = types
             return self._ask(
-                command, kind, code, Phase.EXECUTE, found.statement, bind_types=found.bind_types, raw=raw
+                command, kind, code, Phase.EXECUTE, statement, bind_types=found.bind_types, raw=raw
             )
         if code == commands.FETCH:
-            return self._ask(command, kind, code, Phase.EXECUTE, found.statement, raw=raw)
+            return self._ask(command, kind, code, Phase.EXECUTE, statement, raw=raw)
         if code == commands.CLOSE:
             self._statements.close(found)
         return self._pass(raw, kind, code, command.sequence)
+
+    def _is_still_read(self, found: Prepared) -> bool:
+        """False where the server may read its text again (a table has changed) in another character set."""
+        text = found.statement.text
+        return text.isascii() or (self._is_known and found.charset == self._charset)
 
     def _as_of_now(self, statement: Statement) -> Statement:
         """A prepared statement keeps its database; what the database holds is that of now."""
@@ -345,7 +351,7 @@ class MysqlConversation:
         if replies.error or self._statements.is_full:
             self._statements.failed()
         else:
-            made = Prepared(replies.statement, running.statement, replies.parameters)
+            made = Prepared(replies.statement, running.statement, replies.parameters, self._charset)
             self._statements.add(made)
 
     def _outcome(self, running: _Running, request: Request) -> Outcome:

@@ -21,6 +21,7 @@ class Prepared:
     number: int
     statement: Statement
     parameters: int
+    charset: str = ""  # that its text came in
     bind_types: tuple[str, ...] = ()
 
 

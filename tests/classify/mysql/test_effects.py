@@ -1,5 +1,7 @@
 """What statements do: the operations, objects and columns that are found in them."""
 
+from dataclasses import replace
+
 import pytest
 
 from gateway.model.statement import NameContext
@@ -52,7 +54,17 @@ FOUND: list[tuple[str, list[tuple[str, str, tuple[str, ...]]]]] = [
     ("lock tables orders read, secret.pay as p write", [("lock", ORDERS, ()), ("lock", PAY, ())]),
     ("checksum table secret.pay", [("select", PAY, ())]),
     ("show full columns from pay in secret like 'x'", [("select", PAY, ())]),
-    ("show tables where (select 1 from secret.pay)", [("show", ".", ()), ("select", PAY, ())]),
+    ("show tables where (select 1 from secret.pay)", [("show", ".app", ()), ("select", PAY, ())]),
+    ("show open tables", [("show", ".open tables", ())]),
+    ("show open tables from secret", [("show", ".secret", ())]),
+    (
+        "create table t (a int default (nextval(secret.s)), b int default next value for s)",
+        [("create", "app.t", ()), ("update", "secret.s", ()), ("update", "app.s", ())],
+    ),
+    (
+        "alter table t alter a set default nextval(secret.s)",
+        [("alter", "app.t", ()), ("update", "secret.s", ())],
+    ),
     ("desc secret.pay", [("select", PAY, ())]),
     ("explain format=json delete from orders", [("explain", "", ()), ("delete", ORDERS, ())]),
     ("show variables like 'sql_mode'", [("show", ".sql_mode", ())]),
@@ -201,6 +213,15 @@ def test_settings(text: str, settings: list[tuple[str, str, str | None]]) -> Non
 )
 def test_what_stands_behind_a_change_of_reading_is_not_understood(change: str) -> None:
     assert [item.complete for item in facts_of(f"{change}; select 1")][1:] == [False]
+
+
+def test_a_stored_function_with_the_name_of_a_harmless_one_is_a_stored_function() -> None:
+    catalog = replace(CATALOG, functions=frozenset({("app", "BIN_TO_UUID")}))
+    facts = facts_of(
+        "select bin_to_uuid(note), upper(note) from orders", names=replace(NAMES, catalog=catalog)
+    )
+    found = [(named.schema, named.name, named.builtin) for named in facts[0].functions]
+    assert found == [("app", "bin_to_uuid", False), ("", "upper", True)]
 
 
 def test_functions_outside_of_the_list_are_nobodys() -> None:

@@ -26,7 +26,6 @@ def values(text: str, how: Reading = PLAIN) -> list[str]:
         ("a /*! b */ c", PLAIN, ["a", "b", "c"]),
         ("a /*!50000b*/c", PLAIN, ["a", "b", "c"]),
         ("a /*M!100100 b */", PLAIN, ["a", "b"]),
-        ("a /*M! b */", ANSI, ["a"]),
         (r"'a\'b' c", PLAIN, ["a'b", "c"]),
         (r"'a\' b", UNESCAPED, ["a\\", "b"]),
         ("'a''b'", PLAIN, ["a'b"]),
@@ -61,6 +60,11 @@ def test_double_quotes_mean_what_the_mode_says() -> None:
 def test_refused(text: str) -> None:
     with pytest.raises(DoubtError):
         tokenize(text, PLAIN)
+
+
+def test_a_comment_of_mariadbs_is_refused_where_the_server_says_that_it_is_none() -> None:
+    with pytest.raises(DoubtError):
+        tokenize("a /*M! b */", Reading(version=80031))
 
 
 @pytest.mark.parametrize("modes", [None, frozenset({"ORACLE"}), frozenset({"MSSQL"})])

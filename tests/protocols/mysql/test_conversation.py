@@ -6,7 +6,7 @@ import pytest
 
 from gateway.errors import ProtocolError
 from gateway.model.statement import Phase
-from gateway.protocols.mysql import commands, context
+from gateway.protocols.mysql import charsets, commands, context
 from gateway.protocols.mysql.commands import Fate
 from tests.protocols.mysql import wire
 from tests.protocols.mysql.talk import DENIAL, Talk, conversation, facts_of
@@ -289,6 +289,40 @@ def test_text_in_another_character_set_is_read_only_where_it_is_ascii() -> None:
     (request,) = talk.from_client(wire.command(3, b"select '\xbf\x5c' or 1=1"))
     assert request.statements[0].unreadable == "character_set"  # type: ignore[union-attr]  # it is a Request
     assert request.statements[0].text == ""  # type: ignore[union-attr]  # it is a Request
+
+
+def test_a_prepared_text_that_is_not_ascii_is_read_in_the_character_set_it_came_in_or_not_at_all() -> None:
+    # The server reads it again once a table has changed, in the character set of that moment.
+    numbers = iter((7, 8))
+    session = Talk(lambda _: wire.prepared(next(numbers)))
+    session.send(wire.prepare("select '你\\' or 1=1 -- '") + wire.prepare("select 1"))
+    talk = session.talk
+    for charset, known, unreadable in (
+        ("utf8mb4", True, ""),
+        ("gbk", True, "character_set"),
+        ("utf8mb4", False, "character_set"),
+    ):
+        talk._charset, talk._is_known, talk._asked = charset, known, None
+        (request,) = talk.from_client(wire.execute(7))
+        assert request.statements[0].unreadable == unreadable  # type: ignore[union-attr]  # it is a Request
+    talk._asked = None
+    (request,) = talk.from_client(wire.execute(8))
+    assert request.statements[0].text == "select 1"  # type: ignore[union-attr]  # it is a Request
+
+
+@pytest.mark.parametrize(
+    ("charset", "data", "text"),
+    [
+        ("latin1", b"`\x8a\xe9\x81`", "`Šé\x81`"),
+        ("ascii", b"`\xe9`", None),
+        ("swe7", b"select 1", None),
+        ("gbk", b"select 1", "select 1"),
+    ],
+)
+def test_text_is_read_as_the_server_reads_its_character_set(
+    charset: str, data: bytes, text: str | None
+) -> None:
+    assert charsets.read(data, charset) == text
 
 
 def test_a_time_limit_that_is_up_is_told_in_the_policys_words() -> None:
