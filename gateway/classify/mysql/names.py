@@ -186,11 +186,16 @@ _IN_DATABASES = frozenset(
 
 
 def _spelt(columns: tuple[str, ...], known: Relation | None) -> tuple[str, ...]:
-    """Columns in the spelling of the catalogue, and what the star stands for."""
+    """Columns in the spelling of the catalogue, and what the star stands for.
+
+    In tables of more than 32 columns servers look names up without accents: ``sälary`` finds ``salary``. So a
+    name that the catalogue has not may be any column's.
+    """
     if known is None:
         return columns
     spelling = {lowered(column): column for column in known.columns}
     found = dict.fromkeys(spelling.get(column, column) for column in columns)
-    if "*" in found:
+    strange = {column for column in found if column != "*" and lowered(column) not in spelling}
+    if "*" in found or (strange and not all(name.isascii() for name in (*strange, *known.columns))):
         found |= dict.fromkeys(known.columns)
     return tuple(found)

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.model.statement import NameContext
+from gateway.model.statement import NameContext, Relation
 from tests.classify.mysql.judge import CATALOG, NAMES, facts_of, relations, shown
 
 ORDERS, PAY, CUSTOMERS = "app.orders", "secret.pay", "app.customers"
@@ -222,6 +222,15 @@ def test_a_stored_function_with_the_name_of_a_harmless_one_is_a_stored_function(
     )
     found = [(named.schema, named.name, named.builtin) for named in facts[0].functions]
     assert found == [("app", "bin_to_uuid", False), ("", "upper", True)]
+
+
+@pytest.mark.parametrize(("name", "column"), [("nöte", "note"), ("grose", "größe")])
+def test_a_name_with_accents_that_nobody_has_may_be_any_column(name: str, column: str) -> None:
+    catalog = replace(CATALOG, relations={("app", "orders"): Relation("table", ("id", column))})
+    found = shown(f"select {name} from orders", names=replace(NAMES, catalog=catalog))
+    assert found == [("select", ORDERS, (name, "id", column))]
+    plain = shown("select missing from orders")
+    assert plain == [("select", ORDERS, ("missing",))]
 
 
 def test_functions_outside_of_the_list_are_nobodys() -> None:
