@@ -46,7 +46,6 @@ _PROBLEMS = "/v1/data/gateway/prepare/problems"
 # Lists and administration hold nobody's statement up, and may be long.
 _SLOW_FACTOR = 20
 _REJUDGE_ITEMS = 16
-_GATHER_SECONDS = 0.003
 _TOO_LARGE = (answer.TOO_LARGE,)
 
 Facts: typing.TypeAlias = tuple[Classification, ...]
@@ -373,17 +372,11 @@ class PolicyClient:
             if not batch:
                 self._wake.clear()
                 continue
-            crowd = sum(len(item.waiters) for item in batch)
-            started = self._clock.monotonic()
             try:
                 await self._carry_batch(batch)
             finally:
                 # Reached with waiters left only when the client is closed under them.
                 _give(batch, answer.refused(answer.UNAVAILABLE))
-            if crowd > 1:
-                # Many ask at once: as long again as the answer took, more of them gather for the next batch,
-                # and a batch costs little more than a question.
-                await asyncio.sleep(min(self._clock.monotonic() - started, _GATHER_SECONDS))
 
     async def _carry_batch(self, batch: list[Item[_Waiter]]) -> None:
         try:
