@@ -4,14 +4,13 @@ https://www.mongodb.com/docs/manual/reference/mongodb-wire-protocol/. Left out o
 messages of the years before OP_MSG, logins of the client, and answers that come without being asked.
 """
 
-import secrets
 from dataclasses import replace
 from typing import Any, Final
 
 from gateway.errors import ProtocolError
 from gateway.model.decision import Denied
-from gateway.model.identity import Identity, Route
-from gateway.model.statement import Catalog, NameContext, Statement
+from gateway.model.identity import Route
+from gateway.model.statement import NameContext, Statement
 from gateway.protocols.mongodb import documents, hello, messages
 from gateway.protocols.mongodb.commands import DIALECT, classify
 from gateway.protocols.mongodb.conversation import MongoConversation, old_hello
@@ -22,6 +21,7 @@ from gateway.protocols.mongodb.preparation import PREPARATION
 from gateway.protocols.mongodb.rehearsal import REHEARSALS
 from gateway.sansio.flow import Flow, read
 from gateway.sansio.protocol import Hello, Protocol, Ready, Startup
+from gateway.sansio.routed import no_catalog, session_key, user_conflict
 
 MAX_START: Final = 64 << 10  # bytes of the first message
 _FIRST: Final = "first"  # the parameter that keeps it: bytes as latin-1
@@ -95,29 +95,6 @@ def converse(startup: Startup, ready: Ready, route: Route) -> MongoConversation:
     return MongoConversation(replace(startup, parameters={}), ready, route, _CURSORS)
 
 
-def new_cancel_key(startup: Startup) -> bytes:
-    """Clients have no way to cancel; the key only names the session."""
-    del startup
-    return secrets.token_bytes(16)
-
-
-def read_catalog() -> Flow[Catalog]:
-    """Collections are named in full by every command."""
-    yield from ()
-    return Catalog({})
-
-
-def route_conflict(startup: Startup, identity: Identity) -> str:
-    """A start says nothing of its own, so only a certificate without a route contradicts it."""
-    route = identity.route
-    if route is None:
-        return "the certificate opens no database"
-    if startup.db_user not in {"", route.db_user}:
-        asked, opened = startup.db_user[:63], route.db_user
-        return f"the connection asks for user {asked!r}, but the certificate opens {opened!r}"
-    return ""
-
-
 MONGODB: Final = Protocol(
     name="mongodb",
     default_port=27017,
@@ -131,9 +108,9 @@ MONGODB: Final = Protocol(
     converse=converse,
     classify=classify,
     cancel=cancel,
-    new_cancel_key=new_cancel_key,
-    read_catalog=read_catalog,
-    route_conflict=route_conflict,
+    new_cancel_key=session_key,
+    read_catalog=no_catalog,
+    route_conflict=user_conflict,
     has_catalog=False,
     begins_with_tls=True,
     rehearsals=REHEARSALS,

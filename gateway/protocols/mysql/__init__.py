@@ -7,7 +7,6 @@ is known. Left out on purpose: compression, LOCAL INFILE, replication, and chang
 in the middle of a session.
 """
 
-import secrets
 from functools import partial
 from typing import Final
 
@@ -23,6 +22,7 @@ from gateway.protocols.mysql.login import cancel, dial, login, probe
 from gateway.protocols.mysql.preparation import PREPARATION
 from gateway.protocols.mysql.rehearsal import rehearsals
 from gateway.sansio.protocol import Facts, Protocol, SpeaksFirst, Startup
+from gateway.sansio.routed import session_key
 
 
 def startup_statement(startup: Startup, route: Route) -> Statement:
@@ -34,12 +34,6 @@ def startup_statement(startup: Startup, route: Route) -> Statement:
 def classify(statement: Statement) -> Facts:
     """The facts of every statement in the text; none for what is empty, as the start of a session is."""
     return sql.classify(statement) if statement.text or statement.unreadable else ()
-
-
-def new_cancel_key(startup: Startup) -> bytes:
-    """Clients cancel with KILL, which is a statement; the key only names the session."""
-    del startup
-    return secrets.token_bytes(16)
 
 
 def protocol(name: str, version: str) -> Protocol:
@@ -57,7 +51,7 @@ def protocol(name: str, version: str) -> Protocol:
         converse=converse,
         classify=classify,
         cancel=cancel,
-        new_cancel_key=new_cancel_key,
+        new_cancel_key=session_key,
         read_catalog=read_catalog,
         route_conflict=route_conflict,
         rehearsals=rehearsals(name),

@@ -4,13 +4,12 @@ https://redis.io/docs/latest/develop/reference/protocol-spec/. Left out on purpo
 logins by the client, and answers out of order (CLIENT REPLY).
 """
 
-import secrets
 from typing import Final
 
 from gateway.errors import ProtocolError
 from gateway.model.decision import Denied
-from gateway.model.identity import Identity, Route
-from gateway.model.statement import Catalog, NameContext, Statement
+from gateway.model.identity import Route
+from gateway.model.statement import NameContext, Statement
 from gateway.protocols.redis import errors, resp, table
 from gateway.protocols.redis.cluster.router import ClusterRouter
 from gateway.protocols.redis.cluster.slots import topology
@@ -21,6 +20,7 @@ from gateway.protocols.redis.preparation import PREPARATION
 from gateway.protocols.redis.rehearsal import REHEARSALS
 from gateway.sansio.flow import Flow, Read, Write
 from gateway.sansio.protocol import Hello, Protocol, Ready, Startup
+from gateway.sansio.routed import no_catalog, session_key, user_conflict
 from gateway.sansio.spread import Node
 
 _PUBLIC: Final = "public"
@@ -88,29 +88,6 @@ def introduce(startup: Startup) -> bytes:
     return address_line(public) if public else b""
 
 
-def new_cancel_key(startup: Startup) -> bytes:
-    """Clients have no way to cancel; the key only names the session."""
-    del startup
-    return secrets.token_bytes(16)
-
-
-def read_catalog() -> Flow[Catalog]:
-    """Keys have no catalogue."""
-    yield from ()
-    return Catalog({})
-
-
-def route_conflict(startup: Startup, identity: Identity) -> str:
-    """A start says nothing of its own, so only a certificate without a route contradicts it."""
-    route = identity.route
-    if route is None:
-        return "the certificate opens no database"
-    if startup.db_user not in {"", route.db_user}:
-        asked, opened = startup.db_user[:63], route.db_user
-        return f"the connection asks for user {asked!r}, but the certificate opens {opened!r}"
-    return ""
-
-
 REDIS: Final = Protocol(
     name="redis",
     default_port=6379,
@@ -124,9 +101,9 @@ REDIS: Final = Protocol(
     converse=converse,
     classify=classify,
     cancel=cancel,
-    new_cancel_key=new_cancel_key,
-    read_catalog=read_catalog,
-    route_conflict=route_conflict,
+    new_cancel_key=session_key,
+    read_catalog=no_catalog,
+    route_conflict=user_conflict,
     rehearsals=REHEARSALS,
     has_catalog=False,
     obligations=CARRIED_OUT,
