@@ -13,9 +13,9 @@ from gateway.classify.fingerprint import fingerprint
 from gateway.classify.mysql import lexer, limits, secrets, statements
 from gateway.classify.mysql.lexer import MARK, NAME, PLACEHOLDERS, WORD, Reading, Token, tokenize
 from gateway.classify.operations import CLASS_OF
+from gateway.classify.unread import unread
 from gateway.model.classification import Effect
 
-_LONG_ENOUGH = 100_000
 _NOTHING: frozenset[int] = frozenset()
 _STORED: Final = frozenset(("procedure", "function", "trigger", "event", "package"))
 
@@ -32,14 +32,14 @@ def read_as(dialect: str) -> Callable[[str, str, Modes], tuple[Piece, ...]]:
 def _read(text: str, how: Reading) -> tuple[Piece, ...]:
     """The pieces of *text*, none if it holds no statement; raises nothing."""
     if len(text) > limits.MAX_TEXT:
-        return (_unreadable(text, Doubt.TOO_LONG),)
+        return (unread(text, Doubt.TOO_LONG),)
     if "\0" in text:
-        return (_unreadable(text, Doubt.CHARACTER),)
+        return (unread(text, Doubt.CHARACTER),)
     try:
         tokens = tokenize(text, how)
         limits.check(tokens)
     except DoubtError as error:
-        return (_unreadable(text, error.reason),)
+        return (unread(text, error.reason),)
     return tuple(_statement(text, piece, how) for piece in split(tokens))
 
 
@@ -129,13 +129,3 @@ def _words(tokens: list[Token], hidden: AbstractSet[int]) -> list[str]:
         else:
             words.append(word)
     return words
-
-
-def _unreadable(text: str, reason: Doubt) -> Piece:
-    return Piece(
-        text=text[:_LONG_ENOUGH],
-        operation="unknown",
-        effects=(Effect("unknown", CLASS_OF["unknown"]),),
-        reason=reason.value,
-        redacted=redact.unreadable(text),
-    )

@@ -12,9 +12,9 @@ from gateway.classify.fingerprint import fingerprint
 from gateway.classify.operations import CLASS_OF
 from gateway.classify.postgres import limits, plain, secrets, statements
 from gateway.classify.postgres.lexer import MARK, NAME, PLACEHOLDERS, WORD, Token, tokenize
+from gateway.classify.unread import unread
 from gateway.model.classification import Effect
 
-_LONG_ENOUGH = 100_000
 _NOTHING: frozenset[int] = frozenset()
 
 
@@ -30,14 +30,14 @@ def read(text: str, _version: str = "", _modes: Modes = frozenset()) -> tuple[Pi
     if piece is not None:
         return (piece,)
     if len(text) > limits.MAX_TEXT:
-        return (_unreadable(text, Doubt.TOO_LONG),)
+        return (unread(text, Doubt.TOO_LONG),)
     if "\0" in text:
-        return (_unreadable(text, Doubt.CHARACTER),)
+        return (unread(text, Doubt.CHARACTER),)
     try:
         tokens = tokenize(text)
         limits.check(tokens)
     except DoubtError as error:
-        return (_unreadable(text, error.reason),)
+        return (unread(text, error.reason),)
     return tuple(_statement(text, piece) for piece in split(tokens))
 
 
@@ -108,13 +108,3 @@ def _words(tokens: list[Token], hidden: AbstractSet[int]) -> list[str]:
         else:
             words.append(word)
     return words
-
-
-def _unreadable(text: str, reason: Doubt) -> Piece:
-    return Piece(
-        text=text[:_LONG_ENOUGH],
-        operation="unknown",
-        effects=(Effect("unknown", CLASS_OF["unknown"]),),
-        reason=reason.value,
-        redacted=redact.unreadable(text),
-    )
