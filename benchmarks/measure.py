@@ -1,12 +1,14 @@
 """What is measured on one leg: pgbench, COPY, connects, memory and the audit's completeness."""
 
+import argparse
+import json
 import os
 import re
 import statistics
 import subprocess
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -137,6 +139,18 @@ def cpu_seconds(pid: int) -> float:
     """What a process and those that it started and waited for have used of the processor so far."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return sum(int(value) for value in fields[11:15]) / os.sysconf("SC_CLK_TCK")
+
+
+def told(
+    about: str, quick: int, full: int, run: Callable[[int, Callable[[str], None]], dict[str, float]]
+) -> int:
+    """Run as the command line says, *quick* or *full*; the last line printed is one JSON object."""
+    parser = argparse.ArgumentParser(description=about.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="less of everything")
+    amount = quick if parser.parse_args().quick else full
+    found = run(amount, lambda line: print(line, flush=True))
+    print(json.dumps(found), flush=True)
+    return 0
 
 
 def idle_session_kb(leg: Leg, pid: int, sessions: int) -> float:

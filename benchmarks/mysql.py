@@ -5,9 +5,7 @@ Prepared statements, as the tool does without more, and texts. Beside the rates 
 gateway and of its engine per statement. The last line is one JSON object with the ratios.
 """
 
-import argparse
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -18,6 +16,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks import measure
 from tests.e2e import cluster as clusters
 from tests.e2e import mysql_rig
 from tests.e2e.cluster import Cluster, wide_role
@@ -108,12 +107,6 @@ def rate(way: Way, mode: str, seconds: int) -> float:
     return float(found[1])
 
 
-def _used(pid: int) -> float:
-    """Seconds of processor time so far."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
 def run(seconds: int, say: Callable[[str], None]) -> dict[str, float]:
     """Both ways take turns; the ratios."""
     found: dict[str, float] = {}
@@ -121,9 +114,9 @@ def run(seconds: int, say: Callable[[str], None]) -> dict[str, float]:
         sysbench(direct, "prepare", "auto")
         for name, mode in MODES.items():
             plain = rate(direct, mode, seconds)
-            before = _used(cluster.pid), _used(cluster.opa_pid())
+            before = measure.cpu_seconds(cluster.pid), measure.cpu_seconds(cluster.opa_pid())
             ours = rate(through, mode, seconds)
-            after = _used(cluster.pid), _used(cluster.opa_pid())
+            after = measure.cpu_seconds(cluster.pid), measure.cpu_seconds(cluster.opa_pid())
             gateway, engine = (1e6 * (b - a) / (ours * seconds) for a, b in zip(before, after, strict=True))
             say(
                 f"point select, {name:8}  direct {plain:8.0f}/s  regate {ours:7.0f}/s"
@@ -133,18 +126,8 @@ def run(seconds: int, say: Callable[[str], None]) -> dict[str, float]:
     return found
 
 
-def main() -> int:
-    """Run; the command line says how long."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="less of everything")
-    seconds = 4 if parser.parse_args().quick else 15
-    found = run(seconds, lambda line: print(line, flush=True))
-    print(json.dumps(found), flush=True)
-    return 0
-
-
 if __name__ == "__main__":
     try:
-        sys.exit(main())
+        sys.exit(measure.told(__doc__ or "", quick=4, full=15, run=run))
     except process.ServerError as failure:
         sys.exit(f"bench: {failure}")

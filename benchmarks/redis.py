@@ -6,10 +6,7 @@ processor time of the gateway and of its engine per command, which depends less 
 The last line is one JSON object with the ratios.
 """
 
-import argparse
 import csv
-import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -18,6 +15,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks import measure
 from tests.e2e import caches
 from tests.e2e import cluster as clusters
 from tests.e2e.access import Access
@@ -71,7 +69,7 @@ def running() -> Iterator[tuple[Cluster, Access, Access]]:
         yield cluster, direct, caches.native(cluster, "bench", CACHE)
 
 
-def measure(access: Access, test: str, pipeline: int, requests: int) -> float:
+def requested(access: Access, test: str, pipeline: int, requests: int) -> float:
     """Commands per second of one run of redis-benchmark."""
     command = ["redis-benchmark", "-h", access.host, "-p", str(access.port), "--tls", "--csv", "-t", test]
     command += ["--cacert", str(access.ca), "--cert", str(access.certificate), "--key", str(access.key)]
@@ -85,17 +83,11 @@ def measure(access: Access, test: str, pipeline: int, requests: int) -> float:
 
 def through(cluster: Cluster, access: Access, test: str, pipeline: int, requests: int) -> Rate:
     """The same through the gateway, with what it cost."""
-    before = _used(cluster.pid), _used(cluster.opa_pid())
-    rate = measure(access, test, pipeline, requests)
-    after = _used(cluster.pid), _used(cluster.opa_pid())
+    before = measure.cpu_seconds(cluster.pid), measure.cpu_seconds(cluster.opa_pid())
+    rate = requested(access, test, pipeline, requests)
+    after = measure.cpu_seconds(cluster.pid), measure.cpu_seconds(cluster.opa_pid())
     gateway, engine = (1e6 * (b - a) / requests for a, b in zip(before, after, strict=True))
     return Rate(rate, gateway, engine)
-
-
-def _used(pid: int) -> float:
-    """Seconds of processor time so far."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def run(requests: int, say: Callable[[str], None]) -> dict[str, float]:
@@ -104,7 +96,7 @@ def run(requests: int, say: Callable[[str], None]) -> dict[str, float]:
     with running() as (cluster, direct, gateway):
         for pipeline in PIPELINES:
             for test in TESTS:
-                plain = measure(direct, test, pipeline, 20 * requests)
+                plain = requested(direct, test, pipeline, 20 * requests)
                 rate = through(cluster, gateway, test, pipeline, requests)
                 ratio = rate.per_second / plain
                 say(
@@ -116,18 +108,8 @@ def run(requests: int, say: Callable[[str], None]) -> dict[str, float]:
     return found
 
 
-def main() -> int:
-    """Run; the command line says how much."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="less of everything")
-    requests = 8_000 if parser.parse_args().quick else 64_000
-    found = run(requests, lambda line: print(line, flush=True))
-    print(json.dumps(found), flush=True)
-    return 0
-
-
 if __name__ == "__main__":
     try:
-        sys.exit(main())
+        sys.exit(measure.told(__doc__ or "", quick=8_000, full=64_000, run=run))
     except process.ServerError as failure:
         sys.exit(f"bench: {failure}")
