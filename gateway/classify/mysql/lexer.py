@@ -81,16 +81,18 @@ _MASTER: Final = re.compile(
     re.VERBOSE,
 )
 _PLAIN: Final = {
-    quote: re.compile(f"[^{quote}]*+(?:{quote}{quote}[^{quote}]*+)*+{quote}") for quote in "'\"`"
+    quote: re.compile(f"[^{quote}]*+(?:{quote}{quote}[^{quote}]*+)*{quote}(?!{quote})") for quote in "'\"`"
 }
 _ESCAPED: Final = {
-    quote: re.compile(rf"[^{quote}\\]*+(?:(?:{quote}{quote}|\\.)[^{quote}\\]*+)*+{quote}", re.DOTALL)
+    quote: re.compile(
+        rf"[^{quote}\\]*+(?:(?:{quote}{quote}|\\.)[^{quote}\\]*+)*{quote}(?!{quote})", re.DOTALL
+    )
     for quote in "'\""
 }
 _ESCAPE: Final = re.compile(r"\\(.)", re.DOTALL)
 _ESCAPES: Final = {"0": "\0", "b": "\b", "n": "\n", "r": "\r", "t": "\t", "Z": "\x1a", "%": "\\%", "_": "\\_"}
 _VARIABLE: Final = re.compile(r"[A-Za-z0-9._$\x80-\uffff]++")
-_SYSTEM: Final = re.compile(rf"(?:[{_FIRST}][{_REST}]*+|`[^`]++`)(?:\.(?:[{_FIRST}][{_REST}]*+|`[^`]++`))*+")
+_SYSTEM: Final = re.compile(rf"(?:[{_FIRST}][{_REST}]*+|`[^`]++`)(?:\.(?:[{_FIRST}][{_REST}]*+|`[^`]++`))*")
 _STRANGE: Final = frozenset(("Zs", "Zl", "Zp", "Cc", "Cf", "Cs", "Co", "Cn"))
 _UPPER: Final = re.compile(r"[A-Z]+")
 

@@ -58,20 +58,22 @@ _MASTER = re.compile(
   | (?P<parameter>\$[0-9]++)
   | (?P<dollar>\$(?:[{_FIRST}][{_FIRST}0-9]*+)?\$)
   | (?P<number>(?:[0-9]++(?:\.(?!\.)[0-9]*+)?|\.[0-9]++)(?:[eE][+-]?[0-9]++)?)
-  | (?P<operator>(?:(?!--|/\*)[-+*/<>=~!@#%^&|`?])++)
+  | (?P<operator>(?:(?!--|/\*)[-+*/<>=~!@#%^&|`?])+)
     """,
     re.VERBOSE,
 )
 _COMMENT_EDGE = re.compile(r"/\*|\*/")
-_NEXT_SEGMENT = re.compile(r"(?:[ \t\f]|--[^\n\r]*+)*+[\n\r](?:[ \t\n\r\f]|--[^\n\r]*+[\n\r])*+'")
-_PLAIN_BODY = re.compile(r"[^']*+(?:''[^']*+)*+'")
-_ESCAPED_BODY = re.compile(r"[^'\\]*+(?:(?:''|\\.)[^'\\]*+)*+'", re.DOTALL)
-_NAME_BODY = re.compile(r'[^"]*+(?:""[^"]*+)*+"')
+# No group is possessive: before 3.11.5 Python goes on behind the place where one failed. None needs to be:
+# its parts begin differently, and a quote that ends something has none behind it.
+_NEXT_SEGMENT = re.compile(r"(?:[ \t\f]++|--[^\n\r]*+)*[\n\r](?:[ \t\n\r\f]++|--[^\n\r]*+[\n\r])*'")
+_PLAIN_BODY = re.compile(r"[^']*+(?:''[^']*+)*'(?!')")
+_ESCAPED_BODY = re.compile(r"[^'\\]*+(?:(?:''|\\.)[^'\\]*+)*'(?!')", re.DOTALL)
+_NAME_BODY = re.compile(r'[^"]*+(?:""[^"]*+)*"(?!")')
 _ESCAPE = re.compile(
     r"\\(?:([0-7]{1,3})|x([0-9A-Fa-f]{1,2})|u([0-9A-Fa-f]{4})|U([0-9A-Fa-f]{8})|(.))", re.DOTALL
 )
 _UESCAPE = re.compile(
-    r"(?:[ \t\n\r]|--[^\n\r]*+[\n\r])*+uescape(?:[ \t\n\r]|--[^\n\r]*+[\n\r])*+'([^'])'", re.IGNORECASE
+    r"(?:[ \t\n\r]++|--[^\n\r]*+[\n\r])*uescape(?:[ \t\n\r]++|--[^\n\r]*+[\n\r])*'([^'])'", re.IGNORECASE
 )
 _AFTER_NUMBER = re.compile(rf"[{_FIRST}$]")
 _OPERATOR_WITH_SIGN = frozenset("~!@#%^&|`?")
