@@ -3,7 +3,8 @@
 import pytest
 
 from gateway.classify.doubt import DoubtError
-from gateway.classify.postgres.lexer import Kind, tokenize
+from gateway.classify.postgres.lexer import tokenize
+from gateway.classify.tokens import Kind
 
 
 def values(text: str) -> list[str]:

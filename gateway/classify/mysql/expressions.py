@@ -6,19 +6,7 @@ begin with a word that is reserved in every version, so a bracket says what it h
 
 from gateway.classify.doubt import Doubt, DoubtError
 from gateway.classify.mysql.collector import Collector
-from gateway.classify.mysql.lexer import (
-    LITERALS,
-    MARK,
-    NAME,
-    NUMBER,
-    OPERATOR,
-    PARAMETER,
-    STRING,
-    SYSTEM,
-    VARIABLE,
-    WORD,
-    lowered,
-)  # fmt: skip
+from gateway.classify.mysql.lexer import lowered
 from gateway.classify.mysql.scope import Scope
 from gateway.classify.mysql.words import (
     BINARY_WORDS,
@@ -30,6 +18,18 @@ from gateway.classify.mysql.words import (
     TYPES,
     UNITS,
 )  # fmt: skip
+from gateway.classify.tokens import (
+    LITERALS,
+    MARK,
+    NAME,
+    NUMBER,
+    OPERATOR,
+    PARAMETER,
+    STRING,
+    SYSTEM,
+    VARIABLE,
+    WORD,
+)
 from gateway.model.classification import Setting
 
 QUERY_WORDS = frozenset(("select", "with", "values", "table"))

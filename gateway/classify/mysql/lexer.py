@@ -9,34 +9,24 @@ character can be a quote or a backslash. What depends on a setting follows ``Rea
 import re
 import unicodedata
 from dataclasses import dataclass
-from enum import IntEnum
 from functools import cache
 from typing import Final, NamedTuple
 
 from gateway.classify.doubt import Doubt, DoubtError
 from gateway.classify.mysql import comments
-
-
-class Kind(IntEnum):
-    """What a token is."""
-
-    WORD = 1  # unquoted: a keyword or a name
-    NAME = 2  # quoted: never a keyword
-    STRING = 3
-    NUMBER = 4  # hexadecimal and bit literals too
-    PARAMETER = 5
-    OPERATOR = 6
-    MARK = 7  # ( ) , ; . { }
-    VARIABLE = 8  # @name
-    SYSTEM = 9  # @@scope.name, without its signs
-
-
-WORD, NAME, STRING, NUMBER = Kind.WORD, Kind.NAME, Kind.STRING, Kind.NUMBER
-PARAMETER, OPERATOR, MARK = Kind.PARAMETER, Kind.OPERATOR, Kind.MARK
-VARIABLE, SYSTEM = Kind.VARIABLE, Kind.SYSTEM
-NAMES: Final = frozenset((WORD, NAME))
-LITERALS: Final = frozenset((STRING, NUMBER))
-PLACEHOLDERS: Final = frozenset((STRING, NUMBER, PARAMETER))
+from gateway.classify.tokens import (
+    MARK,
+    NAME,
+    NAMES,
+    NUMBER,
+    OPERATOR,
+    PARAMETER,
+    STRING,
+    SYSTEM,
+    VARIABLE,
+    WORD,
+    Kind,
+)
 
 
 class Token(NamedTuple):

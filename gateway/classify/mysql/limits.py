@@ -1,7 +1,8 @@
 """What a statement may cost before anything reads it (counts over tokens, no recursion)."""
 
 from gateway.classify.doubt import Doubt, DoubtError
-from gateway.classify.mysql.lexer import MARK, OPERATOR, WORD, Token
+from gateway.classify.mysql.lexer import Token
+from gateway.classify.tokens import MARK, OPERATOR, WORD
 
 MAX_TEXT = 1 << 20
 MAX_TOKENS = 50_000

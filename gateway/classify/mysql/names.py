@@ -7,6 +7,7 @@ front of a statement steers what follows it in the same text.
 from dataclasses import replace
 from functools import lru_cache
 
+from gateway.classify.columns import column_owners
 from gateway.classify.doubt import Doubt
 from gateway.classify.facts import Piece, Use
 from gateway.classify.mysql import inventory
@@ -134,29 +135,11 @@ class _Resolver:
                 ] = None
 
     def _loose(self, piece: Piece, places: list[tuple[tuple[str, str], ...]]) -> dict[int, tuple[str, ...]]:
-        """Which relation each bare column belongs to; all that are in question where nobody knows."""
-        extra: dict[int, tuple[str, ...]] = {}
-        for item in piece.loose:
-            owners: list[int] = []
-            is_somewhere = item.elsewhere
-            for group in item.groups:
-                unknown = [
-                    number for number in group if any(self._known(place) is None for place in places[number])
-                ]
-                having = [
-                    number
-                    for number in group
-                    if number not in unknown and self._has(places[number], item.name)
-                ]
-                owners += unknown + having
-                is_somewhere = is_somewhere or bool(having)
-                if having and not unknown:
-                    break
-            if not is_somewhere:  # a column that somebody may just have added
-                owners = [number for group in item.groups for number in group]
-            for number in owners:
-                extra[number] = (*extra.get(number, ()), item.name)
-        return extra
+        return column_owners(
+            piece.loose,
+            lambda number: all(self._known(place) is not None for place in places[number]),
+            lambda number, name: self._has(places[number], name),
+        )
 
     def _has(self, places: tuple[tuple[str, str], ...], name: str) -> bool:
         for place in places:

@@ -6,9 +6,10 @@ The name of a common table expression means the table outside within its own bod
 
 from gateway.classify.doubt import Doubt, DoubtError
 from gateway.classify.mysql.expressions import QUERY_WORDS
-from gateway.classify.mysql.lexer import MARK, NUMBER, PARAMETER, STRING, VARIABLE, WORD, lowered
+from gateway.classify.mysql.lexer import lowered
 from gateway.classify.mysql.scope import Environment, Scope
 from gateway.classify.mysql.tables import Tables
+from gateway.classify.tokens import MARK, NUMBER, PARAMETER, STRING, VARIABLE, WORD
 from gateway.model.classification import Class, Effect, ObjectRef, Setting
 
 _OPTIONS = frozenset(

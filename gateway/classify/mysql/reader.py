@@ -1,22 +1,20 @@
 """A whole text to its statements: lexed once, cut at semicolons, each piece read on its own."""
 
 from collections.abc import Callable
-from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from typing import Final
 
-from gateway.classify import redact
 from gateway.classify.dialect import Modes
 from gateway.classify.doubt import Doubt, DoubtError
 from gateway.classify.facts import Piece
-from gateway.classify.fingerprint import fingerprint
 from gateway.classify.mysql import lexer, limits, secrets, statements
-from gateway.classify.mysql.lexer import MARK, NAME, PLACEHOLDERS, WORD, Reading, Token, tokenize
+from gateway.classify.mysql.lexer import Reading, Token, tokenize
 from gateway.classify.operations import CLASS_OF
+from gateway.classify.record import Recording
+from gateway.classify.tokens import MARK, NAME, SYSTEM, VARIABLE, WORD
 from gateway.classify.unread import unread
 from gateway.model.classification import Effect
 
-_NOTHING: frozenset[int] = frozenset()
 _STORED: Final = frozenset(("procedure", "function", "trigger", "event", "package"))
 
 
@@ -92,40 +90,18 @@ def _statement(text: str, tokens: list[Token], how: Reading) -> Piece:
         effects = (Effect(operation, CLASS_OF[operation]),)
         piece = Piece("", operation, effects, reason=error.reason.value)
     piece = replace(piece, text=shown, folds=how.folds)
-    hide_all = bool(piece.reason)
-    if piece.reason == Doubt.STATEMENT:
-        return replace(piece, redacted=redact.unreadable(shown))
-    if not hide_all and secrets.is_clean(shown):
-        return replace(piece, fingerprint=fingerprint(_words(tokens, _NOTHING)), redacted=shown)
-    spans = list(secrets.spans(text, tokens, hide_all=hide_all))
-    redacted = redact.rebuild(text, spans)
-    if hide_all:
-        redacted = redact.mark(shown, redacted)
-    hidden = {start for start, _, replacement in spans if replacement is not None}
-    return replace(piece, fingerprint=fingerprint(_words(tokens, hidden)), redacted=redacted)
+    return _RECORDING.recorded(piece, text, tokens)
 
 
-def _words(tokens: list[Token], hidden: AbstractSet[int]) -> list[str]:
-    words: list[str] = []
-    is_glued = False
-    for kind, value, raw, start, _ in tokens:
-        if kind in PLACEHOLDERS or start in hidden:
-            word = "?"
-        elif kind is MARK and value == "." and words:
-            words[-1] += "."
-            is_glued = True
-            continue
-        elif kind is NAME:
-            word = raw if raw.isidentifier() else "`" + raw.replace("`", "``") + "`"
-        elif kind is lexer.VARIABLE:
-            word = "@" + value
-        elif kind is lexer.SYSTEM:
-            word = "@@" + value
-        else:
-            word = value
-        if is_glued:
-            words[-1] += word
-            is_glued = False
-        else:
-            words.append(word)
-    return words
+def _spelt(token: Token) -> str:
+    kind, value, raw, _, _ = token
+    if kind is NAME:
+        return raw if raw.isidentifier() else "`" + raw.replace("`", "``") + "`"
+    if kind is VARIABLE:
+        return "@" + value
+    return "@@" + value if kind is SYSTEM else value
+
+
+_RECORDING = Recording(
+    _spelt, secrets.SUSPECTS, secrets.is_about_secrets, secrets.is_secret_call, secrets.follows_secret
+)

@@ -11,9 +11,9 @@ from gateway.classify.doubt import Doubt, DoubtError
 from gateway.classify.facts import Action, Piece, Use
 from gateway.classify.mysql.changes import Changes
 from gateway.classify.mysql.cursor import Cursor
-from gateway.classify.mysql.lexer import NUMBER, STRING, WORD
 from gateway.classify.mysql.pieces import effect, piece
 from gateway.classify.mysql.scope import Scope
+from gateway.classify.tokens import NUMBER, STRING, WORD
 from gateway.model.classification import Class, Effect
 
 _OF_TABLE: Final = frozenset(("columns", "fields", "index", "indexes", "keys"))

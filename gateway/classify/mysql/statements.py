@@ -8,9 +8,10 @@ from gateway.classify.facts import Piece
 from gateway.classify.mysql import administration, definitions, programs, settings, shows, transactions
 from gateway.classify.mysql.changes import Changes
 from gateway.classify.mysql.cursor import Cursor
-from gateway.classify.mysql.lexer import MARK, WORD, Token
+from gateway.classify.mysql.lexer import Token
 from gateway.classify.mysql.pieces import effect, piece
 from gateway.classify.operations import CLASS_OF
+from gateway.classify.tokens import MARK, WORD
 
 READ_WORDS: Final = frozenset(("select", "with", "values", "table", "insert", "replace", "update", "delete"))
 

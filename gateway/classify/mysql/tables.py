@@ -2,8 +2,9 @@
 
 from gateway.classify.doubt import Doubt, DoubtError
 from gateway.classify.mysql.expressions import QUERY_WORDS, TAIL_WORDS, Expressions
-from gateway.classify.mysql.lexer import MARK, STRING, WORD, lowered
+from gateway.classify.mysql.lexer import lowered
 from gateway.classify.mysql.scope import Scope, Source
+from gateway.classify.tokens import MARK, STRING, WORD
 
 _JOINS = frozenset(("join", "inner", "cross", "straight_join", "left", "right", "natural"))
 _HINTS = frozenset(("use", "force", "ignore"))

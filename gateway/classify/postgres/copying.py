@@ -7,7 +7,8 @@ from gateway.classify.facts import Action, Piece, Use
 from gateway.classify.operations import CLASS_OF
 from gateway.classify.postgres import tree
 from gateway.classify.postgres.cursor import Cursor
-from gateway.classify.postgres.lexer import Kind, Token
+from gateway.classify.postgres.lexer import Token
+from gateway.classify.tokens import Kind
 from gateway.model.classification import Class, Effect, ObjectRef
 
 _QUERIES = frozenset(("select", "with", "values", "table", "insert", "update", "delete", "merge"))

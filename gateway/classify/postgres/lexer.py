@@ -7,30 +7,10 @@ differently (``1_000``, ``0x1F``, a number with letters behind it), it is refuse
 
 import re
 import unicodedata
-from enum import IntEnum
 from typing import NamedTuple
 
 from gateway.classify.doubt import Doubt, DoubtError
-
-
-class Kind(IntEnum):
-    """What a token is."""
-
-    WORD = 1  # unquoted: a keyword or a name, folded
-    NAME = 2  # quoted: never a keyword
-    STRING = 3  # any literal in quotes, decoded
-    NUMBER = 4
-    PARAMETER = 5
-    OPERATOR = 6
-    MARK = 7  # ( ) [ ] , ; . : :: :=
-
-
-# Members bound to names: looking them up on the class for each token costs more than the comparison.
-WORD, NAME, STRING, NUMBER = Kind.WORD, Kind.NAME, Kind.STRING, Kind.NUMBER
-PARAMETER, OPERATOR, MARK = Kind.PARAMETER, Kind.OPERATOR, Kind.MARK
-LITERALS = frozenset((STRING, NUMBER))
-PLACEHOLDERS = frozenset((STRING, NUMBER, PARAMETER))
-NAMES = frozenset((WORD, NAME))
+from gateway.classify.tokens import MARK, NAME, NUMBER, OPERATOR, PARAMETER, STRING, WORD, Kind
 
 
 class Token(NamedTuple):

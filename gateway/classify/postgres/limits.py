@@ -6,8 +6,9 @@ brackets, CASE and unary operators. All of that is counted here first.
 """
 
 from gateway.classify.doubt import Doubt, DoubtError
-from gateway.classify.postgres.lexer import MARK, OPERATOR, WORD, Token
+from gateway.classify.postgres.lexer import Token
 from gateway.classify.postgres.words import TYPE_WORDS
+from gateway.classify.tokens import MARK, OPERATOR, WORD
 
 MAX_TEXT = 1 << 20
 MAX_TOKENS = 50_000

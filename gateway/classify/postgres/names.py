@@ -6,6 +6,7 @@ name in every schema of the path, unless the catalogue says which one exists; ea
 
 from functools import lru_cache
 
+from gateway.classify.columns import column_owners
 from gateway.classify.doubt import Doubt
 from gateway.classify.facts import Attribute, Columns, Piece, Qualified, Use
 from gateway.classify.operations import CLASS_OF
@@ -167,29 +168,11 @@ class _Resolver:
         return "view" if f"{schema}.{use.name}" in inventory.VIEWS else "table"
 
     def _loose(self, piece: Piece, places: list[tuple[str, ...]]) -> dict[int, tuple[str, ...]]:
-        """Which relation each bare column belongs to; all that are in question where nobody knows."""
-        extra: dict[int, tuple[str, ...]] = {}
-        for item in piece.loose:
-            owners: list[int] = []
-            is_somewhere = item.elsewhere
-            for group in item.groups:
-                unknown = [
-                    number for number in group if not self._are_known(piece.uses[number], places[number])
-                ]
-                having = [
-                    number
-                    for number in group
-                    if number not in unknown and self._relation_has(piece, places, (number, 0), item.name)
-                ]
-                owners += unknown + having
-                is_somewhere = is_somewhere or bool(having)
-                if having and not unknown:
-                    break
-            if not is_somewhere:  # a column that somebody may just have added
-                owners = [number for group in item.groups for number in group]
-            for number in owners:
-                extra[number] = (*extra.get(number, ()), item.name)
-        return extra
+        return column_owners(
+            piece.loose,
+            lambda number: self._are_known(piece.uses[number], places[number]),
+            lambda number, name: self._relation_has(piece, places, (number, 0), name),
+        )
 
     def _are_known(self, use: Use, places: tuple[str, ...]) -> bool:
         return all(self._columns(schema, use.name) is not None for schema in places)

@@ -1,21 +1,18 @@
 """A whole text to its statements: lexed once, cut at semicolons, each piece read on its own."""
 
 import itertools
-from collections.abc import Set as AbstractSet
 from dataclasses import replace
 
-from gateway.classify import redact
 from gateway.classify.dialect import Modes
 from gateway.classify.doubt import Doubt, DoubtError
 from gateway.classify.facts import Piece
-from gateway.classify.fingerprint import fingerprint
 from gateway.classify.operations import CLASS_OF
 from gateway.classify.postgres import limits, plain, secrets, statements
-from gateway.classify.postgres.lexer import MARK, NAME, PLACEHOLDERS, WORD, Token, tokenize
+from gateway.classify.postgres.lexer import Token, tokenize
+from gateway.classify.record import Recording
+from gateway.classify.tokens import MARK, NAME, WORD
 from gateway.classify.unread import unread
 from gateway.model.classification import Effect
-
-_NOTHING: frozenset[int] = frozenset()
 
 
 def read(text: str, _version: str = "", _modes: Modes = frozenset()) -> tuple[Piece, ...]:
@@ -75,36 +72,14 @@ def _statement(text: str, tokens: list[Token]) -> Piece:
         operation = statements.operation_of(tokens)
         effects = (Effect(operation, CLASS_OF[operation]),)
         piece = Piece("", operation, effects, reason=error.reason.value)
-    hide_all = bool(piece.reason)
-    if piece.reason == Doubt.STATEMENT:
-        return replace(piece, text=shown, redacted=redact.unreadable(shown))
-    if not hide_all and secrets.is_clean(shown):
-        return replace(piece, text=shown, fingerprint=fingerprint(_words(tokens, _NOTHING)), redacted=shown)
-    spans = list(secrets.spans(text, tokens, hide_all=hide_all))
-    redacted = redact.rebuild(text, spans)
-    if hide_all:
-        redacted = redact.mark(shown, redacted)
-    hidden = {start for start, _, replacement in spans if replacement is not None}
-    return replace(piece, text=shown, fingerprint=fingerprint(_words(tokens, hidden)), redacted=redacted)
+    return _RECORDING.recorded(replace(piece, text=shown), text, tokens)
 
 
-def _words(tokens: list[Token], hidden: AbstractSet[int]) -> list[str]:
-    words: list[str] = []
-    is_glued = False
-    for kind, value, start, _ in tokens:
-        if kind in PLACEHOLDERS or start in hidden:
-            word = "?"
-        elif kind is MARK and value == "." and words:
-            words[-1] += "."
-            is_glued = True
-            continue
-        else:
-            word = value
-            if kind is NAME and not value.isidentifier():
-                word = '"' + value.replace('"', '""') + '"'
-        if is_glued:
-            words[-1] += word
-            is_glued = False
-        else:
-            words.append(word)
-    return words
+def _spelt(token: Token) -> str:
+    kind, value, _, _ = token
+    return '"' + value.replace('"', '""') + '"' if kind is NAME and not value.isidentifier() else value
+
+
+_RECORDING = Recording(
+    _spelt, secrets.SUSPECTS, secrets.is_about_secrets, secrets.is_secret_call, secrets.follows_secret
+)

@@ -11,7 +11,7 @@ no foreign function is put in its place. Precedence may change, facts do not.
 from gateway.classify.doubt import Doubt, DoubtError
 from gateway.classify.facts import Qualified
 from gateway.classify.postgres import types
-from gateway.classify.postgres.lexer import MARK, NAME, NAMES, OPERATOR, STRING, WORD, Token
+from gateway.classify.postgres.lexer import Token
 from gateway.classify.postgres.words import (
     BARE,
     OPERANDS,
@@ -21,6 +21,7 @@ from gateway.classify.postgres.words import (
     VALUES_WITHOUT_BRACKETS,
     XML_SYNTAX,
 )
+from gateway.classify.tokens import MARK, NAME, NAMES, OPERATOR, STRING, WORD
 
 CALL = "\x01"  # the lexer refuses control characters in names, so nobody can write it
 PLACE = "\x02"  # behind a name, where asked for: the number of its token comes next

@@ -2,11 +2,11 @@
 """Which tokens of a PostgreSQL statement are secrets, or may hold one."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Sequence
 from itertools import pairwise
 
-from gateway.classify.postgres.lexer import LITERALS, MARK, NAMES, NUMBER, STRING, WORD, Token
-from gateway.classify.redact import HIDDEN, holds_secret
+from gateway.classify.postgres.lexer import Token
+from gateway.classify.tokens import LITERALS, NAMES, WORD
 
 _WRITES = frozenset(("insert", "update", "merge"))
 _SECRET_OBJECTS = frozenset(("role", "user", "group", "subscription", "server", "mapping"))
@@ -16,44 +16,14 @@ _SECRET_CALLS = re.compile(
 _SECRET_NAME = re.compile(r"pass(word|wd|phrase)?$|pwd|secret|token|credential|api_?key|private_?key|jwt")
 
 
-_SUSPECTS = tuple(
+SUSPECTS = tuple(
     """pass pwd secret token credential key jwt identified program create alter dblink http url s3 mysql
     postgres remote
     aws_ pgp_ crypt hmac digest armor :// /* --""".split()
 )
 
 
-def is_clean(shown: str) -> bool:
-    """True when nothing even looks like a secret or a comment, so that no token need be looked at."""
-    lowered = shown.lower()
-    return not any(word in lowered for word in _SUSPECTS)
-
-
-def spans(text: str, tokens: list[Token], *, hide_all: bool) -> Iterator[tuple[int, int, str | None]]:
-    """Each token's place, and what is recorded in its stead (None: itself)."""
-    hide_strings = hide_all or _is_about_secrets(tokens)
-    depth, hidden_until = 0, -1
-    for at, token in enumerate(tokens):
-        kind, value, start, end = token
-        replacement: str | None = None
-        if kind is MARK:
-            depth += (value == "(") - (value == ")")
-            if depth <= hidden_until:
-                hidden_until = -1
-            if value == "(" and hidden_until < 0 and _is_secret_call(tokens, at):
-                hidden_until = depth - 1
-        elif _follows_secret(tokens, at):
-            replacement = HIDDEN
-        elif kind is STRING:
-            raw = text[start:end]
-            is_secret = hide_strings or hidden_until >= 0 or holds_secret(raw)
-            replacement = HIDDEN if is_secret else None
-        elif kind is NUMBER and hide_all:
-            replacement = "0"
-        yield start, end, replacement
-
-
-def _is_about_secrets(tokens: list[Token]) -> bool:
+def is_about_secrets(tokens: Sequence[Token]) -> bool:
     """Statements whose every literal is or may be a credential."""
     words = [token.value for token in tokens[:6] if token.kind is WORD]
     if words[:1] in (["create"], ["alter"]):
@@ -67,7 +37,8 @@ def _is_about_secrets(tokens: list[Token]) -> bool:
     )
 
 
-def _is_secret_call(tokens: list[Token], at: int) -> bool:
+def is_secret_call(tokens: Sequence[Token], at: int) -> bool:
+    """True of the bracket at *at* when what stands in it is a secret, or is to be made one."""
     name = tokens[at - 1] if at else None
     if name is None or name.kind not in NAMES:
         return False
@@ -78,7 +49,7 @@ def _is_secret_call(tokens: list[Token], at: int) -> bool:
     return bool(_SECRET_CALLS.fullmatch(name.value) or (qualifier and _SECRET_CALLS.fullmatch(qualifier)))
 
 
-def _follows_secret(tokens: list[Token], at: int) -> bool:
+def follows_secret(tokens: Sequence[Token], at: int) -> bool:
     """Behind PASSWORD, IDENTIFIED BY, PROGRAM, and behind ``secret = ``."""
     if at == 0:
         return False

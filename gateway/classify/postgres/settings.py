@@ -11,8 +11,8 @@ from gateway.classify.doubt import Doubt, DoubtError
 from gateway.classify.facts import Piece
 from gateway.classify.postgres import types
 from gateway.classify.postgres.cursor import Cursor
-from gateway.classify.postgres.lexer import Kind
 from gateway.classify.postgres.words import RESERVED
+from gateway.classify.tokens import Kind
 from gateway.model.classification import Class, Effect, ObjectRef, Setting
 
 EVERYTHING = "all"

@@ -9,7 +9,8 @@ from gateway.classify.facts import Piece, Qualified, Use
 from gateway.classify.operations import CLASS_OF
 from gateway.classify.postgres import copying, definitions, rights, settings, transactions, tree, types
 from gateway.classify.postgres.cursor import Cursor
-from gateway.classify.postgres.lexer import Kind, Token
+from gateway.classify.postgres.lexer import Token
+from gateway.classify.tokens import Kind
 from gateway.model.classification import Class, Effect, ObjectRef
 
 _SELECT = Token(Kind.WORD, "select", 0, 0)

@@ -1,7 +1,8 @@
 """Type names at token level: what stands behind ``::``, in CAST, and before a literal."""
 
-from gateway.classify.postgres.lexer import Kind, Token
+from gateway.classify.postgres.lexer import Token
 from gateway.classify.postgres.words import RESERVED
+from gateway.classify.tokens import Kind
 
 _SYNONYMS = {
     "bigint": "int8",

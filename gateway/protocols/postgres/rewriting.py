@@ -13,9 +13,10 @@ from typing import Final
 from gateway.classify.doubt import DoubtError
 from gateway.classify.postgres import limits, reader
 from gateway.classify.postgres.cursor import Cursor
-from gateway.classify.postgres.lexer import NAMES, WORD, Token, tokenize
+from gateway.classify.postgres.lexer import Token, tokenize
 from gateway.classify.postgres.reduce import quote
 from gateway.classify.relation import Relation as Used
+from gateway.classify.tokens import NAMES, WORD
 from gateway.model.classification import Classification
 from gateway.model.statement import NameContext
 from gateway.protocols.postgres import concealment

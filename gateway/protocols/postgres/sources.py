@@ -11,9 +11,10 @@ from sqlglot import exp
 
 from gateway.classify.postgres import tree
 from gateway.classify.postgres.changes import Walk
-from gateway.classify.postgres.lexer import NAMES, WORD, Token
+from gateway.classify.postgres.lexer import Token
 from gateway.classify.postgres.reduce import PLACE, reduce
 from gateway.classify.postgres.scope import Scope, Source
+from gateway.classify.tokens import NAMES, WORD
 
 _NO_PLACE_BEHIND: Final = frozenset(("only", "table"))
 _NO_PLACE_AHEAD: Final = frozenset(("tablesample",))

@@ -3,7 +3,8 @@
 import pytest
 
 from gateway.classify.doubt import DoubtError
-from gateway.classify.mysql.lexer import Kind, Reading, tokenize
+from gateway.classify.mysql.lexer import Reading, tokenize
+from gateway.classify.tokens import Kind
 from tests.classify.mysql.judge import facts_of, relations
 
 PLAIN = Reading(is_mariadb=True, version=101119, folds=False)

@@ -1,0 +1,34 @@
+"""Whose the bare columns of a query are: the same search in every dialect."""
+
+from collections.abc import Callable, Iterable
+
+from gateway.classify.facts import Loose
+
+
+def column_owners(
+    loose: Iterable[Loose], is_known: Callable[[int], bool], has: Callable[[int, str], bool]
+) -> dict[int, tuple[str, ...]]:
+    """Which relations, by number, each bare column may belong to; all in question where nobody knows.
+
+    *is_known* is true of a relation whose columns the catalogue has; *has* says whether one has a column.
+    """
+    found: dict[int, tuple[str, ...]] = {}
+    for item in loose:
+        for number in _owners(item, is_known, has):
+            found[number] = (*found.get(number, ()), item.name)
+    return found
+
+
+def _owners(item: Loose, is_known: Callable[[int], bool], has: Callable[[int, str], bool]) -> list[int]:
+    found: list[int] = []
+    is_somewhere = item.elsewhere
+    for group in item.groups:
+        unknown = [number for number in group if not is_known(number)]
+        having = [number for number in group if number not in unknown and has(number, item.name)]
+        found += unknown + having
+        is_somewhere = is_somewhere or bool(having)
+        if having and not unknown:
+            break
+    if is_somewhere:
+        return found
+    return [number for group in item.groups for number in group]  # a column that somebody may just have added
