@@ -2,6 +2,7 @@
 
 import json
 import sys
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
@@ -51,15 +52,29 @@ def clean(text: str) -> str:
 
 
 @contextmanager
-def working(what: str) -> Iterator[None]:
-    """Say on a terminal that something is going on, for as long as it does."""
+def working(what: str, how_far: Callable[[], str] | None = None) -> Iterator[None]:
+    """Say on a terminal that something is going on, for as long as it does.
+
+    *how_far* is asked every second, by a thread of its own, for what to say behind *what*.
+    """
     if not sys.stderr.isatty():
         yield
         return
     from rich.console import Console  # noqa: PLC0415 # only a terminal needs rich
 
-    with Console(stderr=True).status(what):
-        yield
+    over = threading.Event()
+    with Console(stderr=True).status(what) as shown:
+
+        def follow(ask: Callable[[], str]) -> None:
+            while not over.wait(1.0):
+                shown.update(f"{what} {ask()}".rstrip())
+
+        if how_far is not None:
+            threading.Thread(target=follow, args=[how_far], daemon=True).start()
+        try:
+            yield
+        finally:
+            over.set()
 
 
 def labels(value: Mapping[str, str]) -> str:

@@ -20,12 +20,14 @@ from types import TracebackType
 from typing import Any
 
 import aiohttp
+import structlog
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
+from opa_client.errors import PatchDataError, RegoParseError
 
 from gateway.clock import Clock
 from gateway.errors import PolicyError
 from gateway.model.decision import Revisions
-from gateway.policy import canary, publish
+from gateway.policy import canary, indexing, patching, publish
 from gateway.policy.client import PolicyClient, PolicyMetrics
 from gateway.policy.client_endpoint import Endpoint
 from gateway.policy.client_line import Lines
@@ -39,6 +41,8 @@ _AUTHORIZATION = "authz.tar.gz"
 _BACK_OFF_SECONDS = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 _WELL_AFTER_SECONDS = 30.0
 
+
+_say = structlog.get_logger("regate.policy")
 
 Tried: typing.TypeAlias = Callable[[PolicyClient], Awaitable[None]]
 
@@ -96,7 +100,9 @@ class Sidecar:
         self._started = 0
         self._child: Child | None = None
         self._data: _Data | None = None
-        self._index: tuple[str, Any, dict[str, Any]] | None = None
+        self._index: indexing.Index | None = None
+        self._held: tuple[Child, Mapping[str, Any]] | None = None
+        self.preparing = (0, 0)  # roles prepared, of how many, while a change is on its way
         self._directed: Path | Endpoint | None = None
         self._changing = asyncio.Lock()
         self._tasks: asyncio.TaskGroup | None = None
@@ -248,17 +254,23 @@ class Sidecar:
         """The documents with the index that this child's policy makes of them."""
         whole = canary.with_canary({**documents, "data_revision": revision})
         policy = child.bundle.revision
-        asked = (whole["roles"], whole["locks"], whole.get("guards", []))
-        if self._index is None or self._index[:2] != (policy, asked):
+        try:
             with closing(PolicyClient(child.socket, self._token, clock=self._clock)) as asker:
-                self._index = (policy, asked, await asker.index(*asked))
-        return _Data(documents, {**whole, "index": self._index[2]}, revision)
+                self._index = await indexing.indexed(asker, policy, whole, self._index, self._prepared)
+        finally:
+            self.preparing = (0, 0)
+        return _Data(documents, {**whole, "index": self._index.value}, revision)
+
+    def _prepared(self, done: int, of: int) -> None:
+        self.preparing = (done, of)
+        if of > indexing.PORTION:
+            _say.info("roles are prepared for the policy", prepared=done, of=of)
 
     async def _feed(self, child: Child, data: _Data) -> None:
         """Push the data and try the canaries."""
         try:
             await self._put(child, data.pushed)
-        except (aiohttp.ClientError, OSError, ValueError, KeyError) as error:
+        except (aiohttp.ClientError, PatchDataError, RegoParseError, OSError, ValueError, KeyError) as error:
             raise PolicyError("opa did not take the data") from error
         revisions = Revisions(child.bundle.revision, data.revision)
         with closing(PolicyClient(child.socket, self._token, clock=self._clock)) as asker:
@@ -268,8 +280,14 @@ class Sidecar:
 
     async def _put(self, child: Child, data: Mapping[str, Any]) -> None:
         assert isinstance(child.socket, Path)
+        held, self._held = self._held, None  # should this fail, nobody knows what OPA holds
         async with UnixOpaClient(child.socket, self._token) as control:
-            await control.update_or_create_data(data, "regate")
+            patch = None if held is None or held[0] is not child else patching.patch(held[1], data)
+            if patch is None:
+                await control.update_or_create_data(data, "regate")
+            elif patch:
+                await control.patch_data("regate", patch)
+        self._held = (child, data)
 
     def _direct(self, child: Child) -> Lines | None:
         """Let questions go to this child; returns connections to another, if there were any."""

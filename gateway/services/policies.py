@@ -77,6 +77,7 @@ class Policies:
             "highest": max(state.highest, bundle.number),
             "source": source.kind if source else "",
             "shadow": self._shadowing.status(),
+            "preparing": list(self._sidecar.preparing),
         }
 
     async def publish(self, subject: Subject, content: bytes, source: str = "published") -> dict[str, Any]:

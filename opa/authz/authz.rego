@@ -51,6 +51,13 @@ allow if {
 	_is_supervisor
 }
 
+# What a patch names lies below the path that it is sent to.
+allow if {
+	input.method == "PATCH"
+	input.path == ["v1", "data", "regate"]
+	_is_supervisor
+}
+
 # Exact paths, not a prefix: `gateway%2f..%2fregate` would pass one.
 _decisions := {
 	["v1", "data", "gateway", "admin", "decision"],

@@ -23,9 +23,11 @@ test_anyone_may_ask_a_decision_and_for_health if {
 test_only_the_supervisor_pushes_and_prepares if {
 	_allowed("PUT", "v1/data/regate", "secret", {})
 	_allowed("PUT", "v1/data/regate/roles", "secret", {})
+	_allowed("PATCH", "v1/data/regate", "secret", {})
 	_allowed("POST", "v1/data/gateway/prepare/index", "secret", {})
 	every identity in ["", "wrong"] {
 		not _allowed("PUT", "v1/data/regate", identity, {})
+		not _allowed("PATCH", "v1/data/regate", identity, {})
 		not _allowed("POST", "v1/data/gateway/prepare/index", identity, {})
 	}
 }
@@ -47,7 +49,8 @@ test_nothing_else_is_let_through if {
 		["GET", "v1/data"], ["GET", "v1/data/regate"], ["POST", "v1/data"], ["POST", "v1/data/regate"],
 		["POST", "v1/data/gateway"], ["POST", "v1/data/gateway/query_batch/answers/x"],
 		["POST", "v1/data/gateway/../regate"], ["POST", "v1/query"], ["POST", "v1/compile"], ["PUT", "v1/policies/x"],
-		["DELETE", "v1/policies/x"], ["PATCH", "v1/data/regate"], ["DELETE", "v1/data/regate"],
+		["DELETE", "v1/policies/x"], ["DELETE", "v1/data/regate"],
+		["PATCH", "v1/data"], ["PATCH", "v1/data/gateway"], ["PATCH", "v1/data/regate/roles"], ["PATCH", "v1/policies/x"],
 		["PUT", "v1/data/gateway"], ["PUT", "v1/data"], ["GET", "v1/policies"], ["GET", "metrics"], ["GET", "v1/config"],
 	] {
 		not _allowed(case[0], case[1], "secret", {})

@@ -406,6 +406,8 @@ AUTHORIZATION = [
     ("POST", "/v1/data/gateway/prepare/index", {"": 401, "wrong": 401, "token": 200}),
     ("PUT", "/v1/data/regate", {"": 401, "wrong": 401}),
     ("PUT", "/v1/data/gateway", {"": 401, "token": 401}),
+    ("PATCH", "/v1/data/regate", {"": 401, "wrong": 401}),
+    ("PATCH", "/v1/data/gateway", {"": 401, "token": 401}),
     ("GET", "/v1/data/regate", {"": 401, "token": 401}),
     ("GET", "/v1/data", {"": 401, "token": 401}),
     ("POST", "/v1/data", {"": 401, "token": 401}),

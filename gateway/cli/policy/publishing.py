@@ -2,6 +2,7 @@
 
 import base64
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,9 @@ from gateway.cli.client import Api
 from gateway.cli.failures import FindingError
 from gateway.cli.options import config_option, examples, format_option
 from gateway.cli.policy import building, linting, repository, testing
+from gateway.errors import RegateError
 
-PUBLISH_SECONDS = 120.0
+PUBLISH_SECONDS = 600.0  # ten thousand roles take half a minute, on a busy machine more
 
 
 @click.command(
@@ -41,7 +43,7 @@ def publish(folder: str, key: str, bundle: str, form: str, config: str, proxy: s
     api = channel.admin(config, proxy, timeout=PUBLISH_SECONDS)
     content = Path(building.existing(bundle)).read_bytes() if bundle else _made(folder, key, api)
     sent = {"bundle": base64.b64encode(content).decode("ascii"), "shadow": shadow}
-    with output.working("Publishing"):
+    with output.working("Publishing", _how_far(config, proxy)):
         done = api.post("/v1/policy", sent)
     _show(done, form, "asked beside the one in force" if shadow else "in force")
 
@@ -71,7 +73,7 @@ def status(form: str, config: str, proxy: str) -> None:
 def rollback(form: str, config: str, proxy: str) -> None:
     """Put the bundle before this one in force again."""
     api = channel.admin(config, proxy, timeout=PUBLISH_SECONDS)
-    with output.working("Going back"):
+    with output.working("Going back", _how_far(config, proxy)):
         done = api.post("/v1/policy/rollback", {})
     _show(done, form, "in force again")
 
@@ -92,6 +94,20 @@ def _made(folder: str, key: str, api: Api) -> bytes:
         out = Path(name, "policy.tar.gz")
         building.make(here, out, number, key)
         return out.read_bytes()
+
+
+def _how_far(config: str, proxy: str) -> Callable[[], str]:
+    """How many of the roles the new policy has prepared, while it does; for a terminal."""
+    api = channel.admin(config, proxy)
+
+    def asked() -> str:
+        try:
+            done, of = api.get("/v1/policy")["preparing"]
+        except (RegateError, KeyError, ValueError):
+            return ""  # the publication itself says what is wrong
+        return f"({done} of {of} roles prepared)" if of else ""
+
+    return asked
 
 
 def _show(done: dict[str, Any], form: str, what: str) -> None:
