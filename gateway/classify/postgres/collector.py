@@ -7,7 +7,7 @@ from sqlglot import exp
 from gateway.classify.doubt import Doubt, DoubtError
 from gateway.classify.facts import Attribute, Loose, Qualified
 from gateway.classify.postgres.grammar import ALLOWED
-from gateway.classify.postgres.reduce import CALL
+from gateway.classify.postgres.reduced import CALL
 from gateway.classify.relation import Relation
 
 Node: TypeAlias = exp.Expr

@@ -8,7 +8,7 @@ from gateway.classify.doubt import Doubt, DoubtError
 from gateway.classify.facts import Attribute, Loose
 from gateway.classify.postgres.collector import Collector, Node
 from gateway.classify.postgres.grammar import ALLOWED, IMPLIED_OPERATORS
-from gateway.classify.postgres.reduce import CALL
+from gateway.classify.postgres.reduced import CALL
 from gateway.classify.postgres.scope import Environment, Output, Pending, Scope, Source, columns_of
 
 _NOT_CALLS = frozenset(("row",))

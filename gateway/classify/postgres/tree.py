@@ -13,7 +13,8 @@ from gateway.classify.doubt import Doubt, DoubtError
 from gateway.classify.facts import Piece, Qualified
 from gateway.classify.postgres.changes import Walk
 from gateway.classify.postgres.lexer import Token
-from gateway.classify.postgres.reduce import CALL, Reduced, reduce
+from gateway.classify.postgres.reduce import reduce
+from gateway.classify.postgres.reduced import CALL, Reduced
 from gateway.model.classification import Setting
 
 OPERATIONS: dict[type[Any], str] = {

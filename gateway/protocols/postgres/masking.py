@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from gateway.classify.postgres.reduce import quote
+from gateway.classify.postgres.reduced import quote
 from gateway.model.obligation import Conceal
 from gateway.model.statement import Relation
 

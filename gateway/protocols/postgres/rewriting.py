@@ -14,7 +14,7 @@ from gateway.classify.doubt import DoubtError
 from gateway.classify.postgres import limits, reader
 from gateway.classify.postgres.cursor import Cursor
 from gateway.classify.postgres.lexer import Token, tokenize
-from gateway.classify.postgres.reduce import quote
+from gateway.classify.postgres.reduced import quote
 from gateway.classify.relation import Relation as Used
 from gateway.classify.tokens import NAMES, WORD
 from gateway.model.classification import Classification

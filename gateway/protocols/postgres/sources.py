@@ -12,7 +12,8 @@ from sqlglot import exp
 from gateway.classify.postgres import tree
 from gateway.classify.postgres.changes import Walk
 from gateway.classify.postgres.lexer import Token
-from gateway.classify.postgres.reduce import PLACE, reduce
+from gateway.classify.postgres.reduce import reduce
+from gateway.classify.postgres.reduced import PLACE
 from gateway.classify.postgres.scope import Scope, Source
 from gateway.classify.tokens import NAMES, WORD
 
