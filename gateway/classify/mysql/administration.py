@@ -9,7 +9,7 @@ from typing import Final
 from gateway.classify.doubt import Doubt, DoubtError
 from gateway.classify.facts import Piece, Use
 from gateway.classify.mysql.cursor import Cursor
-from gateway.classify.mysql.pieces import effect, piece
+from gateway.classify.pieces import effect, piece
 from gateway.classify.tokens import MARK
 from gateway.model.classification import Class, Effect
 

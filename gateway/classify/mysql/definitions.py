@@ -15,10 +15,10 @@ from gateway.classify.facts import Action, Piece, Use
 from gateway.classify.mysql.changes import Changes
 from gateway.classify.mysql.cursor import Cursor
 from gateway.classify.mysql.lexer import Token, lowered
-from gateway.classify.mysql.pieces import effect, piece
 from gateway.classify.mysql.scope import Scope
 from gateway.classify.mysql.words import COLUMN_TYPES
 from gateway.classify.operations import CLASS_OF
+from gateway.classify.pieces import effect, piece
 from gateway.classify.tokens import LITERALS, MARK, WORD
 from gateway.model.classification import Class
 

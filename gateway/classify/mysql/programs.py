@@ -7,9 +7,9 @@ from gateway.classify.doubt import Doubt, DoubtError
 from gateway.classify.facts import Action, Piece, Use
 from gateway.classify.mysql.changes import Changes
 from gateway.classify.mysql.cursor import Cursor
-from gateway.classify.mysql.pieces import effect, piece, plus
 from gateway.classify.mysql.scope import Scope, Source
 from gateway.classify.operations import CLASS_OF
+from gateway.classify.pieces import effect, piece, plus
 from gateway.classify.tokens import NAME, NUMBER, STRING, VARIABLE, WORD
 from gateway.model.classification import Class
 

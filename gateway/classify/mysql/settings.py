@@ -13,8 +13,8 @@ from gateway.classify.facts import Piece
 from gateway.classify.mysql.changes import Changes
 from gateway.classify.mysql.cursor import Cursor
 from gateway.classify.mysql.lexer import Token, fold
-from gateway.classify.mysql.pieces import effect, piece
 from gateway.classify.mysql.scope import Scope
+from gateway.classify.pieces import effect, piece
 from gateway.classify.tokens import NAME, NUMBER, STRING, SYSTEM, VARIABLE, WORD
 from gateway.model.classification import Class, Setting
 

@@ -11,8 +11,8 @@ from gateway.classify.doubt import Doubt, DoubtError
 from gateway.classify.facts import Action, Piece, Use
 from gateway.classify.mysql.changes import Changes
 from gateway.classify.mysql.cursor import Cursor
-from gateway.classify.mysql.pieces import effect, piece
 from gateway.classify.mysql.scope import Scope
+from gateway.classify.pieces import effect, piece
 from gateway.classify.tokens import NUMBER, STRING, WORD
 from gateway.model.classification import Class, Effect
 

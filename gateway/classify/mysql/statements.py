@@ -9,8 +9,8 @@ from gateway.classify.mysql import administration, definitions, programs, settin
 from gateway.classify.mysql.changes import Changes
 from gateway.classify.mysql.cursor import Cursor
 from gateway.classify.mysql.lexer import Token
-from gateway.classify.mysql.pieces import effect, piece
 from gateway.classify.operations import CLASS_OF
+from gateway.classify.pieces import effect, piece
 from gateway.classify.tokens import MARK, WORD
 
 READ_WORDS: Final = frozenset(("select", "with", "values", "table", "insert", "replace", "update", "delete"))

@@ -4,7 +4,7 @@ from gateway.classify.doubt import Doubt, DoubtError
 from gateway.classify.facts import Piece
 from gateway.classify.mysql import settings
 from gateway.classify.mysql.cursor import Cursor
-from gateway.classify.mysql.pieces import effect, piece
+from gateway.classify.pieces import effect, piece
 from gateway.model.classification import Setting
 
 

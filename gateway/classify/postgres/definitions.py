@@ -1,30 +1,16 @@
-# ruff: noqa: SIM905 - lists of words read best as words
-"""CREATE, ALTER, DROP and the like: what is defined, and the queries inside.
-
-Understood are definitions that hold nothing which runs later: what does (functions, triggers, rules,
-defaults and checks that call something) is seen, named, and marked as not complete.
-"""
-
-from dataclasses import replace
+"""ALTER, DROP and the like: what is changed of things that are there, as far as ``creation`` reads them."""
 
 from gateway.classify.doubt import Doubt, DoubtError
-from gateway.classify.facts import Action, Piece, Qualified, Use
+from gateway.classify.facts import Action, Piece, Use
 from gateway.classify.operations import CLASS_OF
-from gateway.classify.postgres import settings, tree, types
+from gateway.classify.pieces import effect, piece
+from gateway.classify.postgres import settings
+from gateway.classify.postgres.creation import ROLES, are_plain_columns, column_types
 from gateway.classify.postgres.cursor import Cursor
-from gateway.classify.postgres.lexer import Token
-from gateway.classify.tokens import Kind
+from gateway.classify.tokens import MARK, WORD
 from gateway.model.classification import Class, Effect, ObjectRef
 
 _RELATIONS = frozenset(("table", "view", "index", "sequence"))
-_ROLES = frozenset(("role", "user", "group"))
-_QUERIES = frozenset(("select", "with", "values", "table"))
-_RUNS_LATER = frozenset(
-    """
-    check collate constraint exclude foreign generated include inherits like of partition references
-    tablespace using where with on default
-    """.split()
-)
 _PLAIN_ACTIONS = (
     ("add", "column"),
     ("drop", "column"),
@@ -33,170 +19,20 @@ _PLAIN_ACTIONS = (
 )
 
 
-def _ddl(operation: str, kind: str, name: str = "", *, cls: Class | None = None, reason: str = "") -> Piece:
-    target = ObjectRef(kind, name) if kind else None
-    return Piece("", operation, (Effect(operation, cls or CLASS_OF[operation], target),), reason=reason)
-
-
-# -- CREATE
-
-
-def read_create(cursor: Cursor) -> Piece:
-    """``CREATE …``."""
-    cursor.take("or", "replace")
-    is_temporary = False
-    if cursor.take_any(frozenset(("global", "local"))) or cursor.word() in {"temp", "temporary"}:
-        is_temporary = bool(cursor.take_any(frozenset(("temp", "temporary"))))
-    cursor.take("unlogged")
-    cursor.take("recursive")
-    kind = cursor.name()
-    if kind in _ROLES:
-        return replace(_ddl("create", "role", cursor.name(), cls=Class.DCL))
-    if kind == "table":
-        return _create_table(cursor, is_temporary=is_temporary)
-    if kind == "view" or (kind == "materialized" and cursor.take("view")):
-        return _create_view(
-            cursor, "view" if kind == "view" else "materialized_view", is_temporary=is_temporary
-        )
-    if kind == "sequence":
-        cursor.take("if", "not", "exists")
-        return Piece("", "create", uses=(_made(cursor, "sequence", is_temporary=is_temporary),))
-    if kind == "schema":
-        return _create_schema(cursor)
-    if kind in {"unique", "index"}:
-        return _create_index(cursor)
-    return _ddl("create", kind.replace(" ", "_"), reason=Doubt.BODY.value)
-
-
-def _made(cursor: Cursor, kind: str, *, is_temporary: bool) -> Use:
-    use = cursor.use("create", kind, is_new=True)
-    return replace(use, schema="pg_temp") if is_temporary and not use.schema else use
-
-
-def _create_table(cursor: Cursor, *, is_temporary: bool) -> Piece:
-    cursor.take("if", "not", "exists")
-    made = _made(cursor, "table", is_temporary=is_temporary)
-    columns: list[Token] = []
-    if cursor.is_mark("("):
-        columns = cursor.brackets()
-    rest = cursor.rest()
-    query = _query_behind_as(rest)
-    if query is not None:
-        return _with_query(made, query)
-    is_plain = not rest or [token.value for token in rest[:2]] == ["on", "commit"]
-    if not is_plain or not columns or not _are_plain_columns(columns):
-        return Piece("", "create", uses=(made,), reason=Doubt.BODY.value)
-    return Piece("", "create", uses=(made,), casts=_column_types(columns))
-
-
-def _column_types(tokens: list[Token]) -> tuple[Qualified, ...]:
-    """The types of ``a int, b text NOT NULL, PRIMARY KEY (a)``: a value that goes in is cast to them."""
-    found: dict[Qualified, None] = {}
-    depth, starts = 0, True
-    for at, token in enumerate(tokens):
-        if starts and token.value not in {"primary", "unique"}:
-            name, _ = types.read(tokens, at + 1)
-            if name == types.NO_TYPE:
-                raise DoubtError(Doubt.SYNTAX)
-            found[name] = None
-        starts = False
-        if token.kind is Kind.MARK:
-            depth += (token.value == "(") - (token.value == ")")
-            starts = token.value == "," and depth == 0
-    return tuple(found)
-
-
-def _are_plain_columns(tokens: list[Token]) -> bool:
-    """Names, types and keys only: no default, check or reference that would call or read something."""
-    return not any(token.kind is Kind.WORD and token.value in _RUNS_LATER for token in tokens)
-
-
-def _query_behind_as(tokens: list[Token]) -> list[Token] | None:
-    """The query of CREATE … AS, without WITH [NO] DATA; None when there is none."""
-    depth = 0
-    for at, token in enumerate(tokens):
-        if token.kind is Kind.MARK:
-            depth += (token.value == "(") - (token.value == ")")
-        if depth or token.kind is not Kind.WORD or token.value != "as":
-            continue
-        query = tokens[at + 1 :]
-        tail = [item.value for item in query[-3:]]
-        if tail[-2:] == ["with", "data"]:
-            return query[:-2]
-        return query[:-3] if tail == ["with", "no", "data"] else query
-    return None
-
-
-def _with_query(made: Use, query: list[Token]) -> Piece:
-    first = query[0] if query else Token(Kind.MARK, "", 0, 0)
-    if not (
-        (first.kind is Kind.WORD and first.value in _QUERIES)
-        or (first.kind is Kind.MARK and first.value == "(")
-    ):
-        return Piece("", "create", uses=(made,), reason=Doubt.DYNAMIC.value)  # AS EXECUTE name
-    inner = tree.read(query)
-    # The made relation goes last: attributes and loose columns refer to the others by number.
-    return replace(inner, operation="create", uses=(*inner.uses, made))
-
-
-def _create_view(cursor: Cursor, kind: str, *, is_temporary: bool) -> Piece:
-    cursor.take("if", "not", "exists")
-    made = _made(cursor, kind, is_temporary=is_temporary)
-    rest = cursor.rest()
-    values = [token.value for token in rest]
-    for tail in (
-        ["with", "check", "option"],
-        ["with", "local", "check", "option"],
-        ["with", "cascaded", "check", "option"],
-    ):
-        if values[-len(tail) :] == tail:
-            rest = rest[: -len(tail)]
-    query = _query_behind_as(rest)
-    if query is None:
-        raise DoubtError(Doubt.SYNTAX)
-    return _with_query(made, query)
-
-
-def _create_schema(cursor: Cursor) -> Piece:
-    cursor.take("if", "not", "exists")
-    name = "" if cursor.word() == "authorization" else cursor.name()
-    if cursor.take("authorization"):
-        role = cursor.name()
-        name = name or role
-    return _ddl("create", "schema", name, reason=Doubt.BODY.value if cursor.at < len(cursor.tokens) else "")
-
-
-def _create_index(cursor: Cursor) -> Piece:
-    """The table changes; an index over anything but columns calls what stands in it."""
-    while cursor.at < len(cursor.tokens) and cursor.word() != "on":
-        cursor.next()
-    cursor.expect("on")
-    cursor.take("only")
-    use = replace(cursor.use("create", "table"), kind="index")
-    if cursor.take("using"):
-        cursor.name()
-    columns = cursor.brackets()
-    is_plain = cursor.at == len(cursor.tokens) and not any(
-        token.kind is Kind.MARK and token.value != "," for token in columns
-    )
-    return Piece("", "create", uses=(use,), reason="" if is_plain else Doubt.BODY.value)
-
-
-# -- ALTER
-
-
 def read_alter(cursor: Cursor) -> Piece:
     """``ALTER …``."""
     if cursor.take("system"):
         return _alter_settings(cursor, "system", Effect("alter", Class.ADMIN, ObjectRef("system", "")))
     kind = cursor.name()
-    if kind in _ROLES or kind == "database":
+    if kind in ROLES or kind == "database":
         return _alter_role(cursor, "database" if kind == "database" else "role")
     if kind == "materialized" and cursor.take("view"):
         kind = "materialized_view"
     if kind in _RELATIONS or kind == "materialized_view":
         return _alter_relation(cursor, kind)
-    return _ddl("alter", kind, cls=Class.DCL if kind == "default" else None, reason=Doubt.BODY.value)
+    return piece(
+        "alter", effect("alter", kind, cls=Class.DCL if kind == "default" else None), reason=Doubt.BODY.value
+    )
 
 
 def _alter_role(cursor: Cursor, kind: str) -> Piece:
@@ -226,28 +62,25 @@ def _alter_relation(cursor: Cursor, kind: str) -> Piece:
     use = cursor.use("alter", kind)
     cursor.mark("*")
     rest = cursor.rest()
-    values = tuple(token.value for token in rest if token.kind is Kind.WORD)
-    is_plain = values[:2] in _PLAIN_ACTIONS and _are_plain_columns(rest) and "cascade" not in values
-    is_plain = is_plain and not any(token.kind is Kind.MARK and token.value == "," for token in rest)
+    values = tuple(token.value for token in rest if token.kind is WORD)
+    is_plain = values[:2] in _PLAIN_ACTIONS and are_plain_columns(rest) and "cascade" not in values
+    is_plain = is_plain and not any(token.kind is MARK and token.value == "," for token in rest)
     if not is_plain:
         return Piece("", "alter", uses=(use,), reason=Doubt.BODY.value)
     if values[0] != "add":
         return Piece("", "alter", uses=(use,))
     column = rest[5:] if values[2:5] == ("if", "not", "exists") else rest[2:]
-    return Piece("", "alter", uses=(use,), casts=_column_types(column))
-
-
-# -- the others
+    return Piece("", "alter", uses=(use,), casts=column_types(column))
 
 
 def read_drop(cursor: Cursor) -> Piece:
     """``DROP …``: CASCADE takes what is not named."""
     kind = cursor.name()
     if kind == "owned":
-        return _ddl("drop", "owned", cls=Class.DCL, reason=Doubt.BODY.value)
+        return piece("drop", effect("drop", "owned", cls=Class.DCL), reason=Doubt.BODY.value)
     if kind == "materialized" and cursor.take("view"):
         kind = "materialized_view"
-    if kind not in _RELATIONS | _ROLES | {
+    if kind not in _RELATIONS | ROLES | {
         "materialized_view",
         "schema",
         "type",
@@ -255,7 +88,7 @@ def read_drop(cursor: Cursor) -> Piece:
         "database",
         "extension",
     }:
-        return _ddl("drop", kind, reason=Doubt.BODY.value)
+        return piece("drop", effect("drop", kind), reason=Doubt.BODY.value)
     cursor.take("concurrently")
     cursor.take("if", "exists")
     reason = ""
@@ -263,7 +96,7 @@ def read_drop(cursor: Cursor) -> Piece:
         uses = cursor.uses("drop", kind)
         effects: tuple[Effect, ...] = ()
     else:
-        uses, effects = [], _dropped(cursor, "role" if kind in _ROLES else kind)
+        uses, effects = [], _dropped(cursor, "role" if kind in ROLES else kind)
     if cursor.take("cascade"):
         reason = Doubt.BODY.value
     cursor.take("restrict")
@@ -311,7 +144,7 @@ def read_comment(cursor: Cursor) -> Piece:
         catalog, schema, name = (["", "", *names[:-1]])[-3:]
         action = Action("comment", CLASS_OF["comment"], (names[-1],))
         return Piece("", "comment", uses=(Use(catalog, schema, name, (action,)),))
-    return _ddl("comment", kind, reason=Doubt.BODY.value)
+    return piece("comment", effect("comment", kind), reason=Doubt.BODY.value)
 
 
 def read_refresh(cursor: Cursor) -> Piece:
@@ -324,4 +157,4 @@ def read_refresh(cursor: Cursor) -> Piece:
 def read_import(cursor: Cursor) -> Piece:
     """``IMPORT FOREIGN SCHEMA …``."""
     cursor.rest()
-    return _ddl("import", "schema", reason=Doubt.BODY.value)
+    return piece("import", effect("import", "schema"), reason=Doubt.BODY.value)

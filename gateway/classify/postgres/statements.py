@@ -7,7 +7,16 @@ from typing import Final
 from gateway.classify.doubt import Doubt, DoubtError
 from gateway.classify.facts import Piece, Qualified, Use
 from gateway.classify.operations import CLASS_OF
-from gateway.classify.postgres import copying, definitions, rights, settings, transactions, tree, types
+from gateway.classify.postgres import (
+    copying,
+    creation,
+    definitions,
+    rights,
+    settings,
+    transactions,
+    tree,
+    types,
+)
 from gateway.classify.postgres.cursor import Cursor
 from gateway.classify.postgres.lexer import Token
 from gateway.classify.tokens import Kind
@@ -260,7 +269,7 @@ _HANDLERS: Final[dict[str, Callable[[Cursor], Piece]]] = {
     "comment": definitions.read_comment,
     "commit": transactions.read_commit,
     "copy": copying.read,
-    "create": definitions.read_create,
+    "create": creation.read_create,
     "deallocate": _deallocate,
     "declare": _declare,
     "discard": _discard,
