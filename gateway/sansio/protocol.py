@@ -271,14 +271,15 @@ class Conversation(typing.Protocol):
 
 @dataclass(slots=True, eq=False)
 class Repetition:
-    """A chunk that is one whole request and nothing else, and was classified before under the same names.
+    """A chunk that is one whole request and nothing else, and whose facts are known under the names of now.
 
-    Only its values are new, and it changes nothing that later requests depend on.
+    Mostly it was classified before and only its values are new. It changes nothing that later requests
+    depend on.
     """
 
     request: Request
     facts: Facts
-    subject: object  # the protocol's own: what was run before
+    subject: object  # the protocol's own: what was run before, if that has a name
 
 
 @typing.runtime_checkable

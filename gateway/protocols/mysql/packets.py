@@ -120,6 +120,11 @@ class CommandReader:
     def __init__(self) -> None:
         self._buffer = bytearray()
 
+    @property
+    def is_empty(self) -> bool:
+        """True when no command has begun."""
+        return not self._buffer
+
     def feed(self, data: bytes) -> Iterator[Command]:
         """The commands that are whole now; ProtocolError for one that is out of order, empty or too long."""
         if not self._buffer and len(data) > HEADER:

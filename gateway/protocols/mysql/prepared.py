@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from gateway.model.statement import Statement
+from gateway.sansio.protocol import Facts
 
 LAST: Final = 0xFFFFFFFF
 NOWHERE: Final = 0  # servers count from 1
@@ -23,6 +24,7 @@ class Prepared:
     parameters: int
     charset: str = ""  # that its text came in
     bind_types: tuple[str, ...] = ()
+    repeated: tuple[Statement, Facts] | None = None  # as it was allowed to run last, if it may be known again
 
 
 class Statements:
@@ -37,6 +39,10 @@ class Statements:
     def find(self, number: int) -> Prepared | None:
         """What *number* stands for."""
         return self._last if number == LAST else self._by_number.get(number)
+
+    def numbered(self, number: int) -> Prepared | None:
+        """What the server's own *number* stands for."""
+        return self._by_number.get(number)
 
     def add(self, prepared: Prepared) -> None:
         """The server prepared one."""

@@ -6,6 +6,7 @@ and the last one has the form of an OK.
 """
 
 from enum import Enum, auto
+from struct import Struct
 from typing import Final
 
 from gateway.errors import ProtocolError
@@ -14,7 +15,9 @@ from gateway.protocols.mysql.packets import EOF, ERR, FULL, HEADER, LOCAL_INFILE
 
 _MAX_OPENED: Final = 1 << 20  # bytes of a packet that is read here: none of them holds a row
 _OLD_EOF: Final = 9  # bytes that an EOF is shorter than; a row may begin with the same byte
+_HEAD: Final = Struct("<I").unpack_from  # a packet's length, and in the last byte its number
 _SHORT_EOF: Final = 5  # mark, warnings, status
+_SMALL: Final = 0xFB  # an integer below it takes one byte
 
 
 class Shape(Enum):
@@ -32,6 +35,9 @@ class _Phase(Enum):
     COLUMNS = auto()
     BEFORE_ROWS = auto()
     ROWS = auto()
+
+
+_WALKED: Final = frozenset({_Phase.COLUMNS, _Phase.ROWS})
 
 
 class Replies:
@@ -98,6 +104,10 @@ class Replies:
                 if self._left:
                     break
                 continue
+            if not self._continues and self._phase in _WALKED:
+                at = self._walk(data, at, end)
+                if self.is_over:
+                    break
             # The byte behind the header says what a packet is; only a continuation can be empty.
             if end - at < HEADER + (not self._continues):
                 break
@@ -115,6 +125,35 @@ class Replies:
             self.last = at
             self._open(data[at + HEADER : stop])
             at = stop
+        return at
+
+    def _walk(self, data: bytes, at: int, end: int) -> int:
+        """Go over the packets that are whole in *data* and pass unread: where the next one begins.
+
+        What ``feed`` does with them one by one, and nothing else: this is where a result's time goes.
+        """
+        last = end - HEADER  # what begins here or behind has no byte that says what it is
+        limit, start, count = self._limit, at, 0
+        is_rows = self._phase is _Phase.ROWS
+        most = last if is_rows else self._count
+        while at < last and count < most:
+            size = _HEAD(data, at)[0] & FULL
+            stop = at + HEADER + size
+            if stop > end or size == FULL or not size:
+                break
+            if is_rows:
+                first = data[at + HEADER]
+                if first == ERR or (first == EOF and size < limit):
+                    break
+            start, at = at, stop
+            count += 1
+        if count:
+            self.sequence = data[start + HEADER - 1]
+            if is_rows:
+                self.rows = (self.rows or 0) + count
+            else:
+                self._count -= count - 1
+                self._passed()
         return at
 
     def _pass(self, at: int, end: int) -> int:
@@ -167,11 +206,14 @@ class Replies:
             self._columns(payload)
 
     def _columns(self, payload: bytes) -> None:
+        self._phase = _Phase.COLUMNS
+        if len(payload) == 1 and 0 < payload[0] < _SMALL:
+            self._count = payload[0]
+            return
         fields = Fields(payload)
         self._count = fields.lenenc()
         if fields.left() or not self._count:
             raise ProtocolError("the database server's result begins with what is no number of columns")
-        self._phase = _Phase.COLUMNS
 
     def _before_rows(self, payload: bytes) -> None:
         if payload[0] != EOF or len(payload) >= _OLD_EOF:
@@ -202,6 +244,9 @@ class Replies:
             self.is_over = True
 
     def _note_status(self, payload: bytes) -> None:
+        if payload[0] == EOF and len(payload) > _SHORT_EOF and payload[1] < _SMALL and payload[2] < _SMALL:
+            self.status = payload[3] | payload[4] << 8  # as nearly every result ends
+            return
         fields = Fields(payload)
         if fields.number(1) == EOF and len(payload) == _SHORT_EOF:
             fields.raw(2)

@@ -8,7 +8,7 @@ from gateway.model.decision import Denied, Reason, Revisions
 from gateway.model.identity import Route
 from gateway.protocols.mysql import context
 from gateway.protocols.mysql.conversation import MysqlConversation
-from gateway.sansio.protocol import Facts, Housekeeping, Outcome, Ready, Request, Settle
+from gateway.sansio.protocol import Facts, Housekeeping, Outcome, Ready, Repetition, Request, Settle
 from tests.protocols.mysql import wire
 
 ROUTE = Route("shop", "mysql", "alice", "mydb")
@@ -42,10 +42,19 @@ class Talk:
     to_client: bytes = b""
     requests: list[Request] = field(default_factory=list)
     outcomes: list[Outcome] = field(default_factory=list)
+    facts: Callable[[Request], Facts] = facts_of
+    repeats: bool = False
+    repetitions: list[Repetition] = field(default_factory=list)
 
     def send(self, data: bytes) -> bytes:
         """What the client reads for *data*."""
         before = len(self.to_client)
+        repeated = self.talk.repeat(data) if self.repeats else None
+        if repeated is not None:
+            self.repetitions.append(repeated)
+            self.requests.append(repeated.request)
+            self._forward(self.talk.admit_again(repeated))
+            return self.to_client[before:]
         for item in self.talk.from_client(data):
             match item:
                 case Housekeeping(raw):
@@ -60,11 +69,11 @@ class Talk:
         self.requests.append(request)
         statement = request.statements[0]
         if any(word in (statement.text or statement.unreadable) for word in self.refuses):
-            refusal = self.talk.refuse(request, facts_of(request), DENIAL)
+            refusal = self.talk.refuse(request, self.facts(request), DENIAL)
             self.to_client += refusal.to_client
             self._forward(refusal.to_backend)
         else:
-            self._forward(self.talk.admit(request, facts_of(request)))
+            self._forward(self.talk.admit(request, self.facts(request)))
 
     def _forward(self, data: bytes) -> None:
         while data:

@@ -285,7 +285,7 @@ def test_text_in_another_character_set_is_read_only_where_it_is_ascii() -> None:
     session = Talk(ok_to_all)
     session.send(wire.query("set names gbk"))
     talk = session.talk
-    talk._charset = "gbk"
+    talk._state.charset = "gbk"
     (request,) = talk.from_client(wire.command(3, b"select '\xbf\x5c' or 1=1"))
     assert request.statements[0].unreadable == "character_set"  # type: ignore[union-attr]  # it is a Request
     assert request.statements[0].text == ""  # type: ignore[union-attr]  # it is a Request
@@ -297,15 +297,16 @@ def test_a_prepared_text_that_is_not_ascii_is_read_in_the_character_set_it_came_
     session = Talk(lambda _: wire.prepared(next(numbers)))
     session.send(wire.prepare("select '你\\' or 1=1 -- '") + wire.prepare("select 1"))
     talk = session.talk
+    state = talk._state
     for charset, known, unreadable in (
         ("utf8mb4", True, ""),
         ("gbk", True, "character_set"),
         ("utf8mb4", False, "character_set"),
     ):
-        talk._charset, talk._is_known, talk._asked = charset, known, None
+        state.charset, state.is_known, state.asked = charset, known, None
         (request,) = talk.from_client(wire.execute(7))
         assert request.statements[0].unreadable == unreadable  # type: ignore[union-attr]  # it is a Request
-    talk._asked = None
+    state.asked = None
     (request,) = talk.from_client(wire.execute(8))
     assert request.statements[0].text == "select 1"  # type: ignore[union-attr]  # it is a Request
 
