@@ -5,10 +5,13 @@ from collections.abc import Iterator
 import pytest
 
 from tests.e2e import cluster as clusters
+from tests.e2e import mongo_rig
 from tests.e2e.access import Access
 from tests.e2e.apart import Service, apart
 from tests.e2e.cluster import Cluster, role
 from tests.e2e.drivers import DRIVERS, Driver
+from tests.e2e.mongo_rig import Shop
+from tests.servers.secantus import Secantus
 
 TABLES = """
 create schema app; create schema secret;
@@ -89,3 +92,17 @@ def _way(cluster: Cluster, name: str, kind: str) -> Iterator[Access]:
 @pytest.fixture(params=list(DRIVERS))
 def driver(request: pytest.FixtureRequest) -> Driver:
     return DRIVERS[request.param]
+
+
+@pytest.fixture(scope="session")
+def documents() -> Iterator[Shop]:
+    """MongoDB through a cluster, for all modules about it; whoever stops it starts it again."""
+    with mongo_rig.running() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def replica(documents: Shop) -> Iterator[Secantus]:
+    """A second MongoDB server in it, which knows what the first does not."""
+    with mongo_rig.replica(documents) as running:
+        yield running

@@ -12,10 +12,10 @@ from pymongo import MongoClient
 from tests.e2e import cluster as clusters
 from tests.e2e.access import Access
 from tests.e2e.cluster import Cluster, role, wide_role
-from tests.servers import ferretdb, process
+from tests.servers import ferretdb, process, secantus
 
 Client: TypeAlias = "MongoClient[dict[str, Any]]"
-SHOP, LOCKED, WRONG = "shop", "shop-worker", "shop-wrong"
+SHOP, LOCKED, WRONG, REPLICA = "shop", "shop-worker", "shop-wrong", "shop-replica"
 ORDERS = {"object_kind": "collection", "schema": "app", "name": "orders"}
 READER = role(
     "shop-reader",
@@ -54,6 +54,7 @@ class Shop:
     front: ferretdb.Certified
     locked: ferretdb.Ferret
     port: int
+    files: ferretdb.Files  # of all its servers
 
     def direct(self) -> Client:
         """Past the gateway."""
@@ -62,22 +63,7 @@ class Shop:
     def fill(self) -> None:
         """The collections, anew."""
         with self.direct() as direct:
-            for name in ("app", "secret"):
-                direct.drop_database(name)
-            orders = [{"_id": number, "g": number % 3, "v": f"x{number}"} for number in range(350)]
-            direct.app.orders.insert_many(orders)
-            direct.app.pay.insert_one({"_id": 1, "amount": 9000})
-            direct.secret.pay.insert_one({"_id": 1, "amount": 9000})
-            people = [
-                {
-                    "_id": n,
-                    "ssn": f"123-45-{n:04}",
-                    "card": {"number": 4711, "kind": "a"},
-                    "mail": f"p{n}@example.com",
-                }
-                for n in range(30)
-            ]
-            direct.app.people.insert_many(people)
+            fill(direct)
 
     def native(self, user: str, db_user: str, db_name: str = "app", database: str = SHOP) -> Access:
         """A certificate, and the port that is MongoDB's alone."""
@@ -87,6 +73,26 @@ class Shop:
         found = json.loads(person.regate("db", "config", "--format=json", *route).stdout)
         files = (Path(found["cert"]), Path(found["key"]), Path(found["ca"]))
         return Access("localhost", self.port, db_user, db_name, *files)
+
+
+def fill(direct: Client) -> None:
+    """The collections, anew."""
+    for name in ("app", "secret"):
+        direct.drop_database(name)
+    orders = [{"_id": number, "g": number % 3, "v": f"x{number}"} for number in range(350)]
+    direct.app.orders.insert_many(orders)
+    direct.app.pay.insert_one({"_id": 1, "amount": 9000})
+    direct.secret.pay.insert_one({"_id": 1, "amount": 9000})
+    people = [
+        {
+            "_id": n,
+            "ssn": f"123-45-{n:04}",
+            "card": {"number": 4711, "kind": "a"},
+            "mail": f"p{n}@example.com",
+        }
+        for n in range(30)
+    ]
+    direct.app.people.insert_many(people)
 
 
 def database(name: str, uri: str, **auth: str) -> dict[str, Any]:
@@ -133,7 +139,15 @@ def running() -> Iterator[Shop]:
             cluster.add_user("ann", "wide")
             cluster.add_user("bob", "shop-reader")
             cluster.add_user("mary", "shop-masked")
-            yield Shop(cluster, server, front, locked, own)
+            yield Shop(cluster, server, front, locked, own, files)
+
+
+@contextmanager
+def replica(shop: Shop) -> Iterator[secantus.Secantus]:
+    """A second server of other authors beside it, a replica set: the resource ``REPLICA``."""
+    with secantus.running(shop.files, users=("owner", "reader", "analyst")) as server:
+        shop.cluster.create(database(REPLICA, server.uri))
+        yield server
 
 
 def client(access: Access, uri: str = "", **options: Any) -> Client:

@@ -15,7 +15,6 @@ from pymongo import AsyncMongoClient, WriteConcern
 from pymongo.errors import OperationFailure, ServerSelectionTimeoutError
 
 from gateway.protocols.mongodb import table
-from tests.e2e import mongo_rig
 from tests.e2e.access import Access
 from tests.e2e.cluster import eventually
 from tests.e2e.mongo_rig import LOCKED, SHOP, WRONG, Shop, client
@@ -26,10 +25,9 @@ FAILS_AFTER_MS = 5_000  # what cannot be had is not waited for any longer
 NODE = str(Path(__file__).parent / "node" / "mongo.js")
 
 
-@pytest.fixture(scope="module")
-def shop() -> Iterator[Shop]:
-    with mongo_rig.running() as running:
-        yield running
+@pytest.fixture
+def shop(documents: Shop) -> Shop:
+    return documents
 
 
 @pytest.fixture
@@ -252,6 +250,7 @@ def test_masked_fields_stay_so_and_no_more_than_the_bound_is_shown(shop: Shop) -
 def test_the_node_driver_works(bob: Access) -> None:
     command = ["node", NODE, f"mongodb://{bob.host}:{bob.port}/app", str(node.folder())]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=90)
+    assert done.returncode == 0, done.stdout + done.stderr
     said = json.loads(done.stdout)
     assert said["one"] == "x3"
     assert said["many"] == 350
@@ -260,15 +259,9 @@ def test_the_node_driver_works(bob: Access) -> None:
     assert said["several"] == [30] * 20
 
 
-def test_mongosh_is_started_on_a_database(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    shop.fill()
+def test_the_shell_says_why_something_is_refused(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", f"{node.mongosh().parent}:{os.environ['PATH']}")
     bob, route = shop.cluster.users["bob"], ("--db-user=reader", "--db-name=app")
-    asked = "db.orders.find({_id: 7}).toArray()[0].v"
-    done = bob.regate("db", "connect", *route, SHOP, "--", "--quiet", "--eval", asked)
-    assert "x7" in done.stdout
-    done = bob.regate("db", "exec", *route, f"--dbs={SHOP}", "db.orders.countDocuments({_id: {$lt: 5}})")
-    assert "5" in done.stdout
     done = bob.regate("db", "exec", *route, f"--dbs={SHOP}", "db.pay.findOne()", check=False)
     assert done.code != 0
     assert "no role grants select collection app.pay" in done.said

@@ -30,11 +30,19 @@ def frames(data: bytes) -> Rehearsal:
 def command(text: str) -> Rehearsal:
     """One command as extended JSON; a key that stands twice is sent twice."""
     try:
+        raw = message(text)
+    except ProtocolError as error:
+        return closed(Log(), error)
+    return (yield from frames(raw))
+
+
+def message(text: str) -> bytes:
+    """The message, numbered 1, of a command as extended JSON; ProtocolError where it cannot be written."""
+    try:
         body = _document(json.loads(text, object_pairs_hook=_Pairs))
     except (ValueError, TypeError, OverflowError, BSONError, RecursionError) as error:
-        return closed(Log(), ProtocolError(f"the command cannot be written as BSON: {error}"))
-    raw = messages.with_body(messages.Head(0, 1, 0, messages.OP_MSG), body)
-    return (yield from frames(raw))
+        raise ProtocolError(f"the command cannot be written as BSON: {error}") from None
+    return messages.with_body(messages.Head(0, 1, 0, messages.OP_MSG), body)
 
 
 class _Pairs(list[tuple[str, Any]]):
