@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway import address, config
+from gateway import address, config, config_file
 from gateway.address import Address
 from gateway.errors import ConfigError
 from gateway.model.resource import BackendAuth, Database
@@ -32,7 +32,7 @@ ssh_service:
 
 
 def test_a_file_with_only_a_version_gets_every_default(tmp_path: Path) -> None:
-    read = config.parse("version: v3\n", tmp_path / "regate.yaml")
+    read = config_file.parse("version: v3\n", tmp_path / "regate.yaml")
     assert read.cluster_name == socket.gethostname()
     assert read.data_dir == Path("/var/lib/regate")
     assert read.audit_dir == Path("/var/lib/regate/audit")
@@ -47,7 +47,7 @@ def test_a_file_with_only_a_version_gets_every_default(tmp_path: Path) -> None:
 
 
 def test_a_file_in_the_form_of_teleport_means_the_same(tmp_path: Path) -> None:
-    read = config.parse(SEED, tmp_path / "regate.yaml")
+    read = config_file.parse(SEED, tmp_path / "regate.yaml")
     assert read.data_dir == Path("/var/lib/gate")
     assert read.db_service.databases == (
         Database(
@@ -88,7 +88,7 @@ ssh_service:
 
 
 def test_a_file_that_was_made_for_teleport_loads_unchanged(tmp_path: Path) -> None:
-    read = config.parse(FROM_THE_SEED, tmp_path / "teleport.yaml")
+    read = config_file.parse(FROM_THE_SEED, tmp_path / "teleport.yaml")
     assert read.services == ("db",)
     assert read.join == config.Join(Address("teleport.example.com", 443), "/tmp/token")
     (database,) = read.db_service.databases
@@ -111,7 +111,7 @@ db_service:
     - {name: b, protocol: postgres, uri: "unix:/run/s", auth: {method: none}}
     - {name: c, protocol: postgres, uri: "h:5", auth: {method: scram, secret_file: s}}
 """
-    read = config.parse(text, tmp_path / "regate.yaml")
+    read = config_file.parse(text, tmp_path / "regate.yaml")
     assert read.data_dir == tmp_path / "data"
     assert read.admin_socket == tmp_path / "data" / "admin.sock"
     assert read.policy_dir == tmp_path / "policies"
@@ -259,7 +259,7 @@ DATABASE_MISTAKES = [
 @pytest.mark.parametrize(("text", "sentence"), MISTAKES)
 def test_a_mistake_is_told_with_its_line(text: str, sentence: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        config.parse(text, Path("/etc/r.yaml"))
+        config_file.parse(text, Path("/etc/r.yaml"))
     assert str(caught.value) == f"/etc/r.yaml:{sentence}"
 
 
@@ -267,7 +267,7 @@ def test_a_mistake_is_told_with_its_line(text: str, sentence: str) -> None:
 def test_a_mistake_in_a_database_names_its_place(item: str, sentence: str) -> None:
     text = f"version: v3\ndb_service:\n  databases:\n    - {{name: a, {item}}}\n"
     with pytest.raises(ConfigError) as caught:
-        config.parse(text, Path("/etc/r.yaml"))
+        config_file.parse(text, Path("/etc/r.yaml"))
     assert str(caught.value) == f"/etc/r.yaml:4: db_service.databases[0]{sentence}"
 
 
@@ -276,12 +276,12 @@ def test_two_databases_cannot_share_a_name() -> None:
     with pytest.raises(
         ConfigError, match=r"r.yaml:5: db_service.databases\[1\].name: expected a name of its own"
     ):
-        config.parse(f"version: v3\ndb_service:\n  databases:\n{item}{item}", Path("/etc/r.yaml"))
+        config_file.parse(f"version: v3\ndb_service:\n  databases:\n{item}{item}", Path("/etc/r.yaml"))
 
 
 def test_a_missing_file_comes_with_the_command_that_writes_one(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="No such file or directory") as caught:
-        config.load(tmp_path / "none.yaml")
+        config_file.load(tmp_path / "none.yaml")
     assert "regate configure" in caught.value.hint
 
 

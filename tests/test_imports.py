@@ -32,6 +32,8 @@ BELOW: dict[str, frozenset[str]] = {
     "audit": LEAVES,
     "ca": LEAVES,
     "config": LEAVES,
+    "config_checks": LEAVES | {"config"},
+    "config_file": LEAVES | {"config", "config_checks"},
     "session": LEAVES | {"sansio", "protocols", "classify", "policy", "audit", "ca", "config"},
     "auth": LEAVES | {"policy", "audit", "ca", "config"},
 }

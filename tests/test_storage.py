@@ -4,18 +4,18 @@ from pathlib import Path
 
 import pytest
 
-from gateway import config
+from gateway import config_file
 from gateway.errors import ConfigError
 from gateway.storage import Storage
 
 
 def _load(section: str, folder: Path) -> Storage:
     text = f"version: v3\nregate: {{data_dir: data}}\nauth_service:\n  storage: {section}\n"
-    return config.parse(text, folder / "regate.yaml").storage
+    return config_file.parse(text, folder / "regate.yaml").storage
 
 
 def test_without_a_word_it_is_a_file_in_the_data_directory(tmp_path: Path) -> None:
-    found = config.parse("version: v3\nregate: {data_dir: data}\n", tmp_path / "regate.yaml").storage
+    found = config_file.parse("version: v3\nregate: {data_dir: data}\n", tmp_path / "regate.yaml").storage
     assert found.url == f"sqlite:///{tmp_path}/data/regate.db"
     assert found.sealing_key == tmp_path / "data" / "keys" / "state.key"
     assert not found.is_shared

@@ -51,14 +51,14 @@ def backup(target: str, passphrase_file: str, config: str, *, overwrite: bool) -
     be this cluster: users, roles, authorities, signing keys. The audit log and the configuration are not in
     it. The file is in the age format; the passphrase has at least 12 characters.
     """
-    from gateway import config as configuration  # noqa: PLC0415 -- keeps regate --help quick
+    from gateway import config_file  # noqa: PLC0415 -- keeps regate --help quick
     from gateway.services import archive  # noqa: PLC0415 -- the same
     from gateway.services.backup import take  # noqa: PLC0415 -- the same
 
     path = Path(target)
     if path.exists() and not overwrite:
         raise ConfigError(f"{path} would be overwritten", hint="give --overwrite or another --output")
-    loaded = configuration.load(Path(config))
+    loaded = config_file.load(Path(config))
     secret = _secret(passphrase_file, twice=True)
     if len(secret) < LEAST:
         raise ConfigError(f"the passphrase has {len(secret)} characters, expected at least {LEAST}")
@@ -89,11 +89,11 @@ def restore(file: str, passphrase_file: str, config: str, *, force: bool) -> Non
     changed after the backup is undone, and listed from the audit log if it is there: look at it, above all
     at locks and at users that were removed. Revision numbers jump forward, and unused tokens are void.
     """
-    from gateway import config as configuration  # noqa: PLC0415 -- keeps regate --help quick
+    from gateway import config_file  # noqa: PLC0415 -- keeps regate --help quick
     from gateway.services import archive  # noqa: PLC0415 -- the same
     from gateway.services.backup import put_back  # noqa: PLC0415 -- the same
 
-    loaded = configuration.load(Path(config))
+    loaded = config_file.load(Path(config))
     try:
         with Path(file).open("rb") as stream:
             data = stream.read(archive.MAX_BYTES)

@@ -120,9 +120,9 @@ def establish(chosen: Profile, *, pin: str, proxy_ca: str) -> tuple[Api, Trust]:
 
 
 def _socket_of(path: Path) -> Path:
-    from gateway import config  # noqa: PLC0415 # reading YAML costs a quarter of a second; many commands need none
+    from gateway import config_file  # noqa: PLC0415 # reading YAML costs a quarter of a second; many commands need none
 
-    return config.load(path).admin_socket
+    return config_file.load(path).admin_socket
 
 
 def _exists(path: Path) -> bool:

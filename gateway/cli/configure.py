@@ -92,7 +92,7 @@ def configure(
     target: str, cluster_name: str, data_dir: str, listen_addr: str, public_addr: tuple[str, ...]
 ) -> None:
     """Write a configuration file for all three services."""
-    from gateway import address, config  # noqa: PLC0415 # keeps regate --help quick
+    from gateway import address, config, config_file  # noqa: PLC0415 # keeps regate --help quick
 
     path = path_of(target)
     host = socket.gethostname()
@@ -105,7 +105,7 @@ def configure(
         listen_addr=quoted(listen_addr),
         public_addr="\n".join(f"    - {quoted(item)}" for item in public),
     )
-    config.parse(text, path or Path("regate.yaml"))  # what it writes must load
+    config_file.parse(text, path or Path("regate.yaml"))  # what it writes must load
     if path is None:
         click.echo(text, nl=False)
         return

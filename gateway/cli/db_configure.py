@@ -106,11 +106,11 @@ def create(target: str, **given: Any) -> None:
     The file names the token's file and never holds the token itself. More databases are more entries below
     databases.
     """
-    from gateway import config  # noqa: PLC0415 # reading YAML costs a quarter of a second
+    from gateway import config, config_file  # noqa: PLC0415 # reading YAML costs a quarter of a second
 
     path = path_of(target)
     text = _text(path or config.DEFAULT_PATH, **given)
-    config.parse(text, path or Path("regate.yaml"))  # what it writes must load
+    config_file.parse(text, path or Path("regate.yaml"))  # what it writes must load
     if path is None:
         click.echo(text, nl=False)
         return

@@ -71,7 +71,7 @@ def _configuration(config: str, proxy: str) -> tuple[str, Path]:
 
 
 def _admin_socket(config: str, proxy: str) -> Path:
-    from gateway.config import load  # noqa: PLC0415 # each part is loaded when it is needed
+    from gateway.config_file import load  # noqa: PLC0415 # each part is loaded when it is needed
 
     try:
         return load(_configuration(config, proxy)[1]).admin_socket
@@ -81,7 +81,7 @@ def _admin_socket(config: str, proxy: str) -> Path:
 
 def _host(path: Path, database: str, db_user: str, db_name: str) -> Iterator[Check]:
     from gateway.cli.checks import host  # noqa: PLC0415 # each part is loaded when it is needed
-    from gateway.config import load  # noqa: PLC0415
+    from gateway.config_file import load  # noqa: PLC0415
 
     try:
         read = load(path)

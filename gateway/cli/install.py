@@ -48,10 +48,10 @@ def systemd(config: str, name: str, user: str, target: str) -> None:
     The account is made, the data directory and the join token's file are given to it. An older unit of that
     name is replaced. Nothing is started.
     """
-    from gateway import config as configuration  # noqa: PLC0415 # reading YAML costs a quarter of a second
+    from gateway import config_file  # noqa: PLC0415 # reading YAML costs a quarter of a second
     from gateway.cli.systemd import Unit  # noqa: PLC0415 # as above
 
-    read = configuration.load(Path(config))
+    read = config_file.load(Path(config))
     text = Unit(read, _program(), user).text()
     place = path_of(target or str(_UNITS / f"{name}.service"))
     if place is None:

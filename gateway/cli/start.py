@@ -25,6 +25,6 @@ def start(config: str) -> None:
     import uvloop  # noqa: PLC0415 # keeps regate --help quick
 
     from gateway import services  # noqa: PLC0415 # the same
-    from gateway.config import load  # noqa: PLC0415
+    from gateway.config_file import load  # noqa: PLC0415
 
     uvloop.run(services.run(load(Path(config))))

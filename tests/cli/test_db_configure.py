@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from gateway import config
+from gateway import config_file
 from gateway.address import Address
 from gateway.config import DynamicLabel
 from tests.cli.conftest import Person
@@ -60,7 +60,7 @@ def test_the_file_has_the_form_that_is_known_elsewhere(person: Person) -> None:
 def test_it_loads_as_what_was_asked(person: Person) -> None:
     target = person.home / "regate-db.yaml"
     create(person, f"--output={target}", "--dynamic-label=zone=[5m:/usr/bin/zone --short 'a b']")
-    read = config.load(target)
+    read = config_file.load(target)
     assert read.services == ("db",)
     assert read.join is not None
     assert (read.join.server, read.join.ca_pin) == (Address("proxy.example.com", 3080), PIN)
@@ -97,7 +97,7 @@ def test_a_bare_path_starts_where_the_person_stands(person: Person) -> None:
 def test_whatever_text_is_given_reads_back_as_that_text(person: Person, text: str) -> None:
     target = person.home / "regate-db.yaml"
     create(person, f"--output={target}", f"--description={text}", f"--labels=a={text.strip()}")
-    (database,) = config.load(target).db_service.databases
+    (database,) = config_file.load(target).db_service.databases
     assert (database.description, database.labels) == (text, {"a": text.strip()})
 
 

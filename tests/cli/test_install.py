@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway import config
+from gateway import config_file
 from gateway.cli.systemd import Unit
 from tests.cli.conftest import Person
 
@@ -25,7 +25,7 @@ needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="accounts are root's t
 
 
 def unit(text: str, path: Path = Path("/etc/regate.yaml")) -> str:
-    return Unit(config.parse(text, path), Path("/usr/bin/regate"), "regate").text()
+    return Unit(config_file.parse(text, path), Path("/usr/bin/regate"), "regate").text()
 
 
 def settings(text: str) -> dict[str, list[str]]:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from gateway import config, schema
+from gateway import config_file, schema
 from gateway.cli import configure
 from tests.api.rig import Rig
 
@@ -47,7 +47,7 @@ def test_the_file_that_configure_writes_names_nothing_unknown(tmp_path: Path) ->
         flags=re.MULTILINE,
     )
     full = full.replace("/etc/regate/postgres-ca.pem", str(tmp_path / "ca.pem"))
-    read = config.parse(full, tmp_path / "regate.yaml")
+    read = config_file.parse(full, tmp_path / "regate.yaml")
     assert [item.name for item in read.db_service.databases] == ["my-postgres"]
     assert read.policy_dir == Path("/etc/regate/policies")
     assert str(read.diagnostics) == "127.0.0.1:3000"

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from gateway import config
+from gateway import config_file
 from tests.packaging import helm
 
 CHART = Path(__file__).parents[2] / "deploy" / "helm" / "regate"
@@ -63,7 +63,7 @@ def test_lint_finds_nothing(program: Path, tmp_path: Path, values: Mapping[str, 
 @pytest.mark.parametrize("values", [CLUSTER, AGENT], ids=["cluster", "agent"])
 def test_the_file_in_it_loads(program: Path, tmp_path: Path, values: Mapping[str, Any]) -> None:
     objects = rendered(program, tmp_path, values)
-    read = config.parse(objects["ConfigMap"]["data"]["regate.yaml"], Path("/etc/regate/regate.yaml"))
+    read = config_file.parse(objects["ConfigMap"]["data"]["regate.yaml"], Path("/etc/regate/regate.yaml"))
     assert str(read.diagnostics) == "127.0.0.1:3000"
     assert read.data_dir == Path("/var/lib/regate/data")
     if values is CLUSTER:
@@ -83,7 +83,7 @@ def test_further_sections_go_into_the_file_and_cannot_change_the_others(
     objects = rendered(
         program, tmp_path, {**CLUSTER, "extraConfig": {"audit": {"dir": "/var/lib/regate/log"}}}
     )
-    read = config.parse(objects["ConfigMap"]["data"]["regate.yaml"], Path("/etc/regate/regate.yaml"))
+    read = config_file.parse(objects["ConfigMap"]["data"]["regate.yaml"], Path("/etc/regate/regate.yaml"))
     assert read.audit_dir == Path("/var/lib/regate/log")
     refused = run(program, tmp_path, ("template", "x"), {**CLUSTER, "extraConfig": {"regate": {}}})
     assert refused.returncode != 0
