@@ -24,10 +24,10 @@ from gateway.auth.store import Resource, Store
 from gateway.auth.store.workers import Workers
 from gateway.auth.tokens import TokenView, Wish
 from gateway.auth.users import Accepted, Invitation, UserView
-from gateway.ca.issue import Issued
 from gateway.ca.keys import host_ca_pin
 from gateway.ca.profile import Kind as Ca
 from gateway.ca.rotation import Series
+from gateway.ca.sign import Issued
 from gateway.ca.steady import SteadyClock
 from gateway.clock import Clock
 from gateway.model.event import Kind

@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from gateway.auth import limits
 from gateway.auth.desk import ConnectAttempt, Desk
-from gateway.ca import issue
+from gateway.ca import issue, sign
 from gateway.ca.identity import verify_trust, verify_use
 from gateway.ca.keys import Authorities
 from gateway.ca.profile import DATABASE_MAX, public_key_from_csr
@@ -55,7 +55,7 @@ class SignedServer:
     serial: str
 
 
-async def for_database(desk: Desk, identity: Identity, wanted: Wanted) -> issue.Issued:
+async def for_database(desk: Desk, identity: Identity, wanted: Wanted) -> sign.Issued:
     """A certificate for one route, if the policy would let that connection open now."""
     verify_use(identity, Use.USER)
     verify_trust(identity, desk.authorities.cluster)

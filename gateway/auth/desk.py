@@ -8,8 +8,8 @@ from gateway.auth.databases import to_database
 from gateway.auth.keyring import Keyring
 from gateway.auth.store import Change, Store
 from gateway.auth.store.workers import Workers
-from gateway.ca.issue import Issued, MintedCertificate
 from gateway.ca.keys import Authorities
+from gateway.ca.sign import Issued, MintedCertificate
 from gateway.ca.steady import SteadyClock
 from gateway.clock import Clock
 from gateway.errors import AccessError

@@ -16,7 +16,7 @@ from typing import assert_never
 from gateway.auth import limits, passwords, totp
 from gateway.auth.desk import Desk
 from gateway.auth.store import Change, Credentials
-from gateway.ca import issue
+from gateway.ca import issue, sign
 from gateway.ca.profile import LOGIN_DEFAULT, LOGIN_MAX, PublicKey, public_key_from_csr
 from gateway.ca.profile import Kind as Ca
 from gateway.errors import AccessError
@@ -166,7 +166,7 @@ async def _rehash(desk: Desk, request: LoginRequest, verified: _Verified) -> str
 
 
 async def _record_success(
-    desk: Desk, request: LoginRequest, roles: tuple[str, ...], certificate: issue.Issued
+    desk: Desk, request: LoginRequest, roles: tuple[str, ...], certificate: sign.Issued
 ) -> None:
     who = {"user": request.user, "roles": list(roles), "client_address": request.source}
     end = certificate.expires.isoformat()

@@ -16,7 +16,7 @@ from gateway.auth.desk import ConnectAttempt, Desk
 from gateway.auth.joining import authorise, standing
 from gateway.auth.serving import trouble
 from gateway.auth.store import Agent
-from gateway.ca import issue
+from gateway.ca import issue, sign
 from gateway.ca.identity import from_chain
 from gateway.ca.profile import DB_CLIENT_MAX, public_key_from_csr
 from gateway.ca.profile import Kind as Ca
@@ -163,7 +163,7 @@ def _session(desk: Desk, der: bytes) -> Identity:
     return identity
 
 
-def _db_client(desk: Desk, db_user: str, csr_pem: str) -> issue.Issued:
+def _db_client(desk: Desk, db_user: str, csr_pem: str) -> sign.Issued:
     return issue.issue_db_client(
         desk.authorities.db_client,
         cluster=desk.authorities.cluster,
@@ -175,7 +175,7 @@ def _db_client(desk: Desk, db_user: str, csr_pem: str) -> issue.Issued:
 
 
 async def _record(
-    desk: Desk, certificate: issue.Issued, use: Use, identity: Identity, about: dict[str, str]
+    desk: Desk, certificate: sign.Issued, use: Use, identity: Identity, about: dict[str, str]
 ) -> None:
     assert identity.route is not None
     route = identity.route

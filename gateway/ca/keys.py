@@ -14,7 +14,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
-from gateway.ca import issue
+from gateway.ca import sign
 from gateway.ca.authority import Authority, key_id_of
 from gateway.ca.profile import Kind
 from gateway.ca.ring import Ring
@@ -146,7 +146,7 @@ def make(cluster: str, clock: Clock) -> Authorities:
 
 def make_authority(kind: Kind, cluster: str, clock: Clock) -> Authority:
     """A new authority."""
-    key, certificate = issue.make_authority(kind, cluster, now=utc(clock))
+    key, certificate = sign.make_authority(kind, cluster, now=utc(clock))
     return Authority(certificate=certificate, key=key, key_id=key_id_of(certificate))
 
 

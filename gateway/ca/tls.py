@@ -8,7 +8,7 @@ import ssl
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from gateway.ca.issue import MintedCertificate
+from gateway.ca.sign import MintedCertificate
 
 HTTP = "http/1.1"
 HOST = "regate-host"

@@ -14,8 +14,8 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
-from gateway.ca.issue import MintedCertificate
 from gateway.ca.profile import Kind
+from gateway.ca.sign import MintedCertificate
 from gateway.errors import ConfigError
 from gateway.model.decision import Denied
 from gateway.observe.merged import merged

@@ -15,8 +15,9 @@ from gateway.api import agent_holds, agents, caller, policies
 from gateway.api.application import application
 from gateway.api.caller import SubjectFromRequest
 from gateway.api.databases import Visible, VisibleDatabase
-from gateway.ca.issue import MintedCertificate, mint_host
+from gateway.ca.issue import mint_host
 from gateway.ca.profile import HOST_MAX, Kind
+from gateway.ca.sign import MintedCertificate
 from gateway.ca.tls import server_context
 from gateway.model.identity import Identity
 from gateway.protocols import REGISTRY

@@ -15,7 +15,7 @@ from aiohttp import web
 from cryptography import x509
 from structlog.typing import FilteringBoundLogger
 
-from gateway.ca.issue import MintedCertificate
+from gateway.ca.sign import MintedCertificate
 from gateway.ca.tls import server_context
 from gateway.clock import SystemClock, utc
 from gateway.config import Config

@@ -13,9 +13,10 @@ from datetime import timedelta
 from functools import partial
 from typing import TypeAlias
 
-from gateway.ca.issue import MintedCertificate, mint_db_client
+from gateway.ca.issue import mint_db_client
 from gateway.ca.keys import Authorities
 from gateway.ca.profile import Kind
+from gateway.ca.sign import MintedCertificate
 from gateway.ca.steady import SteadyClock
 from gateway.ca.tls import backend_context
 from gateway.clock import Clock

@@ -17,8 +17,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from gateway.ca.files import private_directory, read_private
-from gateway.ca.issue import MintedCertificate
 from gateway.ca.ring import key_pem
+from gateway.ca.sign import MintedCertificate
 from gateway.ca.tls import HOST, backend_context, server_context
 from gateway.errors import ConfigError
 

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 
-from gateway.ca.issue import MintedCertificate
+from gateway.ca.sign import MintedCertificate
 from gateway.ca.tls import backend_context
 from gateway.clock import Clock
 from gateway.errors import BackendError, RegateError

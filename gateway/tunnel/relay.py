@@ -14,7 +14,7 @@ from typing import Protocol, TypeAlias
 from structlog.typing import FilteringBoundLogger
 
 from gateway.ca.identity import from_certificate
-from gateway.ca.issue import MintedCertificate
+from gateway.ca.sign import MintedCertificate
 from gateway.ca.tls import backend_context
 from gateway.clock import Clock, utc
 from gateway.errors import BackendError, CertificateError, RegateError

@@ -7,7 +7,7 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-from gateway.ca.issue import MintedCertificate
+from gateway.ca.sign import MintedCertificate
 from gateway.ca.tls import backend_context
 from gateway.errors import BackendError
 from gateway.model.hold import Answer, Held

@@ -8,8 +8,8 @@ from cryptography import x509
 
 from gateway.auth.certificates import UNKNOWN_DATABASE
 from gateway.ca import identity
-from gateway.ca.issue import Issued
 from gateway.ca.profile import Kind as Ca
+from gateway.ca.sign import Issued
 from gateway.errors import AccessError, AuditError, CertificateError, ConfigError
 from gateway.model.event import Kind
 from gateway.model.identity import Identity, Route, Use

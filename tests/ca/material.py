@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
-from gateway.ca import issue, keys, ring
+from gateway.ca import issue, keys, ring, sign
 from gateway.ca.keys import Authorities
 from gateway.model.identity import Identity, Route, Use
 
@@ -93,7 +93,7 @@ def login_identity(*, user: str = "ada", expires: datetime = NOW + timedelta(hou
     )
 
 
-def minted_login(of: Authorities | None = None, *, now: datetime = NOW) -> issue.MintedCertificate:
+def minted_login(of: Authorities | None = None, *, now: datetime = NOW) -> sign.MintedCertificate:
     """A login with its key, as a client would hold it."""
     key = new_key()
     issued = issue.issue_login(
@@ -105,7 +105,7 @@ def minted_login(of: Authorities | None = None, *, now: datetime = NOW) -> issue
         ttl=timedelta(hours=8),
         now=now,
     )
-    return issue.MintedCertificate(issued.pem, ring.key_pem(key).decode(), issued.serial, issued.expires)
+    return sign.MintedCertificate(issued.pem, ring.key_pem(key).decode(), issued.serial, issued.expires)
 
 
 def new_authorities(clock: FakeClock) -> Authorities:

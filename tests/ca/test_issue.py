@@ -7,7 +7,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.x509.oid import NameOID
 
-from gateway.ca import identity, issue
+from gateway.ca import identity, issue, sign
 from gateway.ca.profile import Kind, strong_key
 from gateway.errors import CertificateError
 from gateway.model.identity import Use
@@ -27,20 +27,20 @@ from tests.ca.material import (
 HOUR = timedelta(hours=1)
 
 
-def _database(ttl: timedelta = HOUR, **changes: object) -> issue.Issued:
+def _database(ttl: timedelta = HOUR, **changes: object) -> sign.Issued:
     settings: dict[str, object] = {"identity": login_identity(), "route": ROUTE, "now": NOW, **changes}
     return issue.issue_database(authorities().user, public_key=new_key().public_key(), ttl=ttl, **settings)  # type: ignore[arg-type]  # the table's own words
 
 
-def _server(ttl: timedelta = HOUR, hosts: tuple[str, ...] = ("db.example.com",)) -> issue.MintedCertificate:
+def _server(ttl: timedelta = HOUR, hosts: tuple[str, ...] = ("db.example.com",)) -> sign.MintedCertificate:
     return issue.issue_db_server(authorities().db, hosts=hosts, ttl=ttl, now=NOW)
 
 
-def _client(ttl: timedelta = HOUR, db_user: str = "ada") -> issue.MintedCertificate:
+def _client(ttl: timedelta = HOUR, db_user: str = "ada") -> sign.MintedCertificate:
     return issue.mint_db_client(authorities().db_client, cluster=CLUSTER, db_user=db_user, ttl=ttl, now=NOW)
 
 
-def _host(ttl: timedelta = HOUR, names: tuple[str, ...] = ("localhost",)) -> issue.MintedCertificate:
+def _host(ttl: timedelta = HOUR, names: tuple[str, ...] = ("localhost",)) -> sign.MintedCertificate:
     return issue.mint_host(authorities().host, names=names, ttl=ttl, now=NOW)
 
 

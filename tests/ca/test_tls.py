@@ -9,9 +9,9 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from gateway.ca import identity, issue, tls
 from gateway.ca.authority import Authority
-from gateway.ca.issue import MintedCertificate
 from gateway.ca.keys import Authorities, make
 from gateway.ca.profile import Kind
+from gateway.ca.sign import MintedCertificate
 from gateway.clock import SystemClock
 from gateway.model.identity import Use
 from tests.ca.material import CLUSTER, minted_login, parsed
