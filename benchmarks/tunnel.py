@@ -7,7 +7,10 @@ import argparse
 import json
 import subprocess
 import sys
-from contextlib import ExitStack
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmarks import measure
@@ -20,8 +23,37 @@ from tests.servers.postgres import SUPERUSER
 from tests.servers.process import temporary_folder
 
 ROWS = 1_000_000
+MEGABYTES = 6.9  # that many of these rows are
+CONNECTS = 20
+WHAT = ("statement", "MB of COPY", "connect")
 CLIENTS = 32
 FAR = "far"
+
+
+@dataclass(slots=True)
+class Spent:
+    """What some processes, by part, used of the processor for so many of something."""
+
+    parts: Mapping[str, Sequence[int]]
+    number: float = 0.0
+    seconds: Counter[str] = field(default_factory=Counter)
+
+    @contextmanager
+    def of(self, number: float) -> Iterator["Spent"]:
+        """So many of it happen in the block."""
+        before = self._used()
+        yield self
+        self.number += number
+        now = self._used()
+        for part in self.parts:
+            self.seconds[part] += now[part] - before[part]
+
+    def each(self) -> dict[str, float]:
+        """Seconds for one, by part."""
+        return {part: self.seconds[part] / self.number for part in self.parts}
+
+    def _used(self) -> dict[str, float]:
+        return {part: sum(map(measure.cpu_seconds, pids)) for part, pids in self.parts.items()}
 
 
 def main() -> int:
@@ -52,24 +84,36 @@ def main() -> int:
         near = Leg("one process", user.access("bench", "bench"))
         far = Leg("tunnel", user.access("bench", "bench", FAR))
         rates: dict[str, list[float]] = {near.name: [], far.name: []}
-        parts = {near.name: [cluster.pid, *children(cluster.pid)]}
-        parts[far.name] = [cluster.pid, service.pid, *children(service.pid)]
-        spent: dict[str, list[float]] = {near.name: [], far.name: []}
+        parts = {"proxy": [cluster.pid, *children(cluster.pid)]}
+        parts["service"] = [service.pid, *children(service.pid)]
+        spent = {(leg.name, what): Spent(parts) for leg in (near, far) for what in WHAT}
         copies, connects = {near.name: 1e9, far.name: 1e9}, {near.name: [0.0], far.name: [0.0]}
         for _ in range(options.rounds):
             for leg in (near, far):
-                used = sum(map(measure.cpu_seconds, parts[leg.name]))
-                found = measure.pgbench(leg, "prepared", CLIENTS, options.seconds, folder)
-                used = sum(map(measure.cpu_seconds, parts[leg.name])) - used
-                spent[leg.name].append(used / (found.tps * options.seconds) * 1e6)
+                with spent[leg.name, "connect"].of(CONNECTS):
+                    connects[leg.name] += [measure.connect(leg) for _ in range(CONNECTS)]
+                with spent[leg.name, "statement"].of(0) as counting:
+                    found = measure.pgbench(leg, "prepared", CLIENTS, options.seconds, folder)
+                    counting.number += found.tps * options.seconds
                 rates[leg.name].append(found.tps)
-                copies[leg.name] = min(copies[leg.name], measure.copy_out(leg, "copied"))
-                connects[leg.name] += [measure.connect(leg) for _ in range(20)]
+                with spent[leg.name, "MB of COPY"].of(MEGABYTES):
+                    copies[leg.name] = min(copies[leg.name], measure.copy_out(leg, "copied"))
         before = measure.memory_kb(service.pid)
         session = measure.idle_session_kb(far, service.pid, 40)
+
+    def statement(name: str, *of: str) -> float:
+        """Seconds of the processor for one, without those that its clients' connects took."""
+        found, connect = spent[name, "statement"], spent[name, "connect"].each()
+        taken = options.rounds * CLIENTS
+        return sum((found.seconds[part] - taken * connect[part]) / found.number for part in of)
+
     summary = {
         "tunnel_prepared_32_vs_one_process": max(rates[far.name]) / max(rates[near.name]),
-        "tunnel_cpu_vs_one_process": min(spent[far.name]) / min(spent[near.name]),
+        "tunnel_cpu_vs_one_process": statement(far.name, "proxy", "service") / statement(near.name, "proxy"),
+        "tunnel_copy_cpu_vs_one_process": sum(spent[far.name, "MB of COPY"].each().values())
+        / spent[near.name, "MB of COPY"].each()["proxy"],
+        "tunnel_connect_cpu_vs_one_process": sum(spent[far.name, "connect"].each().values())
+        / spent[near.name, "connect"].each()["proxy"],
         "tunnel_copy_vs_one_process": copies[near.name] / copies[far.name],
         "tunnel_connect_vs_one_process": measure.percentile(connects[far.name][1:], 50)
         / measure.percentile(connects[near.name][1:], 50),
@@ -78,9 +122,12 @@ def main() -> int:
     }
     for name in (near.name, far.name):
         p50 = measure.percentile(connects[name][1:], 50)
-        speed, cost = ROWS / copies[name] / 1000, min(spent[name])
-        rate = f"{max(rates[name]):7.0f}/s, {cost:4.0f} us of CPU a statement"
-        print(f"{name:12} {rate}  COPY {speed:6.0f} k rows/s  connect p50 {p50:.1f} ms")
+        speed = ROWS / copies[name] / 1000
+        print(f"{name:12} {max(rates[name]):7.0f}/s  COPY {speed:6.0f} k rows/s  connect p50 {p50:.1f} ms")
+        for part in parts:
+            connect, megabyte = (spent[name, what].each()[part] * 1000 for what in ("connect", "MB of COPY"))
+            cost = f"{statement(name, part) * 1e6:4.0f} us a statement, {megabyte:5.1f} ms an MB of COPY"
+            print(f"  {part:8} {cost}, {connect:5.1f} ms a connect, of processor time")
     print(json.dumps({name: round(value, 3) for name, value in summary.items()}))
     return 0
 

@@ -94,14 +94,19 @@ async def renew(desk: Desk, identity: Identity, csr_pem: str, source: str) -> Jo
 async def standing(desk: Desk, identity: Identity, verb: str) -> Agent:
     """The service that shows *identity*, if it is still in the cluster and the policy lets it do *verb*."""
     async with desk.store.agents() as agents:
-        agent = await agents.find(identity.user)
+        agent = member(identity, await agents.find(identity.user))
+    await authorise(desk, agent, verb)
+    return agent
+
+
+def member(identity: Identity, agent: Agent | None) -> Agent:
+    """*agent*, which the store has under the name that *identity* shows; AccessError when it has none."""
     if agent is None or agent.service != identity.service:
         raise AccessError(
             f"the service {identity.user} is not part of the cluster any more",
             code="agent_unknown",
             hint="remove its data directory and join again with a new token",
         )
-    await authorise(desk, agent, verb)
     return agent
 
 

@@ -13,7 +13,7 @@ from typing import assert_never
 from cryptography import x509
 
 from gateway.auth.desk import ConnectAttempt, Desk
-from gateway.auth.joining import authorise, standing
+from gateway.auth.joining import authorise, member, standing
 from gateway.auth.serving import trouble
 from gateway.auth.store import Agent
 from gateway.ca import issue, sign
@@ -76,12 +76,11 @@ async def mint(desk: Desk, agent: Identity, session: bytes, csr_pem: str) -> str
     A session goes on when its certificate of minutes is over; then it may still be shown here, until the
     login behind it ends.
     """
-    served = await standing(desk, agent, "mint")
     identity = _session(desk, session)
-    if identity.agent != served.id:
-        raise CertificateError(f"this session is for {identity.agent}, not for {served.id}")
     assert identity.route is not None
-    await _must_serve(desk, served, identity.route.database)
+    if identity.agent != agent.user:
+        raise CertificateError(f"this session is for {identity.agent}, not for {agent.user}")
+    served = await _standing_for(desk, agent, "mint", identity.route.database)
     database = await desk.database(identity.route.database)
     if database is None:
         raise AccessError(f"there is no database {identity.route.database!r}", code="database_not_found")
@@ -102,8 +101,7 @@ async def mint(desk: Desk, agent: Identity, session: bytes, csr_pem: str) -> str
 
 async def mint_health(desk: Desk, agent: Identity, database: str, csr_pem: str) -> str:
     """A certificate to look with whether a database lets anybody in: always as the same user."""
-    served = await standing(desk, agent, "mint")
-    await _must_serve(desk, served, database)
+    served = await _standing_for(desk, agent, "mint", database)
     certificate = _db_client(desk, HEALTH_USER, csr_pem)
     fields = {"use": Use.DB_CLIENT.value, "serial": certificate.serial}
     about = {"agent": served.id, "database": database, "db_user": HEALTH_USER}
@@ -113,7 +111,7 @@ async def mint_health(desk: Desk, agent: Identity, database: str, csr_pem: str) 
 
 async def may_hold(desk: Desk, agent: Identity, database: str) -> None:
     """A service shows statements that wait, of its own databases alone; AccessError otherwise."""
-    await _must_serve(desk, await standing(desk, agent, "hold"), database)
+    await _standing_for(desk, agent, "hold", database)
 
 
 async def _choose(desk: Desk, database: str, connected: Sequence[str]) -> Agent:
@@ -144,10 +142,15 @@ async def _choose(desk: Desk, database: str, connected: Sequence[str]) -> Agent:
     )
 
 
-async def _must_serve(desk: Desk, agent: Agent, database: str) -> None:
+async def _standing_for(desk: Desk, identity: Identity, verb: str, database: str) -> Agent:
+    """As ``standing``, of a service that serves *database*; a session's start waits for this one look."""
     async with desk.store.agents() as agents:
-        if database not in await agents.databases_of(agent.id):
-            raise AccessError(f"{agent.id} does not serve {database!r}", code="not_served")
+        found, serves = await agents.find_serving(identity.user, database)
+    agent = member(identity, found)
+    await authorise(desk, agent, verb)
+    if not serves:
+        raise AccessError(f"{agent.id} does not serve {database!r}", code="not_served")
+    return agent
 
 
 def _session(desk: Desk, der: bytes) -> Identity:

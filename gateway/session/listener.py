@@ -105,7 +105,7 @@ class Listener:
             await self._session(self._port.plain, line, Hello(encrypted=False, said=await self._port.said()))
             return
         async with asyncio.timeout(FIRST_BYTE_SECONDS):
-            first = await _first_byte(line.sock)
+            first = await first_byte(line.sock)
         greeting = None if first is None else self._port.greetings.get(first)
         if greeting is not None:
             await greeting(line)
@@ -187,7 +187,7 @@ class _From:
         return getattr(self._transport, name)
 
 
-async def _first_byte(sock: socket.socket) -> int | None:
+async def first_byte(sock: socket.socket) -> int | None:
     """The first byte, left where it is; None when the peer closed without a word."""
     loop = asyncio.get_running_loop()
     readable = loop.create_future()

@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection
 from contextlib import suppress
 
 import aiohttp
+from cryptography import x509
 from structlog.typing import FilteringBoundLogger
 
 from gateway.address import Address
@@ -19,6 +20,7 @@ from gateway.session.connection import Connection
 from gateway.session.dial import keep_alive
 from gateway.session.environment import Environment
 from gateway.session.line import Line, accept_tls
+from gateway.session.listener import first_byte
 from gateway.tunnel.credentials import Credentials
 from gateway.tunnel.gate import Gate
 from gateway.tunnel.links import HEARTBEAT_SECONDS
@@ -29,6 +31,8 @@ CONNECT_SECONDS = 5.0
 BACK_OFF_SECONDS = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 WELL_AFTER_SECONDS = 30.0
 ARRIVALS_AT_ONCE = 200
+MOST_SPARES = 64  # of all proxies together
+SPARE_SECONDS = 45.0  # longer than a proxy keeps one
 
 
 class Agent:
@@ -47,6 +51,8 @@ class Agent:
         self._log = log
         self._gate = Gate(env.agent, env.cluster)
         self._arrivals = asyncio.Semaphore(ARRIVALS_AT_ONCE)
+        self._trust: tuple[Credentials, ssl.SSLContext, tuple[x509.Certificate, ...]] | None = None
+        self._spares = 0
         self._channels: dict[Address, asyncio.Task[None]] = {}
         self._tasks: asyncio.TaskGroup | None = None
         self.connected: set[Address] = set()
@@ -105,8 +111,9 @@ class Agent:
     def _obey(self, proxy: Address, text: str) -> None:
         assert self._tasks is not None
         match decode(text):
-            case Dial(number):
-                self._tasks.create_task(self._arrive(proxy, number))
+            case Dial(number, is_spare):
+                if not is_spare or self._spares < MOST_SPARES:
+                    self._tasks.create_task(self._arrive(proxy, number, is_spare=is_spare))
             case Cancel(key, user):
                 self._tasks.create_task(self._cancel(key, user))
 
@@ -114,11 +121,15 @@ class Agent:
         with suppress(Exception):  # one client's cancel must not end all sessions
             await self._env.live.cancel(key, user)
 
-    async def _arrive(self, proxy: Address, number: str) -> None:
+    async def _arrive(self, proxy: Address, number: str, *, is_spare: bool) -> None:
         """One session, from the connection back to its end; its failure is its own."""
         try:
             async with self._arrivals:
-                line, der = await self._connect(proxy, number)
+                sock = await _connect(proxy, number)
+            if is_spare and not await self._is_wanted(sock):
+                return
+            async with self._arrivals:
+                line, der = await self._shake_hands(sock)
             try:
                 await self._serve(line, der)
             finally:
@@ -128,29 +139,54 @@ class Agent:
         except Exception:  # noqa: BLE001 # the outermost loop of the service: a bug ends one session, not all
             self._log.exception("session failed", proxy=str(proxy))
 
-    async def _connect(self, proxy: Address, number: str) -> tuple[Line, bytes | None]:
-        credentials = self._credentials()
-        async with asyncio.timeout(CONNECT_SECONDS):
-            sock = await _dial(proxy)
-            try:
-                await asyncio.get_running_loop().sock_sendall(sock, preface(number))
-            except BaseException:
+    async def _is_wanted(self, sock: socket.socket) -> bool:
+        """Wait with a spare connection until its session begins; False, and it is closed, when none does."""
+        self._spares += 1
+        wanted = False
+        try:
+            async with asyncio.timeout(SPARE_SECONDS):
+                wanted = await first_byte(sock) is not None
+        except (TimeoutError, OSError):
+            pass
+        finally:
+            self._spares -= 1
+            if not wanted:
                 sock.close()
-                raise
-            stream = await accept_tls(sock, credentials.server_context())
+        return wanted
+
+    async def _shake_hands(self, sock: socket.socket) -> tuple[Line, bytes | None]:
+        async with asyncio.timeout(CONNECT_SECONDS):
+            stream = await accept_tls(sock, self._trusted()[0])
         return Line(None, stream=stream), stream.peer_certificate()
 
+    def _trusted(self) -> tuple[ssl.SSLContext, tuple[x509.Certificate, ...]]:
+        """What sessions are accepted with, and who signs for them; made anew when the credentials change."""
+        held = self._credentials()
+        if self._trust is None or self._trust[0] is not held:
+            self._trust = held, held.server_context(), held.user_authorities()
+        return self._trust[1:]
+
     async def _serve(self, line: Line, der: bytes | None) -> None:
-        issuers = self._credentials().user_authorities()
-        identity = self._gate.admit(der, issuers, utc(self._env.clock))
+        identity = self._gate.admit(der, self._trusted()[1], utc(self._env.clock))
         assert der is not None
         assert identity.route is not None
         protocol = REGISTRY.get(identity.route.protocol)
         if protocol is None:
             raise CertificateError(f"{identity.route.protocol} is not spoken here")
         line.peer = identity.client_address
-        with self._settings.session(identity, der):
+        with self._settings.session(identity, der, self._env.databases(identity.route.database)):
             await Connection(protocol, self._env).serve(line, Hello(encrypted=True))
+
+
+async def _connect(proxy: Address, number: str) -> socket.socket:
+    async with asyncio.timeout(CONNECT_SECONDS):
+        sock = await _dial(proxy)
+        try:
+            await asyncio.get_running_loop().sock_sendall(sock, preface(number))
+        except BaseException:
+            sock.close()
+            raise
+        return sock
 
 
 async def _dial(proxy: Address) -> socket.socket:

@@ -26,6 +26,8 @@ HEARTBEAT_SECONDS = 4.0  # a channel without an answer for half as long again is
 PREFACE_SECONDS = 5.0
 SEND_SECONDS = 2.0
 CANCELS_A_SECOND = 50
+SPARES = 2  # connections of one service that wait for a session
+SPARE_SECONDS = 30.0
 
 
 @dataclass(eq=False, slots=True)
@@ -33,8 +35,30 @@ class Link:
     """One service's control channel, and the sessions that run through this proxy to it."""
 
     agent: str
-    socket: web.WebSocketResponse
+    channel: web.WebSocketResponse
     sessions: set[Stream] = field(default_factory=set)
+    spares: list[tuple[float, socket.socket]] = field(default_factory=list)
+    ordered: dict[str, float] = field(default_factory=dict)
+
+    def take_spare(self, now: float) -> socket.socket | None:
+        """A connection that waits and is still there; those that are not go."""
+        while self.spares:
+            came, sock = self.spares.pop()
+            if now - came <= SPARE_SECONDS and _is_open(sock):
+                return sock
+            sock.close()
+        return None
+
+    def orders(self, now: float) -> bool:
+        """True when another connection should wait here."""
+        self.ordered = {number: at for number, at in self.ordered.items() if now - at <= DIAL_SECONDS}
+        return len(self.spares) + len(self.ordered) < SPARES
+
+    def drop_spares(self) -> None:
+        """None waits any more."""
+        self.ordered.clear()
+        while self.spares:
+            self.spares.pop()[1].close()
 
     def cut(self) -> None:
         """End every session at once."""
@@ -57,6 +81,7 @@ class Links:
         self._log = log
         self._links: dict[str, Link] = {}
         self._waiting: dict[str, asyncio.Future[socket.socket]] = {}
+        self._ordering: set[asyncio.Future[None]] = set()
         self._standings: Mapping[str, str] = {}
         self._cancels = (0.0, 0)
 
@@ -88,19 +113,47 @@ class Links:
         link = self._links.get(agent)
         if link is None:
             raise BackendError(f"{agent} is not connected")
-        number = secrets.token_hex(16)
-        arriving = self._waiting[number] = asyncio.get_running_loop().create_future()
         try:
             async with asyncio.timeout(DIAL_SECONDS):
-                await self._send(link, Dial(number))
-                sock = await arriving
-                return link, await client_upgrade(context, agent)(sock)
+                spare = link.take_spare(self._clock.monotonic())
+                if spare is not None:
+                    with suppress(OSError):  # it was closed in this moment: ask for one that is not
+                        return link, await client_upgrade(context, agent)(spare)
+                return link, await client_upgrade(context, agent)(await self._called(link))
         except (TimeoutError, OSError) as error:
             raise BackendError(f"{agent} did not connect: {str(error) or 'no answer in time'}") from error
+
+    def stock(self, link: Link) -> None:
+        """Ask for a connection that waits for the next session, where none does; nobody waits for that."""
+        now = self._clock.monotonic()
+        if self._links.get(link.agent) is not link or not link.orders(now):
+            return
+        number = secrets.token_hex(16)
+        link.ordered[number] = now
+        asking = asyncio.ensure_future(self._order(link, number))
+        self._ordering.add(asking)
+        asking.add_done_callback(self._ordering.discard)
+
+    async def _order(self, link: Link, number: str) -> None:
+        with suppress(BackendError):
+            await self._send(link, Dial(number, is_spare=True))
+
+    async def _called(self, link: Link) -> socket.socket:
+        """A connection that the service dials now."""
+        number = secrets.token_hex(16)
+        arriving: asyncio.Future[socket.socket] = asyncio.get_running_loop().create_future()
+        self._waiting[number] = arriving
+        try:
+            await self._send(link, Dial(number))
+            await asyncio.wait((arriving,))
+        except BaseException:
+            if arriving.done():
+                arriving.result().close()
+            raise
+        else:
+            return arriving.result()
         finally:
             del self._waiting[number]
-            if arriving.done() and not arriving.cancelled() and link not in self._links.values():
-                arriving.result().close()
 
     async def arrived(self, line: Line) -> None:
         """A connection that a service dialled: give it to whoever asked for it, once."""
@@ -108,6 +161,8 @@ class Links:
             async with asyncio.timeout(PREFACE_SECONDS):
                 number = number_of(await line.read(SIZE))
         except (ProtocolError, TimeoutError):
+            return
+        if self._keep_spare(number, line):
             return
         waiting = self._waiting.get(number)
         if waiting is None or waiting.done():
@@ -117,6 +172,16 @@ class Links:
         assert sock is not None
         keep_alive(sock)
         waiting.set_result(sock)
+
+    def _keep_spare(self, number: str, line: Line) -> bool:
+        for link in self._links.values():
+            if link.ordered.pop(number, None) is not None:
+                sock, line.sock = line.sock, None
+                assert sock is not None
+                keep_alive(sock)
+                link.spares.append((self._clock.monotonic(), sock))
+                return True
+        return False
 
     async def cancel(self, key: bytes, user: str | None) -> None:
         """Ask every service with sessions here; at most so many a second, because anybody may ask."""
@@ -146,6 +211,7 @@ class Links:
         self._links[link.agent] = link
         if before is not None:  # half-open: the service noticed first, and its sessions go on
             link.sessions = before.sessions
+            before.drop_spares()
             await _close(before, "another channel of this service was opened")
         self._log.info("service connected", agent=link.agent)
         try:
@@ -155,6 +221,7 @@ class Links:
         finally:
             if self._links.get(link.agent) is link:
                 del self._links[link.agent]
+            link.drop_spares()
             self._log.info("service disconnected", agent=link.agent)
         return channel
 
@@ -171,19 +238,31 @@ class Links:
     async def _send(self, link: Link, message: Message) -> None:
         try:
             async with asyncio.timeout(SEND_SECONDS):
-                await link.socket.send_str(encode(message))
+                await link.channel.send_str(encode(message))
         except (TimeoutError, OSError) as error:
             raise BackendError(f"{link.agent} cannot be told anything") from error
 
     async def _drop(self, link: Link, why: str) -> None:
         if self._links.get(link.agent) is link:
             del self._links[link.agent]
+        link.drop_spares()
         link.cut()
         self._log.warning("service cut off", agent=link.agent, reason=why)
         await _close(link, why)
 
 
+def _is_open(sock: socket.socket) -> bool:
+    """True while nobody closed it; the service says nothing before the session does."""
+    try:
+        sock.recv(1, socket.MSG_PEEK)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
 async def _close(link: Link, why: str) -> None:
     with suppress(TimeoutError, OSError):
         async with asyncio.timeout(SEND_SECONDS):
-            await link.socket.close(message=why.encode("utf-8", "replace")[:100])
+            await link.channel.close(message=why.encode("utf-8", "replace")[:100])

@@ -32,6 +32,8 @@ class Evidence:
     session: bytes = b""
     settings: ssl.SSLContext | None = None
     made_at: float = 0.0
+    ahead: "asyncio.Future[ssl.SSLContext] | None" = None  # asked for before anybody needs them
+    anchors: str = ""  # that those are made with
 
 
 _current: ContextVar[Evidence | None] = ContextVar("evidence", default=None)
@@ -47,16 +49,27 @@ class RemoteSettings:
         self._looks: dict[str, Evidence] = {}
 
     @contextmanager
-    def session(self, identity: Identity, der: bytes) -> Iterator[None]:
-        """For the length of the block, this task's connections to databases belong to that session."""
+    def session(self, identity: Identity, der: bytes, database: Database | None = None) -> Iterator[None]:
+        """For the length of the block, this task's connections to databases belong to that session.
+
+        Where its *database* is given, the certificate for that is asked for at once: the auth service asks
+        the policy itself before it makes one, and meanwhile the client is heard and the policy here asked.
+        One that is not needed in the end is never shown to anybody.
+        """
         assert identity.route is not None
         evidence = Evidence(identity.route.database, identity.route.db_user, der)
+        if database is not None and database.auth is BackendAuth.CERTIFICATE:
+            evidence.anchors = self._anchors(database)
+            evidence.ahead = asyncio.ensure_future(self._make(evidence, evidence.anchors))
+            evidence.ahead.add_done_callback(_look)
         self._live.append(evidence)
         try:
             with _showing(evidence):
                 yield
         finally:
             self._live.remove(evidence)
+            if evidence.ahead is not None:
+                evidence.ahead.cancel()
 
     @contextmanager
     def health(self, database: str) -> Iterator[None]:
@@ -66,16 +79,26 @@ class RemoteSettings:
 
     async def take(self, database: Database, db_user: str) -> ssl.SSLContext:
         """Settings to reach *database* as *db_user* with."""
-        anchors = database.tls.ca or self._remote.credentials.db_ca
+        anchors = self._anchors(database)
         if database.auth is not BackendAuth.CERTIFICATE:
             return await asyncio.to_thread(backend_context, anchors)
         evidence = self._evidence(database.name, db_user)
         now = self._clock.monotonic()
         if evidence.settings is None or now - evidence.made_at > GOOD_SECONDS:
-            minted = await self._mint(evidence)
-            evidence.settings = await asyncio.to_thread(backend_context, anchors, minted)
+            ahead, evidence.ahead = evidence.ahead, None
+            if ahead is not None and evidence.anchors != anchors:
+                ahead.cancel()
+                ahead = None
+            evidence.settings = await (self._make(evidence, anchors) if ahead is None else ahead)
             evidence.made_at = now
         return evidence.settings
+
+    def _anchors(self, database: Database) -> str:
+        return database.tls.ca or self._remote.credentials.db_ca
+
+    async def _make(self, evidence: Evidence, anchors: str) -> ssl.SSLContext:
+        minted = await self._mint(evidence)
+        return await asyncio.to_thread(backend_context, anchors, minted)
 
     def _evidence(self, database: str, db_user: str) -> Evidence:
         current = _current.get()
@@ -99,6 +122,12 @@ class RemoteSettings:
         except RegateError as error:
             raise BackendError(f"the auth service gives no certificate: {error}") from error
         return MintedCertificate(certificate, pem_of(key))
+
+
+def _look(made: "asyncio.Future[ssl.SSLContext]") -> None:
+    """Whoever needs them is told what went wrong; where nobody does, nobody complains either."""
+    if not made.cancelled():
+        made.exception()
 
 
 @contextmanager

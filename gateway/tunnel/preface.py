@@ -24,9 +24,10 @@ _NUMBER = re.compile(r"[0-9a-f]{32}\Z")
 
 @dataclass(frozen=True, slots=True)
 class Dial:
-    """The proxy asks for a connection that brings this number."""
+    """The proxy asks for a connection that brings this number; a spare one waits there for its session."""
 
     number: str
+    is_spare: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +57,8 @@ def number_of(data: bytes) -> str:
 def encode(message: Message) -> str:
     """A message as the control channel carries it."""
     match message:
-        case Dial(number):
-            return json.dumps({"dial": number})
+        case Dial(number, is_spare):
+            return json.dumps({"dial": number, "spare": is_spare})
         case Cancel(key, user):
             return json.dumps({"cancel": key.hex(), "user": user})
 
@@ -67,8 +68,8 @@ def decode(text: str) -> Message:
     try:
         value = json.loads(text)
         match value:
-            case {"dial": str(number)} if _NUMBER.match(number):
-                return Dial(number)
+            case {"dial": str(number), "spare": bool(is_spare)} if _NUMBER.match(number):
+                return Dial(number, is_spare)
             case {"cancel": str(key), "user": None | str() as user}:
                 return Cancel(bytes.fromhex(key), user)
     except (ValueError, RecursionError) as error:

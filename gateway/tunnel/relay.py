@@ -96,6 +96,7 @@ class Relay:
                 async with asyncio.timeout(REACH_SECONDS):
                     await drive(protocol.speaks_first.read(), Line(None, stream=backend))
             backend.write(heard)
+            self._links.stock(link)
             await self._pass(link, client, backend)
             if not backend.received:  # closed without a word: it did not believe the certificate
                 silent = BackendError("the database service refused the session: are the clocks right?")

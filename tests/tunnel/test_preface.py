@@ -26,7 +26,9 @@ def test_a_preface_with_a_wrong_byte_is_none(place: int) -> None:
         preface.number_of(bytes(data))
 
 
-@pytest.mark.parametrize("message", [Dial(NUMBER), Cancel(b"\0\1", None), Cancel(b"", "ada")])
+@pytest.mark.parametrize(
+    "message", [Dial(NUMBER), Dial(NUMBER, is_spare=True), Cancel(b"\0\1", None), Cancel(b"", "ada")]
+)
 def test_messages_read_back(message: preface.Message) -> None:
     assert preface.decode(preface.encode(message)) == message
 

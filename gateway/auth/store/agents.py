@@ -5,10 +5,22 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Row, delete, insert, select, update
+from sqlalchemy import Row, and_, bindparam, delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.auth.store.tables import agents, served
+
+# Built once: every session's start asks both.
+_SERVING = (
+    select(agents)
+    .join(served, served.c.agent == agents.c.id)
+    .where(served.c.database == bindparam("database"))
+)
+_FIND_SERVING = (
+    select(agents, served.c.database)
+    .outerjoin(served, and_(served.c.agent == agents.c.id, served.c.database == bindparam("database")))
+    .where(agents.c.id == bindparam("identifier"))
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +70,12 @@ class Agents:
         row = (await self._connection.execute(select(agents).where(agents.c.id == identifier))).first()
         return None if row is None else _agent(row)
 
+    async def find_serving(self, identifier: str, database: str) -> tuple[Agent | None, bool]:
+        """One service by its identifier, and whether it serves a database; one question to the store."""
+        asked = {"identifier": identifier, "database": database}
+        row = (await self._connection.execute(_FIND_SERVING, asked)).first()
+        return (None, False) if row is None else (_agent(row), row.database is not None)
+
     async def all(self) -> list[Agent]:
         """All services, the first to join first."""
         rows = await self._connection.execute(select(agents).order_by(agents.c.joined_at, agents.c.id))
@@ -75,8 +93,7 @@ class Agents:
 
     async def serving(self, database: str) -> list[Agent]:
         """The services that serve a database."""
-        statement = select(agents).join(served, served.c.agent == agents.c.id)
-        rows = await self._connection.execute(statement.where(served.c.database == database))
+        rows = await self._connection.execute(_SERVING, {"database": database})
         return [_agent(row) for row in rows]
 
     async def databases_of(self, identifier: str) -> list[str]:
