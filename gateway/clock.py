@@ -69,6 +69,18 @@ class _Ids:
         self._count = count + 1
         return f"{digits}{self._drawn}{_PAIRS[count >> 10]}{_PAIRS[count & 1023]}"
 
+    def several(self, now_ns: int, count: int) -> list[str]:
+        """The next *count*."""
+        if not count:
+            return []
+        first = self.make(now_ns)
+        rest, at = count - 1, self._count
+        if at + rest > _COUNTED:
+            return [first, *[self.make(now_ns) for _ in range(rest)]]
+        self._count += rest
+        stem, pairs = first[:-4], _PAIRS
+        return [first, *[f"{stem}{pairs[n >> 10]}{pairs[n & 1023]}" for n in range(at, at + rest)]]
+
 
 def _digits(value: int, size: int) -> str:
     return "".join([_PAIRS[(value >> shift) & 1023] for shift in range(5 * size - 10, -1, -10)])
@@ -81,6 +93,11 @@ os.register_at_fork(after_in_child=_ids.forget)
 def new_id(now_ns: int) -> str:
     """A ULID: 48 bits of milliseconds and 80 more, 26 characters that sort by time."""
     return _ids.make(now_ns)
+
+
+def new_ids(now_ns: int, count: int) -> list[str]:
+    """*count* ULIDs of one moment, in order."""
+    return _ids.several(now_ns, count)
 
 
 def moment_of(identifier: str) -> int:

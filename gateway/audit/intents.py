@@ -8,12 +8,13 @@ when the process dies, or when its session ends, is closed with the outcome ``un
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from gateway.audit.lines import Briefs
 from gateway.errors import AuditError
 from gateway.model.event import Event, Kind
 
 UNKNOWN = "unknown"  # it was let through, and nobody knows how it ended
 NOT_FORWARDED = "not_forwarded"  # it was recorded, but too late: the client had been refused
-_KEPT = (
+KEPT = (  # of what a statement's record says
     "user",
     "session_id",
     "client_address",
@@ -33,7 +34,8 @@ class Intents:
 
     def __init__(self) -> None:
         self._sessions: dict[str, Event] = {}
-        self._queries: dict[str, dict[str, Event]] = {}  # by session, then by the record's id
+        # By session, then by the record's id; what was recorded together stands there together.
+        self._queries: dict[str, dict[str, Event | Briefs]] = {}
 
     def observe(self, event: Event) -> list[Event]:
         """Take note of a durable event; returns what it left without an end."""
@@ -51,12 +53,28 @@ class Intents:
             self._sessions[_session(event)] = _brief(event)
         elif kind is Kind.SESSION_END:
             self._sessions.pop(_session(event), None)
-            return list(self._queries.get(_session(event), {}).values())
+            return _events(self._queries.get(_session(event), {}))
+        return []
+
+    def observe_all(self, briefs: Briefs) -> list[Event]:
+        """As ``observe``, for what one session recorded together."""
+        session = str(briefs.fields[0].get("session_id", "")) if briefs.fields else ""
+        if briefs.kind is Kind.SESSION_QUERY:
+            self._queries.setdefault(session, {}).update(dict.fromkeys(briefs.ids, briefs))
+        elif briefs.kind is Kind.SESSION_QUERY_END:
+            queries = self._queries.get(session)
+            if queries is not None:
+                for fields in briefs.fields:
+                    queries.pop(str(fields.get("query_id", "")), None)
+                if not queries:
+                    del self._queries[session]
+        else:
+            return [left for at in range(len(briefs.ids)) for left in self.observe(briefs.at(at))]
         return []
 
     def open(self) -> list[Event]:
         """Everything without an end: statements first, then sessions."""
-        queries = [event for queries in self._queries.values() for event in queries.values()]
+        queries = [event for queries in self._queries.values() for event in _events(queries)]
         return queries + list(self._sessions.values())
 
     def to_json(self) -> list[dict[str, Any]]:
@@ -80,7 +98,7 @@ def from_json(items: Iterable[Mapping[str, Any]]) -> Intents:
 
 def closing(intent: Event, *, outcome: str, id_: str, time_ns: int, reason: str) -> Event:
     """The end of *intent* that nobody else will write."""
-    fields = {key: intent.fields[key] for key in _KEPT if key in intent.fields}
+    fields = {key: intent.fields[key] for key in KEPT if key in intent.fields}
     fields |= {"outcome": outcome, "reason": reason}
     if intent.kind is Kind.SESSION_QUERY:
         fields["query_id"] = intent.id
@@ -92,11 +110,15 @@ def opens(event: Event) -> bool:
     return event.kind in _ENDS
 
 
+def _events(queries: Mapping[str, Event | Briefs]) -> list[Event]:
+    return [each if isinstance(each, Event) else each.of(id_) for id_, each in queries.items()]
+
+
 def _session(event: Event) -> str:
     return str(event.fields.get("session_id", ""))
 
 
 def _brief(event: Event) -> Event:
     """The event without its statement: an idle session's memory is bounded."""
-    kept = {key: event.fields[key] for key in _KEPT if key in event.fields}
+    kept = {key: event.fields[key] for key in KEPT if key in event.fields}
     return Event(event.kind, event.id, event.time_ns, kept)

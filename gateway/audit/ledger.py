@@ -16,7 +16,8 @@ from gateway.audit.encode import Body
 from gateway.audit.files import Files
 from gateway.audit.intents import Intents
 from gateway.audit.layout import CHECKPOINTS, Segment, state_text
-from gateway.audit.tree import HASH_SIZE, Frontier, leaf_hash
+from gateway.audit.lines import Lines
+from gateway.audit.tree import HASH_SIZE, Frontier, leaf_hashes
 from gateway.errors import AuditError
 from gateway.model.event import Event
 
@@ -63,6 +64,8 @@ class Ledger:
         self._notes = self._files.open(place.directory / CHECKPOINTS)
         self._damaged = False
         self._size = position.frontier.size + len(position.leaves)
+        # What was written since the last checkpoint; None where an earlier process wrote some of it.
+        self._tail: list[bytes] | None = None if position.leaves else []
         if position.leaves:  # written by a process that died: the machine may not have stored them yet
             self._files.sync(self._log)
 
@@ -90,16 +93,18 @@ class Ledger:
         """The records that wait for their outcome."""
         return self._at.intents.open()
 
-    def append(self, records: Sequence[tuple[Event, Body]]) -> list[Event]:
-        """Make *records* durable; returns statements that a session's end left open."""
+    def append(self, groups: Sequence[Sequence[tuple[Event, Body]]]) -> list[Event]:
+        """Make all records of *groups* durable; returns statements that a session's end left open."""
         if self._damaged:
             self.repair()
         at = self._at
         if at.length >= self._place.segment_bytes:
             self._rotate()
             at = self._at
-        lines = [body.line(index) for index, (_, body) in enumerate(records, self._size)]
-        leaves = [leaf_hash(line) for line in lines]
+        lines: list[bytes] = []
+        for group in groups:
+            lines += _lines(group, self._size + len(lines))
+        leaves = leaf_hashes(lines)
         lines.append(b"")
         data = b"\n".join(lines)
         self._damaged = True
@@ -109,8 +114,9 @@ class Ledger:
         at.length += len(data)
         at.leaves += leaves
         self._size += len(leaves)
-        observe = at.intents.observe
-        return [left for event, _ in records for left in observe(event)]
+        if self._tail is not None:
+            self._tail.append(data)
+        return [left for group in groups for left in self._observe(group)]
 
     def publish(self) -> None:
         """Sign a checkpoint over all durable records, once the file was seen to hold them.
@@ -125,8 +131,7 @@ class Ledger:
             self.repair()
         self._check_tail()
         grown = at.frontier.copy()
-        for leaf in at.leaves:
-            grown.append(leaf)
+        grown.extend(at.leaves)
         note = publish(Checkpoint(self._place.origin, grown.size, grown.root()), self._place.key)
         data = note.encode()
         self._damaged = True
@@ -140,6 +145,7 @@ class Ledger:
         self._damaged = False
         at.notes_length += len(data)
         at.frontier, at.leaves, at.mark, at.note = grown, [], at.length, note
+        self._tail = []
 
     def repair(self) -> None:
         """After a fault: cut the files back to what was confirmed, and read it again."""
@@ -165,8 +171,25 @@ class Ledger:
         """The file must hold, behind the last checkpoint, the very records that were confirmed."""
         at = self._at
         data = self._files.read(self._log, at.length - at.mark, at.mark)
-        if [leaf_hash(line) for line in data.split(b"\n")[:-1]] != at.leaves:
+        if not self._is_tail(data):
             raise AuditError(f"{at.segment.log.name} does not hold the records that were written to it")
+
+    def _is_tail(self, data: bytes) -> bool:
+        """True when *data* is what was written; of another process's lines only the hashes are known."""
+        if self._tail is None:
+            return leaf_hashes(data.split(b"\n")[:-1]) == self._at.leaves
+        at = 0
+        for piece in self._tail:
+            if not data.startswith(piece, at):
+                return False
+            at += len(piece)
+        return at == len(data)
+
+    def _observe(self, group: Sequence[tuple[Event, Body]]) -> list[Event]:
+        intents = self._at.intents
+        if isinstance(group, Lines):
+            return intents.observe_all(group.briefs)
+        return [left for event, _ in group for left in intents.observe(event)]
 
     def _rotate(self) -> None:
         """Go on in a new segment; the old one is covered by a checkpoint to its end."""
@@ -182,6 +205,12 @@ class Ledger:
         files.close(self._leaves)
         self._log, self._leaves = log, leaves
         at.segment, at.length, at.mark = segment, 0, 0
+
+
+def _lines(group: Sequence[tuple[Event, Body]], first: int) -> list[bytes]:
+    if isinstance(group, Lines):
+        return group.lines(first)
+    return [body.line(index) for index, (_, body) in enumerate(group, first)]
 
 
 def create_segment(files: Files, segment: Segment, state: bytes) -> None:

@@ -17,6 +17,11 @@ def leaf_hash(data: bytes) -> bytes:
     return sha256(b"\0" + data).digest()
 
 
+def leaf_hashes(lines: Iterable[bytes]) -> list[bytes]:
+    """The hashes of several leaves."""
+    return [sha256(b"\0" + line).digest() for line in lines]
+
+
 def node_hash(left: bytes, right: bytes) -> bytes:
     """The hash of an inner node."""
     return sha256(b"\1" + left + right).digest()
@@ -51,6 +56,20 @@ class Frontier:
             size >>= 1
         nodes.append(leaf)
         self.size += 1
+
+    def extend(self, leaves: Iterable[bytes]) -> None:
+        """Add several leaf hashes: a level of the tree at a time."""
+        level, size, single = list(leaves), self.size, []
+        self.size += len(level)
+        while level:
+            if size & 1:  # the last subtree of this height becomes the left half of a pair
+                level.insert(0, self._nodes.pop())
+            if len(level) & 1:
+                single.append(level.pop())
+            halves = zip(level[::2], level[1::2], strict=True)
+            level = [sha256(b"\1" + left + right).digest() for left, right in halves]
+            size >>= 1
+        self._nodes += reversed(single)
 
     def root(self) -> bytes:
         """The root of the whole tree."""

@@ -156,7 +156,7 @@ class Writer:
 
     def _commit(self, group: list[Entry]) -> None:
         fresh = not self.ledger.uncovered
-        left = self.ledger.append([record for entry in group for record in entry.records])
+        left = self.ledger.append([entry.records for entry in group])
         if fresh:
             self._uncovered_since = self.clock.monotonic()
         for entry in group:
@@ -199,7 +199,7 @@ class Writer:
             return
         try:
             if self._unsaid:
-                self.ledger.append([self._record(Kind.AUDIT_STOPPED, {"reason": self._since})])
+                self.ledger.append([[self._record(Kind.AUDIT_STOPPED, {"reason": self._since})]])
                 self._unsaid = False
             self._drain()
             self.ledger.publish()
@@ -229,7 +229,7 @@ class Writer:
             self.take_reserve()
             self._drain()
             fields = {"reason": self._since, "stopped_recorded": not self._unsaid}
-            self.ledger.append([self._record(Kind.AUDIT_RESUMED, fields)])
+            self.ledger.append([[self._record(Kind.AUDIT_RESUMED, fields)]])
             self.ledger.publish()
         except (OSError, AuditError) as error:
             self._reason, self._fatal = words(error), isinstance(error, AuditError)

@@ -202,12 +202,14 @@ class Unable:
 class Relay:
     """What a chunk from the backend becomes: usually the very chunk, and whatever ended with it.
 
-    ``to_backend`` is the gateway's own answer or question, which nobody waited for.
+    ``to_backend`` is the gateway's own answer or question, which nobody waited for. ``ends`` are the outcomes
+    of requests that went on as a ``Pipeline``.
     """
 
     to_client: bytes
     outcomes: tuple[Outcome, ...] = ()
     to_backend: bytes = b""
+    ends: "tuple[Ends, ...]" = ()
 
 
 class Conversation(typing.Protocol):
@@ -296,6 +298,48 @@ class Repeating(Conversation, typing.Protocol):
 
     def admit_again(self, repetition: Repetition) -> bytes:
         """The bytes to forward; from here on the conversation expects their answer."""
+        ...
+
+
+End: TypeAlias = tuple[int | None, int, str]
+"""How a request of a pipeline ended: rows, bytes and error code, as ``Outcome`` has them."""
+
+
+@dataclass(slots=True, eq=False)
+class Pipeline:
+    """Whole requests at the beginning of what has arrived, of one statement each, that are all known.
+
+    The same request stands in it as the same object, as do its facts. ``raw`` is what is forwarded; ``rest``
+    is what stands behind the last whole one. ``ids`` and ``started_ns`` are those of the records, once made.
+    """
+
+    raw: bytes
+    rest: bytes
+    requests: Sequence[Request]
+    facts: Sequence[Facts]
+    ids: Sequence[str] = ()
+    started_ns: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Ends:
+    """How requests of a pipeline ended, from the one at *first* on, in their order."""
+
+    pipeline: Pipeline
+    first: int
+    ends: Sequence[End]
+
+
+@typing.runtime_checkable
+class Pipelining(Conversation, typing.Protocol):
+    """A conversation whose requests come in pipelines, and do not change what those behind them mean."""
+
+    def pipeline(self, data: bytes) -> Pipeline | None:
+        """What *data* ends or begins, if it is nothing but plain requests. Changes nothing."""
+        ...
+
+    def admit_pipeline(self, pipeline: Pipeline) -> bytes:
+        """The bytes to forward; from here on the conversation expects their answers, and has its rest."""
         ...
 
 

@@ -1,5 +1,6 @@
 """What a session needs from the service around it, in one value."""
 
+import asyncio  # noqa: TID251
 import secrets
 import typing
 from collections.abc import Awaitable, Callable, Sequence
@@ -7,6 +8,7 @@ from dataclasses import dataclass, field
 
 from structlog.typing import FilteringBoundLogger
 
+from gateway.audit.encode import Body
 from gateway.clock import Clock
 from gateway.model.event import Event
 from gateway.model.resource import Database
@@ -31,6 +33,14 @@ class Record(typing.Protocol):
 
     def post(self, event: Event) -> None:
         """Record *event* with the next group; nobody waits."""
+        ...
+
+    def append_lines(self, records: "Sequence[tuple[Event, Body]]") -> "asyncio.Future[None]":
+        """As ``append``, for lines that were made already."""
+        ...
+
+    def post_lines(self, records: "Sequence[tuple[Event, Body]]") -> None:
+        """As ``post``, for lines that were made already."""
         ...
 
 

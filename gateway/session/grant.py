@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import assert_never
 
+from gateway.audit.lines import Lines
 from gateway.errors import BackendError
 from gateway.model.decision import Allowed, Decision, Denied
 from gateway.model.event import Event
@@ -10,7 +11,8 @@ from gateway.model.hold import Held
 from gateway.model.identity import Identity, Route
 from gateway.model.resource import Database
 from gateway.policy.document import ConnectQuestion, SessionQuestion
-from gateway.sansio.protocol import Conversation, Facts, Outcome, Protocol, Request
+from gateway.sansio.protocol import Conversation, Ends, Facts, Outcome, Pipeline, Protocol, Request
+from gateway.session import record_lines
 from gateway.session.catalog import AGAIN_SECONDS, FRESH_SECONDS
 from gateway.session.denial import local_denial
 from gateway.session.environment import Environment
@@ -170,6 +172,14 @@ class Grant:
     def events(self, request: Request, facts: Facts, decision: Decision) -> list[Event]:
         """The records of one judged request."""
         return self._recorder.requested(request, facts, decision)
+
+    def piped(self, pipeline: Pipeline, decisions: Mapping[int, Allowed]) -> Lines:
+        """The records of a pipeline that was allowed; *decisions* by the identity of the facts."""
+        return record_lines.begun(self._recorder, self._env.clock, pipeline, decisions)
+
+    def unpiped(self, ends: Ends, *, executed: bool = True) -> Lines:
+        """The records of how requests of a pipeline ended."""
+        return record_lines.ended(self._recorder, self._env.clock, ends, executed=executed)
 
     def held(self, held: Held) -> Event:
         """A statement waits for a second person."""

@@ -57,7 +57,7 @@ class Who:
 
 
 @dataclass(frozen=True, slots=True)
-class _Kept:
+class Kept:
     """A statement with its verdict, as it was recorded last."""
 
     item: Classification
@@ -86,10 +86,11 @@ class Recorder:
 
     def __init__(self, who: Who, clock: Clock) -> None:
         self._who = who.fields
+        self.session_id: str = who.fields["session_id"]
         self._clock = clock
-        self._kept: dict[tuple[int, Phase, str], _Kept] = {}
+        self._kept: dict[tuple[int, Phase, str], Kept] = {}
         self._ends = {name: who.fields[name] for name in ("database", "session_id", "user")}
-        self._end_of_query = _end_of_query(self._ends)
+        self.end_of_query = _end_of_query(self._ends)  # the canonical JSON, with holes
 
     def event(self, kind: Kind, fields: Mapping[str, Any], encoded: str = "") -> Event:
         """An event of now."""
@@ -126,10 +127,7 @@ class Recorder:
         decision_id = decision.decision_id
         events = []
         for item in facts:
-            key = (id(item), request.phase, request.name)
-            kept = self._kept.get(key)
-            if kept is None or not kept.fits(item, request, decision):
-                kept = self._keep(key, item, request, decision)
+            kept = self.known(item, request, decision)
             fields = kept.fields.copy()
             fields["decision_id"] = decision_id
             events.append(self.event(kind, fields, f"{kept.head}{decision_id}{kept.tail}"))
@@ -154,7 +152,7 @@ class Recorder:
                 "query_id": query,
                 "rows": rows,
             }
-            encoded = self._end_of_query % (
+            encoded = self.end_of_query % (
                 size,
                 duration_ns,
                 json.dumps(outcome.error_code) if outcome.error_code else '""',
@@ -166,9 +164,17 @@ class Recorder:
             rows, size = None, 0
         return events
 
+    def known(self, item: Classification, request: Request, decision: Decision) -> Kept:
+        """A statement's record but for the decision's id, made once for as long as nothing else is new."""
+        key = (id(item), request.phase, request.name)
+        kept = self._kept.get(key)
+        if kept is None or not kept.fits(item, request, decision):
+            kept = self._keep(key, item, request, decision)
+        return kept
+
     def _keep(
         self, key: tuple[int, Phase, str], item: Classification, request: Request, decision: Decision
-    ) -> _Kept:
+    ) -> Kept:
         fields = {**self._who, **statement(item), **verdict(decision), "phase": request.phase.value}
         if isinstance(decision, Denied):
             fields["subject"] = "query"
@@ -178,7 +184,7 @@ class Recorder:
             types = sorted(set(request.bind_types))
             fields["parameters"] = {"count": len(request.bind_types), "types": types}
         head, _, tail = encode_fields({**fields, "decision_id": _HOLE}).partition(_HOLE)
-        kept = _Kept(item, request, decision, fields, head, tail)
+        kept = Kept(item, request, decision, fields, head, tail)
         if len(self._kept) >= KEPT:
             del self._kept[next(iter(self._kept))]
         self._kept[key] = kept  # it holds the item, so the item's id cannot become another's

@@ -15,6 +15,7 @@ from gateway.sansio.protocol import (
     Conversation,
     Facts,
     Housekeeping,
+    Pipelining,
     Repeating,
     Request,
     Settle,
@@ -24,6 +25,7 @@ from gateway.session.fastpath import FastPath
 from gateway.session.grant import Grant
 from gateway.session.judge import Judge, Judged
 from gateway.session.legs import Legs
+from gateway.session.pipelines import Pipelines
 from gateway.session.stream import Stream
 
 
@@ -60,8 +62,11 @@ class Session:
         self.left_running = False  # known once the session is over: the backend still owed an answer
         self.last_active = env.clock.monotonic()
         self.over: asyncio.Future[SessionOver] = asyncio.get_running_loop().create_future()
-        self._fast: FastPath | None = None
-        if isinstance(conversation, Repeating):
+        self._fast: FastPath | Pipelines | None = None
+        self._pipelines: Pipelines | None = None
+        if isinstance(conversation, Pipelining):
+            self._fast = self._pipelines = Pipelines(grant, client, backend, conversation, self.judge, env)
+        elif isinstance(conversation, Repeating):
             self._fast = FastPath(grant, client, backend, conversation, self.judge, env)
 
     async def run(self) -> SessionOver:
@@ -78,10 +83,12 @@ class Session:
         except* SessionOver as group:
             over = next(error for error in group.exceptions if isinstance(error, SessionOver))
         finally:
+            self.left_running = self.judge.is_busy or (
+                self._pipelines is not None and self._pipelines.is_busy
+            )
             if self._fast is not None:
                 self._fast.close()
             self.judge.close()
-            self.left_running = self.judge.is_busy
             for outcome in self._conversation.abandon():
                 self.judge.finished(outcome)
         assert over is not None, "a session ends only by being over"
@@ -199,6 +206,8 @@ class Session:
             self._backend.write(relay.to_backend)
         for outcome in relay.outcomes:
             self.judge.finished(outcome)
+        if relay.ends and self._pipelines is not None:
+            self._pipelines.finished(relay.ends)
         if self._conversation.is_settled():
             self._settled.set()
 

@@ -72,6 +72,13 @@ class RemoteLog:
         except AuditError as error:
             future.set_exception(error)
             return future
+        return self._hand_in(records, future)
+
+    def append_lines(self, records: Sequence[tuple[Event, Body]]) -> "asyncio.Future[None]":
+        """As ``append``, for lines that were made already."""
+        return self._hand_in(list(records), self._loop.create_future())
+
+    def _hand_in(self, records: Records, future: "asyncio.Future[None]") -> "asyncio.Future[None]":
         self._appends.append((records, future))
         if not self._soon:
             self._soon = True
@@ -80,7 +87,11 @@ class RemoteLog:
 
     def post(self, event: Event) -> None:
         """Record *event* with the next message; nobody waits."""
-        self._posts.append((event, body(event)))
+        self.post_lines([(event, body(event))])
+
+    def post_lines(self, records: Sequence[tuple[Event, Body]]) -> None:
+        """As ``post``, for lines that were made already."""
+        self._posts += records
         if not self._soon and not self._lingers:
             self._lingers = True
             self._loop.call_later(LINGER_SECONDS, self.flush)

@@ -11,10 +11,11 @@ from gateway.model.decision import Denied
 from gateway.model.identity import Route
 from gateway.model.statement import NameContext, Statement
 from gateway.protocols.redis import errors, resp, table
+from gateway.protocols.redis.address import address_line
 from gateway.protocols.redis.cluster.router import ClusterRouter
 from gateway.protocols.redis.cluster.slots import topology
 from gateway.protocols.redis.commands import DIALECT, classify
-from gateway.protocols.redis.conversation import CARRIED_OUT, RedisConversation, address_line
+from gateway.protocols.redis.conversation import CARRIED_OUT, RedisConversation
 from gateway.protocols.redis.login import ASKED, CLUSTER, cancel, dial, login
 from gateway.protocols.redis.preparation import PREPARATION
 from gateway.protocols.redis.rehearsal import REHEARSALS

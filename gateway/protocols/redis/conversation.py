@@ -5,9 +5,8 @@ its arguments. The server's own error comes at its turn and is replaced by the p
 pipeline keeps its order, and a transaction that was refused a command is aborted by the server itself.
 """
 
-import re
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -15,16 +14,21 @@ from gateway.errors import ProtocolError
 from gateway.model.decision import Denied
 from gateway.model.statement import Catalog, NameContext, Phase, Statement
 from gateway.protocols.redis import errors, pubsub, resp, table
+from gateway.protocols.redis.address import is_address_line
 from gateway.protocols.redis.commands import DIALECT, is_never
 from gateway.protocols.redis.errors import SUBSTITUTE
+from gateway.protocols.redis.piping import Commands, RedisPipeline, Run
 from gateway.protocols.redis.pubsub import Subscriptions
-from gateway.protocols.redis.resp import Part, Reply
+from gateway.protocols.redis.replies import Part, Reply, ReplyReader, short_ends
 from gateway.sansio.protocol import (
     Duty,
+    End,
+    Ends,
     Facts,
     Housekeeping,
     Obliged,
     Outcome,
+    Pipeline,
     Refusal,
     Relay,
     Request,
@@ -34,8 +38,6 @@ from gateway.sansio.protocol import (
 
 MAX_OUTSTANDING: Final = 10_000  # commands without their answer
 CARRIED_OUT: Final = frozenset({"hold"})
-_ADDRESS: Final = b"GATEWAY.ADDRESS"
-_PLACE: Final = re.compile(rb"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]{1,255}):[0-9]{1,5}")
 _LIST, _PUSH = ord("*"), ord(">")
 _ERRORS: Final = frozenset(b"-!")
 
@@ -63,7 +65,9 @@ class RedisConversation:
         "_is_first",
         "_is_full",
         "_is_resp3",
+        "_known",
         "_names",
+        "_owed",
         "_queue",
         "_replies",
         "_subscriptions",
@@ -74,8 +78,10 @@ class RedisConversation:
         self._is_cluster = is_cluster
         self._is_first = True
         self._commands = resp.CommandReader()
-        self._replies = resp.ReplyReader()
-        self._queue: deque[_Expected] = deque()
+        self._replies = ReplyReader()
+        self._known = Commands(names)
+        self._queue: deque[_Expected | Run] = deque()
+        self._owed = 0  # commands without their answer
         self._is_full = False
         self._is_resp3 = False
         self._in_transaction = False
@@ -93,7 +99,7 @@ class RedisConversation:
                     yield Housekeeping(command.raw)
                 continue
             self._is_first = False
-            if len(self._queue) >= MAX_OUTSTANDING:
+            if self._owed >= MAX_OUTSTANDING:
                 self._is_full = True
                 yield Settle()
             if command is not last:  # the same bytes are the same statement, which is classified once
@@ -122,7 +128,7 @@ class RedisConversation:
             # Their answers come with EXEC's, or never: how answers are to be read would be a guess.
             against = "subscriptions and HELLO cannot be part of a transaction here"
         if against:
-            self._queue.append(_Expected(name, request, errors.not_offered(name, against)))
+            self._expect(_Expected(name, request, errors.not_offered(name, against)))
             return SUBSTITUTE
         expected = _Expected(name, request)
         if name in pubsub.WORDS:
@@ -131,15 +137,37 @@ class RedisConversation:
             expected.version = arguments[1]
         elif name in {"multi", "exec", "discard"} and len(arguments) == 1:  # else the server changes nothing
             self._in_transaction = name == "multi"
-        self._queue.append(expected)
+        self._expect(expected)
         return request.raw
 
     def refuse(self, request: Request, facts: Facts, denial: Denied) -> Refusal:
         """A command that nobody knows goes to the server, and its error comes back in the policy's words."""
         del facts
         name = table.name_of(request.statements[0].arguments)
-        self._queue.append(_Expected(name, None, errors.refused(denial)))
+        self._expect(_Expected(name, None, errors.refused(denial)))
         return Refusal(to_backend=SUBSTITUTE)
+
+    def pipeline(self, data: bytes) -> RedisPipeline | None:
+        """The whole commands that came with *data*, if all are plain."""
+        if self._is_first or self._is_full or self._subscriptions.total:
+            return None
+        found = self._commands.ahead(data)
+        if found is None or not found[0] or self._owed + len(found[0]) > MAX_OUTSTANDING:
+            return None
+        return self._known.pipeline(*found, is_in_transaction=self._in_transaction)
+
+    def admit_pipeline(self, pipeline: Pipeline) -> bytes:
+        """All of them go on, as they came."""
+        assert isinstance(pipeline, RedisPipeline), "it was made here"
+        self._commands.skip(pipeline.rest)
+        self._in_transaction = pipeline.leaves_transaction
+        self._queue.append(Run(pipeline))
+        self._owed += len(pipeline.requests)
+        return pipeline.raw
+
+    def _expect(self, expected: _Expected) -> None:
+        self._queue.append(expected)
+        self._owed += 1
 
     def oblige(self, request: Request, facts: Facts, duty: Duty) -> Obliged | Unable:
         """Holding is the engine's, before anything is sent; nothing can be done with answers."""
@@ -161,10 +189,35 @@ class RedisConversation:
     def from_backend(self, data: bytes) -> Relay:
         """What the server's next bytes become."""
         outcomes: list[Outcome] = []
-        out = [self._part(part, outcomes) for part in self._replies.feed(data)]
-        return Relay(b"".join(out), tuple(outcomes))
+        ends: list[Ends] = []
+        at = self._ran(data, ends)
+        if at == len(data):
+            return Relay(data, ends=tuple(ends))
+        out = [data[:at]]
+        out += [self._part(part, outcomes, ends) for part in self._replies.feed(data[at:] if at else data)]
+        return Relay(b"".join(out), tuple(outcomes), ends=tuple(ends))
 
-    def _part(self, part: Part, outcomes: list[Outcome]) -> bytes:
+    def _ran(self, data: bytes, ends: list[Ends]) -> int:
+        """Take the short answers to pipelines at the beginning of *data*; where what is left begins."""
+        at = 0
+        while self._queue and self._replies.is_between:
+            run = self._queue[0]
+            if not isinstance(run, Run):
+                break
+            found, at = short_ends(data, at, run.left)
+            if not found:
+                break
+            self._ended(run, found, ends)
+        return at
+
+    def _ended(self, run: Run, found: list[End], ends: list[Ends]) -> None:
+        ends.append(Ends(run.pipeline, run.done, found))
+        run.done += len(found)
+        self._owed -= len(found)
+        if not run.left:
+            self._queue.popleft()
+
+    def _part(self, part: Part, outcomes: list[Outcome], ends: list[Ends]) -> bytes:
         reply = part.reply
         if reply is None:
             return part.data
@@ -174,7 +227,12 @@ class RedisConversation:
                 return part.data
         if not self._queue:
             raise ProtocolError("the database server answered what nobody asked")
-        expected = self._queue.popleft()
+        expected = self._queue[0]
+        if isinstance(expected, Run):
+            error = reply.word.decode("latin-1") if reply.kind in _ERRORS else ""
+            self._ended(expected, [(None if error else reply.elements, reply.size, error)], ends)
+            return part.data
+        self._answered()
         if expected.instead:
             if reply.kind not in _ERRORS:
                 raise ProtocolError("the database server took a command that does not exist")
@@ -193,7 +251,7 @@ class RedisConversation:
         if word not in pubsub.WORDS:
             return reply.kind == _PUSH or (self._subscriptions.total > 0 and word in pubsub.MESSAGES)
         head = self._queue[0] if self._queue else None
-        if head is None or head.name != word:
+        if not isinstance(head, _Expected) or head.name != word:
             # The server may end a subscription by itself; a list that looks like one is an answer.
             is_message = reply.kind == _PUSH or self._subscriptions.total > 0
             if is_message:
@@ -204,10 +262,14 @@ class RedisConversation:
         head.frames -= 1
         head.passed += reply.size
         if head.frames == 0:
-            self._queue.popleft()
+            self._answered()
             assert head.request is not None
             outcomes.append(Outcome(head.request, None, head.passed))
         return True
+
+    def _answered(self) -> None:
+        self._queue.popleft()
+        self._owed -= 1
 
     # -- the rest of the contract
 
@@ -223,10 +285,11 @@ class RedisConversation:
         return False
 
     def abandon(self) -> tuple[Outcome, ...]:
-        """Every command whose answer did not come."""
-        left = [expected.request for expected in self._queue if expected.request is not None]
+        """Every command whose answer did not come; of pipelines the engine knows itself."""
+        left = [expected.request for expected in self._queue if isinstance(expected, _Expected)]
         self._queue.clear()
-        return tuple(Outcome(request, error_code="unknown") for request in left)
+        self._owed = 0
+        return tuple(Outcome(request, error_code="unknown") for request in left if request is not None)
 
     def farewell(self, denial: Denied) -> bytes:
         """An error that answers nothing; the connection closes behind it."""
@@ -238,13 +301,3 @@ def _outcome(expected: _Expected, reply: Reply) -> Outcome:
     if reply.kind in _ERRORS:
         return Outcome(expected.request, None, reply.size, reply.word.decode("latin-1"))
     return Outcome(expected.request, reply.elements, reply.size)
-
-
-def address_line(place: str) -> bytes:
-    """What the near end of a tunnel, or the proxy, says ahead of the client: where that reaches it."""
-    return resp.encode(_ADDRESS, place.encode())
-
-
-def is_address_line(arguments: Sequence[bytes]) -> bool:
-    """True for such a line. Whoever else sends one is told what they said, and nobody hears of it."""
-    return len(arguments) == 2 and arguments[0] == _ADDRESS and _PLACE.fullmatch(arguments[1]) is not None

@@ -1,11 +1,10 @@
-"""RESP2 and RESP3: a client's commands as lists of arguments, a server's replies as frames with a length.
+"""RESP2 and RESP3: a client's commands as lists of arguments.
 
 https://redis.io/docs/latest/develop/reference/protocol-spec/. A client's frame is an array of bulk strings,
 or one plain line of words (an inline command; quotes and escapes in it are refused, for two readers may split
-them differently). Replies are walked by their headers and never decoded.
+them differently).
 """
 
-import typing
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
@@ -15,24 +14,16 @@ from gateway.errors import ProtocolError
 MAX_ARGUMENTS: Final = 1 << 20
 MAX_COMMAND: Final = 64 << 20  # bytes of one command: it is judged before any of it goes on
 MAX_INLINE: Final = 64 << 10
-MAX_DEPTH: Final = 32
-_MAX_LINE: Final = 64 << 10
+_MAX_AGAIN: Final = 64 << 10  # bytes of a command that is not whole, that may be looked at twice
 _DIGITS: Final = 20
-_LINES: Final = frozenset(b"+-:,#_(")
-_BULKS: Final = frozenset(b"$!=")
-_LISTS: Final = frozenset(b"*~>")
-_PAIRS: Final = frozenset(b"%|")
-_CRLF: Final = b"\r\n"
-_ATTRIBUTE: Final = 0x7C
+CRLF: Final = b"\r\n"
 _ARRAY, _BULK = 0x2A, 0x24
-_SHORT: Final = frozenset(b"+-:$")
-_WORD: Final = 32  # bytes of a first word that are looked at
 _INLINE: Final = frozenset(range(0x21, 0x7F)) - frozenset(b"'\"\\")
 # What a browser that is led here would send; Redis closes the connection on them as well.
 _NOT_REDIS: Final = frozenset({b"POST", b"HOST:", b"GET", b"PUT", b"OPTIONS", b"HEAD"})
 
 
-_SIZES: Final = {b"$%d\r\n" % size: (3 + len(str(size)), size) for size in range(100)}
+SIZES: Final = {b"$%d\r\n" % size: (3 + len(str(size)), size) for size in range(100)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +82,29 @@ class CommandReader:
             if command is not None:
                 yield command
 
+    def ahead(self, data: bytes) -> "tuple[list[Command], bytes] | None":
+        """The whole commands in what came so far with *data*, and what is left of it; changes nothing.
+
+        None where that would mean to look at much again, or where there is something that is no command.
+        """
+        probe = CommandReader()
+        probe._last = self._last
+        if self._inbox:
+            if len(self._inbox) > _MAX_AGAIN:
+                return None
+            data = bytes(self._inbox) + data
+        try:
+            commands = list(probe.feed(data))
+        except ProtocolError:
+            return None
+        return commands, bytes(probe._inbox)
+
+    def skip(self, rest: bytes) -> None:
+        """What ``ahead`` found is taken, and *rest* is left of it."""
+        self._inbox[:] = rest
+        self._need = 1
+        self._begin()
+
     def _begin(self) -> None:
         self._count = -1  # of arguments; -1: not known yet
         self._at = 0  # where the next one begins, from the command's first byte
@@ -105,7 +119,7 @@ class CommandReader:
             if end < 0:
                 self._need = len(data) - begin + 1
                 return None, -1
-            count = _number(bytes(data[begin + 1 : end]))
+            count = number(bytes(data[begin + 1 : end]))
             if not -1 <= count <= MAX_ARGUMENTS:
                 raise ProtocolError(f"a command of {count} arguments")
             self._count, self._at = max(0, count), end + 2 - begin
@@ -124,14 +138,14 @@ class CommandReader:
         at, arguments = begin + self._at, self._arguments
         while len(arguments) < self._count:
             # Short ones first: what follows is met for every argument of every command.
-            known = _SIZES.get(bytes(data[at : at + 4])) or _SIZES.get(bytes(data[at : at + 5]))
+            known = SIZES.get(bytes(data[at : at + 4])) or SIZES.get(bytes(data[at : at + 5]))
             start, size = (at + known[0], known[1]) if known else _argument(data, at, begin)
             stop = start + size
             self._at = at - begin
             if start < 0 or stop + 2 > len(data):
                 self._need = max(stop + 2, len(data) + 1) - begin
                 return False
-            if data[stop : stop + 2] != _CRLF:
+            if data[stop : stop + 2] != CRLF:
                 raise ProtocolError("an argument has another size than it says")
             arguments.append(bytes(data[stop - size : stop]))
             at = stop + 2
@@ -157,7 +171,7 @@ def _argument(data: bytes | bytearray, at: int, begin: int) -> tuple[int, int]:
     end = _line_end(data, at, _DIGITS)
     if end < 0:
         return -1, 0
-    size = _number(bytes(data[at + 1 : end]))
+    size = number(bytes(data[at + 1 : end]))
     if size < 0 or end + 2 + size - begin > MAX_COMMAND:
         raise ProtocolError(f"an argument of {size} bytes, where a command may have {MAX_COMMAND}")
     return end + 2, size
@@ -187,155 +201,15 @@ def _check_inline(line: bytes) -> list[bytes]:
 
 def _line_end(data: bytes | bytearray, at: int, most: int) -> int:
     """Where the CR of the line at *at* stands; -1 while it is not there."""
-    end = data.find(_CRLF, at, at + most + 3)
+    end = data.find(CRLF, at, at + most + 3)
     if end < 0 and len(data) - at > most + 2:
         raise ProtocolError("a length without an end")
     return end
 
 
-def _number(text: bytes) -> int:
+def number(text: bytes) -> int:
+    """The length that *text* writes; ProtocolError for what is none, or is written in more than one way."""
     digits = text.removeprefix(b"-")
     if not digits.isdigit() or len(text) > _DIGITS or (len(digits) > 1 and digits[0] == 0x30):
         raise ProtocolError(f"{text[:24]!r} is no length")
     return int(text)
-
-
-class Reply(typing.NamedTuple):  # one for every command: a tuple is made in a third of the time
-    """What a whole reply was: its first byte, its first word, its size, and how many elements a list has."""
-
-    kind: int
-    word: bytes
-    size: int
-    elements: int | None
-
-
-class Part(typing.NamedTuple):
-    """Bytes of one reply; ``reply`` is set with the last of them. A reply of one line is one part."""
-
-    data: bytes
-    reply: Reply | None
-
-
-class ReplyReader:
-    """Walks a server's replies: where each ends, what it is, and nothing of what is in it."""
-
-    __slots__ = ("_elements", "_held", "_kind", "_left", "_size", "_skip", "_wants_word", "_word")
-
-    def __init__(self) -> None:
-        self._held = b""  # a line that is not whole
-        self._left: list[int] = []  # elements that are missing, for each open list
-        self._skip = 0  # bytes of a bulk string that has begun
-        self._begin()
-
-    def feed(self, data: bytes) -> list[Part]:
-        """All of *data*, but for a line at its end that is not whole, in the order it came."""
-        data = self._held + data if self._held else data
-        self._held = b""
-        parts: list[Part] = []
-        begin = at = 0
-        size = len(data)
-        while at < size:
-            if at == begin and not (self._kind or self._skip or self._size):
-                part = _short(data, at)
-                if part is not None:
-                    parts.append(part)
-                    begin = at = at + len(part.data)
-                    continue
-            if self._skip:
-                step = min(self._skip, size - at)
-                self._skip -= step
-                at += step
-            else:
-                stop = self._line(data, at)
-                if stop < 0:
-                    break
-                at = stop
-            if not self._skip and self._is_whole():
-                self._size += at - begin
-                reply = Reply(self._kind, self._word, self._size, self._elements)
-                parts.append(Part(data[begin:at], reply))
-                begin = at
-                self._begin()
-        if begin < at:
-            self._size += at - begin
-            parts.append(Part(data[begin:at], None))
-        self._held = data[at:]
-        return parts
-
-    def _begin(self) -> None:
-        self._kind = 0
-        self._word = b""
-        self._elements: int | None = None
-        self._wants_word = True
-        self._size = 0
-
-    def _is_whole(self) -> bool:
-        while self._left and self._left[-1] == 0:
-            self._left.pop()
-        if self._left:
-            return False
-        if self._kind == _ATTRIBUTE:  # it stands in front of the reply that it is about
-            self._kind, self._elements, self._wants_word = 0, None, True
-            return False
-        return True
-
-    def _line(self, data: bytes, at: int) -> int:
-        """Take the line at *at*, with a short first word behind it; where the walk goes on, or -1."""
-        kind = data[at]
-        end = data.find(_CRLF, at, at + _MAX_LINE)
-        if end < 0:
-            if len(data) - at > _MAX_LINE:
-                raise ProtocolError("the database server sent a line without an end")
-            return -1
-        number = 0 if kind in _LINES else _number(data[at + 1 : end])
-        if kind in _BULKS and self._wants_word and 0 <= number <= _WORD and len(data) < end + 4 + number:
-            return -1
-        if not self._kind:
-            self._kind = kind
-        if self._left:
-            self._left[-1] -= 1
-        if kind in _LINES:
-            self._note(data[at + 1 : end].split(b" ", 1)[0])
-        elif kind in _BULKS:
-            self._note(data[end + 2 : end + 2 + number] if 0 <= number <= _WORD else b"")
-            self._skip = max(0, number + 2) if number >= 0 else 0
-        elif kind in _LISTS or kind in _PAIRS:
-            self._open(kind, number)
-        else:
-            raise ProtocolError(f"the database server sent {data[at : at + 1]!r}, which begins no reply")
-        return end + 2
-
-    def _note(self, word: bytes) -> None:
-        if self._wants_word:
-            self._word, self._wants_word = word[:_WORD], False
-
-    def _open(self, kind: int, number: int) -> None:
-        if self._elements is None and not self._left:
-            self._elements = max(0, number)
-        count = 2 * number if kind in _PAIRS else number
-        if count > 0:
-            if len(self._left) >= MAX_DEPTH:
-                raise ProtocolError("the database server's reply is nested too deeply")
-            self._left.append(count)
-
-
-def _short(data: bytes, at: int) -> Part | None:
-    """A whole reply of one line or one short text, which most are, in few steps; None for all others."""
-    kind = data[at]
-    if kind not in _SHORT:
-        return None
-    end = data.find(_CRLF, at, at + _MAX_LINE)
-    if end < 0:
-        return None
-    word = b""
-    stop = end + 2
-    if kind != _BULK:
-        word = data[at + 1 : end].split(b" ", 1)[0][:_WORD]
-    elif data[at:end] != b"$-1":
-        known = _SIZES.get(data[at:stop])
-        if known is None or stop + known[1] + 2 > len(data):
-            return None
-        if known[1] <= _WORD:
-            word = data[stop : stop + known[1]]
-        stop += known[1] + 2
-    return Part(data[at:stop], Reply(kind, word, stop - at, None))

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.errors import ProtocolError
+from gateway.protocols.redis import replies as answers
 from gateway.protocols.redis import resp
 
 arguments = st.lists(st.binary(max_size=40), min_size=1, max_size=6).map(tuple)
@@ -64,7 +65,7 @@ def test_replies_end_where_they_end_in_whatever_pieces_they_come(
     replies: list[tuple[bytes, bytes, int | None]], cuts: list[int]
 ) -> None:
     whole = b"".join(data for data, _, _ in replies)
-    reader = resp.ReplyReader()
+    reader = answers.ReplyReader()
     parts = [part for piece in pieces(whole, cuts) for part in reader.feed(piece)]
     assert b"".join(part.data for part in parts) == whole
     ended = [part.reply for part in parts if part.reply is not None]
@@ -76,4 +77,4 @@ def test_replies_end_where_they_end_in_whatever_pieces_they_come(
 @pytest.mark.parametrize("data", [b"?1\r\n", b"*1\r\n" * 40, b"$x\r\n", b"\x00\r\n", b"+" + b"a" * 70_000])
 def test_what_is_no_reply_is_the_servers_fault(data: bytes) -> None:
     with pytest.raises(ProtocolError):
-        resp.ReplyReader().feed(data)
+        answers.ReplyReader().feed(data)

@@ -5,10 +5,9 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from gateway.errors import ProtocolError
-from gateway.protocols.redis import resp
 from gateway.protocols.redis.cluster.answers import Answer
 from gateway.protocols.redis.pubsub import Subscriptions
-from gateway.protocols.redis.resp import Part, Reply
+from gateway.protocols.redis.replies import Part, Reply, ReplyReader
 from gateway.sansio.spread import Node
 
 MAX_WHOLE: Final = 64 << 20  # bytes of an answer that must be there as a whole before it is passed
@@ -31,7 +30,7 @@ class Link:
     """One node's connection."""
 
     node: Node
-    reader: resp.ReplyReader = field(default_factory=resp.ReplyReader)
+    reader: ReplyReader = field(default_factory=ReplyReader)
     sent: deque[Ask] = field(default_factory=deque)
     subscriptions: Subscriptions = field(default_factory=Subscriptions)
     last: Answer | None = None  # the latest that this node answered

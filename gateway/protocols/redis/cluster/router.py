@@ -20,7 +20,7 @@ from gateway.protocols.redis.cluster.plan import Place
 from gateway.protocols.redis.cluster.slots import Topology, node_at, topology
 from gateway.protocols.redis.errors import SUBSTITUTE, UNKNOWN
 from gateway.protocols.redis.pubsub import MESSAGES, WORDS, number_of
-from gateway.protocols.redis.resp import Part, Reply
+from gateway.protocols.redis.replies import Part, Reply
 from gateway.sansio.spread import Node, Step
 
 MAX_REDIRECTS: Final = 5
