@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Iterable
 
-from gateway.classify.facts import Loose
+from gateway.classify.facts import Action, Loose
+from gateway.classify.operations import CLASS_OF
 
 
 def column_owners(
@@ -12,11 +13,18 @@ def column_owners(
 
     *is_known* is true of a relation whose columns the catalogue has; *has* says whether one has a column.
     """
-    found: dict[int, tuple[str, ...]] = {}
+    found: dict[int, list[str]] = {}
     for item in loose:
         for number in _owners(item, is_known, has):
-            found[number] = (*found.get(number, ()), item.name)
-    return found
+            found.setdefault(number, []).append(item.name)
+    return {number: tuple(names) for number, names in found.items()}
+
+
+def with_reading(actions: tuple[Action, ...], columns: tuple[str, ...]) -> tuple[Action, ...]:
+    """What a relation may own bare *columns* of is read, even where nothing else of it is."""
+    if not columns or any(action.operation == "select" for action in actions):
+        return actions
+    return (*actions, Action("select", CLASS_OF["select"]))
 
 
 def _owners(item: Loose, is_known: Callable[[int], bool], has: Callable[[int, str], bool]) -> list[int]:
@@ -24,7 +32,7 @@ def _owners(item: Loose, is_known: Callable[[int], bool], has: Callable[[int, st
     is_somewhere = item.elsewhere
     for group in item.groups:
         unknown = [number for number in group if not is_known(number)]
-        having = [number for number in group if number not in unknown and has(number, item.name)]
+        having = [number for number in group if is_known(number) and has(number, item.name)]
         found += unknown + having
         is_somewhere = is_somewhere or bool(having)
         if having and not unknown:

@@ -12,7 +12,7 @@ from gateway.classify import redact
 from gateway.classify.doubt import Doubt
 from gateway.classify.facts import Piece
 from gateway.classify.fingerprint import fingerprint
-from gateway.classify.tokens import MARK, NUMBER, PLACEHOLDERS, STRING, Lexeme
+from gateway.classify.tokens import MARK, NAME, NUMBER, PLACEHOLDERS, STRING, Lexeme
 
 TokenT = TypeVar("TokenT", bound=Lexeme)
 _NOTHING: frozenset[int] = frozenset()
@@ -25,6 +25,8 @@ class Recording(Generic[TokenT]):
     ``suspects`` are the words, in small letters, without which nothing can be a secret or a comment;
     ``is_about_secrets`` is true of statements whose every literal is or may be a credential; the other two
     look at one place: an opening bracket of a call that takes secrets, and a token that is one itself.
+    ``text_quote`` is a quote in which text stands where a setting does not make it a name's: then such a name
+    may be a secret that somebody took for text.
     """
 
     spell: Callable[[TokenT], str]
@@ -32,6 +34,7 @@ class Recording(Generic[TokenT]):
     is_about_secrets: Callable[[Sequence[TokenT]], bool]
     is_secret_call: Callable[[Sequence[TokenT], int], bool]
     follows_secret: Callable[[Sequence[TokenT], int], bool]
+    text_quote: str = ""
 
     def recorded(self, piece: Piece, text: str, tokens: Sequence[TokenT]) -> Piece:
         """*piece*, whose *tokens* are in *text*, and what is said of it: no literal if it has a reason."""
@@ -64,12 +67,19 @@ class Recording(Generic[TokenT]):
                     hidden_until = depth - 1
             elif self.follows_secret(tokens, at):
                 replacement = redact.HIDDEN
-            elif kind is STRING or kind is NUMBER:
-                if hide_all and kind is NUMBER:
-                    replacement = "0"
-                elif hide_literals or hidden_until >= 0 or redact.holds_secret(text[start:end]):
-                    replacement = redact.HIDDEN
+            elif hide_all and kind is NUMBER:
+                replacement = "0"
+            elif self._may_be_text(token, text) and (
+                hide_literals or hidden_until >= 0 or redact.holds_secret(text[start:end])
+            ):
+                replacement = redact.HIDDEN
             yield start, end, replacement
+
+    def _may_be_text(self, token: TokenT, text: str) -> bool:
+        kind = token.kind
+        if kind is NAME:
+            return bool(self.text_quote) and text[token.start] == self.text_quote
+        return kind is STRING or kind is NUMBER
 
     def _is_clean(self, shown: str) -> bool:
         """True when nothing even looks like a secret or a comment, so that no token need be looked at."""

@@ -10,7 +10,9 @@ from hashlib import sha256
 
 HIDDEN = "'***'"
 _PASSWORD_INSIDE = re.compile(
-    r"(?:pass(?:word|wd|phrase)?|pwd|secret|token|api_?key|access_?key)\s*[=:]\s*\S", re.IGNORECASE
+    r"(?:pass(?:word|wd|phrase)?|pwd|secret|token|api_?key|access_?key)"
+    r"(?:['\"\\]*\s*[=:(]\s*\S|\s*['\"])|identified\s+(?:by|via|with)\b",
+    re.IGNORECASE,
 )
 _URL_CREDENTIALS = re.compile(r"://[^/@\s']*:[^@\s']+@")
 _FIRST_WORD = re.compile(r"\s*([A-Za-z]+)")

@@ -191,3 +191,14 @@ def test_names_need_a_known_path() -> None:
     assert not facts_of("SELECT * FROM orders", unknown)[0].complete
     assert not facts_of("SELECT count(*) FROM app.orders", unknown)[0].complete
     assert facts_of("SELECT id FROM app.orders", unknown)[0].complete
+
+
+def test_a_column_that_a_changed_table_may_own_is_read_from_it_too() -> None:
+    for text in (
+        "UPDATE app.orders SET id = (SELECT note FROM app.unheard)",
+        "DELETE FROM app.orders RETURNING (SELECT note FROM app.unheard)",
+    ):
+        (item,) = facts_of(text)
+        read = {e.object.name: e.columns for e in item.effects if e.operation == "select" and e.object}
+        assert "note" in read["orders"]
+        assert "note" in read["unheard"]

@@ -44,14 +44,14 @@ class Changes(Queries):
         if cursor.take("partition"):
             cursor.names()
         source = Source(name, schema, number)
-        scope.sources.append(source)
+        scope.add(source)
         if self._has_columns():
             doing.columns.update(dict.fromkeys(self._columns()))
         self._inserted(scope, number)
         if not doing.columns:
             doing.columns["*"] = None
         if cursor.take("as"):
-            scope.sources.append(Source(cursor.name()))
+            scope.add(Source(cursor.name()))
             if cursor.is_mark("("):
                 cursor.names()
         if cursor.take("on", "duplicate", "key", "update"):
@@ -119,6 +119,7 @@ class Changes(Queries):
             ]
         if not found:
             raise DoubtError(Doubt.NODE)  # a common table expression, or nothing that is here
+        self.in_question(len(found) - 1)
         return found
 
     def _update(self, scope: Scope) -> None:
@@ -165,7 +166,7 @@ class Changes(Queries):
             source = self.table(Scope({}))
             if source.relation < 0:
                 raise DoubtError(Doubt.NODE)
-            scope.sources.append(source)
+            scope.add(source)
             self.relations[source.relation].does("delete")
         else:
             targets = self._deleted()

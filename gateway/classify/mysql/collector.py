@@ -9,7 +9,7 @@ from gateway.classify.operations import CLASS_OF
 from gateway.classify.relation import Relation
 from gateway.model.classification import Effect, ObjectRef, Setting
 
-MOST_IN_QUESTION = 100_000  # bare columns times the relations that each may belong to
+MOST_IN_QUESTION = 10_000  # columns times the relations that each may belong to
 
 
 class Collector:
@@ -29,6 +29,7 @@ class Collector:
         self.settings: dict[Setting, None] = {}
         self.references: list[Reference] = []
         self.loose: dict[Loose, None] = {}
+        self._in_question = 0
         self.is_update = False  # VALUES(a) is a function in ON DUPLICATE KEY UPDATE
 
     def relation(self, schema: str, name: str, kind: str = "table", *, is_new: bool = False) -> int:
@@ -55,7 +56,11 @@ class Collector:
             else:
                 self._bare(reference)
         self.references.clear()
-        if sum(len(group) for item in self.loose for group in item.groups) > MOST_IN_QUESTION:
+
+    def in_question(self, count: int) -> None:
+        """So many relations were gone through for one column; DoubtError once that is too many."""
+        self._in_question += count
+        if self._in_question > MOST_IN_QUESTION:
             raise DoubtError(Doubt.TOO_DEEP)
 
     def reads(self, number: int, column: str) -> None:
@@ -78,6 +83,7 @@ class Collector:
 
     def _qualified(self, reference: Reference) -> None:
         found = self.find(reference.scope, reference.schema, reference.table)
+        self.in_question(max(0, len(found) - 1))
         if not found:
             self._anywhere(reference)
         for source in found:
@@ -88,24 +94,30 @@ class Collector:
         """Nobody knows whose it is: everybody's."""
         scope: Scope | None = reference.scope
         while scope is not None:
-            for number in scope.relations():
+            numbers = scope.relations()
+            self.in_question(len(numbers))
+            for number in numbers:
                 self.reads(number, reference.name)
             scope = scope.outer
 
     def _bare(self, reference: Reference) -> None:
         scope = reference.scope
         if reference.name == "*":
-            for number in scope.relations():
+            numbers = scope.relations()
+            self.in_question(max(0, len(numbers) - 1))
+            for number in numbers:
                 self.reads(number, "*")
             return
         groups: list[tuple[int, ...]] = []
         elsewhere = is_outside = False
         place: Scope | None = scope
         while place is not None:
-            if place.relations() and is_outside and groups:
-                groups[-1] += place.relations()  # nobody knows which of them is in sight
-            elif place.relations():
-                groups.append(place.relations())
+            numbers = place.relations()
+            self.in_question(max(0, len(numbers) - (place is scope)))
+            if numbers and is_outside and groups:
+                groups[-1] += numbers  # nobody knows which of them is in sight
+            elif numbers:
+                groups.append(numbers)
             elsewhere = elsewhere or place.has_others() or lowered(reference.name) in place.also
             is_outside = is_outside or place.is_derived
             place = place.outer

@@ -16,7 +16,7 @@ from gateway.classify.mysql.changes import Changes
 from gateway.classify.mysql.cursor import Cursor
 from gateway.classify.mysql.lexer import Token, lowered
 from gateway.classify.mysql.scope import Scope
-from gateway.classify.mysql.words import COLUMN_TYPES
+from gateway.classify.mysql.words import COLUMN_TYPES, ENGINES
 from gateway.classify.operations import CLASS_OF
 from gateway.classify.pieces import effect, piece
 from gateway.classify.tokens import LITERALS, MARK, WORD
@@ -29,13 +29,6 @@ _ELSEWHERE: Final = frozenset(
     connection directory union file_name srcdef table_type tabname dbname wrapper
     """.split()  # noqa: SIM905 - a list of words reads best as words
 )
-_ENGINES: Final = frozenset(
-    """
-    aria archive blackhole columnstore csv falcon heap innobase innodb maria memory myisam myrocks ndb
-    ndbcluster rocksdb sequence tokudb default
-    """.split()  # noqa: SIM905 - a list of words reads best as words
-)
-"""Engines that keep a table's rows themselves: no other may be named."""
 _DROPPED: Final = STORED | {"database", "server"}
 _USERS: Final = frozenset(("user", "role"))
 _OF_SERVER: Final = frozenset(
@@ -269,7 +262,7 @@ def _leads_away(tokens: list[Token], at: int) -> bool:
     follows = cursor.peek()
     if not is_option and (follows.kind is MARK or (follows.kind is WORD and follows.value in COLUMN_TYPES)):
         return False
-    return lowered(follows.value) not in _ENGINES
+    return lowered(follows.value) not in ENGINES
 
 
 def read_alter(cursor: Cursor) -> Piece:

@@ -7,7 +7,7 @@ front of a statement steers what follows it in the same text.
 from dataclasses import replace
 from functools import lru_cache
 
-from gateway.classify.columns import column_owners
+from gateway.classify.columns import column_owners, with_reading
 from gateway.classify.doubt import Doubt
 from gateway.classify.facts import Piece, Use
 from gateway.classify.mysql import inventory
@@ -54,6 +54,7 @@ class _Resolver:
         self.here = path[0] if path else ""
         self.is_steered = is_steered
         self.is_unsure = False
+        self.columns: dict[tuple[str, str], frozenset[str]] = {}
 
     def piece(self, piece: Piece) -> Classification:
         places = [self._places(use, piece) for use in piece.uses]
@@ -125,7 +126,7 @@ class _Resolver:
             if schema == _INFORMATION and kind == "table":
                 kind = "view"
             target = ObjectRef(kind, name, schema)
-            for action in use.actions:
+            for action in with_reading(use.actions, extra):
                 columns = action.columns
                 if extra and action.operation == "select":
                     columns = tuple(dict.fromkeys((*columns, *extra)))
@@ -144,9 +145,16 @@ class _Resolver:
     def _has(self, places: tuple[tuple[str, str], ...], name: str) -> bool:
         for place in places:
             known = self._known(place)
-            if known is not None and name in {lowered(column) for column in known.columns}:
+            if known is not None and name in self._columns(place, known):
                 return True
         return False
+
+    def _columns(self, place: tuple[str, str], known: Relation) -> frozenset[str]:
+        """The names of its columns as they compare, made once for a statement."""
+        columns = self.columns.get(place)
+        if columns is None:
+            columns = self.columns[place] = frozenset(lowered(column) for column in known.columns)
+        return columns
 
     def _call(self, schema: str, name: str) -> Named:
         """A function: the server's own where no schema stands and it has one, else a stored one."""

@@ -103,5 +103,10 @@ def _spelt(token: Token) -> str:
 
 
 _RECORDING = Recording(
-    _spelt, secrets.SUSPECTS, secrets.is_about_secrets, secrets.is_secret_call, secrets.follows_secret
+    _spelt,
+    secrets.SUSPECTS,
+    secrets.is_about_secrets,
+    secrets.is_secret_call,
+    secrets.follows_secret,
+    text_quote='"',
 )

@@ -4,10 +4,15 @@ A column may stand before the FROM that says what it belongs to, so references a
 """
 
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Final, TypeAlias
+
+from gateway.classify.doubt import Doubt, DoubtError
 
 Environment: TypeAlias = dict[str, bool]
 """The common table expressions in sight; False where the name may mean a table all the same."""
+
+
+MOST_SOURCES: Final = 122  # no server joins more than 61 tables; a name that may be two things stands twice
 
 
 @dataclass(slots=True)
@@ -33,6 +38,12 @@ class Scope:
     sources: list[Source] = field(default_factory=list)
     also: set[str] = field(default_factory=set)
     looked_at: int = 0  # columns referred to from here so far
+
+    def add(self, source: Source) -> None:
+        """One more; DoubtError beyond what any server would run, so that searches stay short."""
+        self.sources.append(source)
+        if len(self.sources) > MOST_SOURCES:
+            raise DoubtError(Doubt.TOO_DEEP)
 
     def relations(self) -> tuple[int, ...]:
         """The numbers of the relations that stand here."""

@@ -14,6 +14,7 @@ from gateway.classify.mysql.changes import Changes
 from gateway.classify.mysql.cursor import Cursor
 from gateway.classify.mysql.lexer import Token, fold
 from gateway.classify.mysql.scope import Scope
+from gateway.classify.mysql.words import ENGINES
 from gateway.classify.pieces import effect, piece
 from gateway.classify.tokens import NAME, NUMBER, STRING, SYSTEM, VARIABLE, WORD
 from gateway.model.classification import Class, Setting
@@ -28,6 +29,9 @@ _SCOPES: Final = {
 _BARE: Final = frozenset(("default", "on", "all", "binary", "row", "system"))
 _LEVELS: Final = frozenset(("serializable", "repeatable read", "read committed", "read uncommitted"))
 _SAME: Final = {"tx_isolation": "transaction_isolation", "tx_read_only": "transaction_read_only"}
+_ENGINE_SETTINGS: Final = frozenset(
+    ("default_storage_engine", "storage_engine", "default_tmp_storage_engine", "enforce_storage_engine")
+)
 _LASTING: Final = frozenset(("global", "persist"))
 
 
@@ -36,6 +40,8 @@ def setting(name: str, scope: str, value: str | None) -> Setting:
     if value is not None and any(ord(letter) < 32 or ord(letter) == 127 for letter in value):
         raise DoubtError(Doubt.SETTING)
     name = fold(name)
+    if name in _ENGINE_SETTINGS and value is not None and fold(value) not in ENGINES:
+        raise DoubtError(Doubt.BODY)  # tables made behind it would keep their rows elsewhere
     return Setting(_SAME.get(name, name), scope, value)
 
 
@@ -149,6 +155,8 @@ def _value(reader: Changes, cursor: Cursor, name: str) -> str | None:
     if cursor.word() in _BARE:
         word = cursor.next().value
         return None if word == "default" else word
+    if name in _ENGINE_SETTINGS and cursor.take("null"):
+        return None
     start = cursor.at
     reader.expression(Scope({}))
     tokens = cursor.tokens[start : cursor.at]
@@ -156,6 +164,8 @@ def _value(reader: Changes, cursor: Cursor, name: str) -> str | None:
         return tokens[0].value
     if len(tokens) == 2 and tokens[0].value in "+-" and tokens[1].kind is NUMBER:
         return tokens[0].value.replace("+", "") + tokens[1].value
+    if name in _ENGINE_SETTINGS:
+        raise DoubtError(Doubt.BODY)  # computed: it may be any
     return _added(tokens) if name == "sql_mode" else None
 
 

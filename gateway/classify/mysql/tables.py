@@ -113,7 +113,7 @@ class Tables(Expressions):
         alias = self.alias()
         if alias and cursor.is_mark("("):
             cursor.names()
-        scope.sources.append(Source(alias))
+        scope.add(Source(alias))
 
     def table(self, scope: Scope) -> Source:
         """A table with all that may stand behind its name."""
@@ -131,9 +131,9 @@ class Tables(Expressions):
             exact = False
         number = -1 if exact else self.relation(schema, name)
         source = Source(alias or name, "" if alias else schema, number)
-        scope.sources.append(source)
+        scope.add(source)
         if exact is False:
-            scope.sources.append(Source(alias or name))
+            scope.add(Source(alias or name))
         return source
 
     def alias(self) -> str:

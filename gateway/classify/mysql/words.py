@@ -99,3 +99,11 @@ COLUMN_TYPES: Final = TYPES | frozenset(
     """.split()
 )
 """The first word of a column's type."""
+
+ENGINES: Final = frozenset(
+    """
+    aria archive blackhole columnstore csv falcon heap innobase innodb maria memory myisam myrocks ndb
+    ndbcluster rocksdb sequence tokudb default
+    """.split()
+)
+"""Engines that keep a table's rows themselves: no other may be named."""

@@ -6,7 +6,7 @@ name in every schema of the path, unless the catalogue says which one exists; ea
 
 from functools import lru_cache
 
-from gateway.classify.columns import column_owners
+from gateway.classify.columns import column_owners, with_reading
 from gateway.classify.doubt import Doubt
 from gateway.classify.facts import Attribute, Columns, Piece, Qualified, Use
 from gateway.classify.operations import CLASS_OF
@@ -134,7 +134,7 @@ class _Resolver:
     ) -> None:
         for schema in places:
             target = self._target(use, schema)
-            for action in use.actions:
+            for action in with_reading(use.actions, extra):
                 columns = action.columns
                 if extra and action.operation == "select":
                     columns = tuple(dict.fromkeys((*columns, *extra)))

@@ -1,4 +1,4 @@
-"""How the server reads the next statement: current database, ``sql_mode``, and the client's character set.
+"""How the server reads the next statement: current database, ``sql_mode``, character set, and version.
 
 The gateway asks for these itself, after the login and after each statement that may have changed one of them.
 The question needs no quotes and calls nothing that anybody could replace; its answer is one row, in
@@ -19,7 +19,7 @@ from gateway.sansio.flow import Flow, Read, Write
 
 TEXT: Final = (
     "SELECT /* regate */ HEX(CONVERT(DATABASE() USING utf8mb4)),HEX(CONCAT(@@SESSION.sql_mode)),"
-    "HEX(CONCAT(@@SESSION.character_set_client)),@@lower_case_table_names"
+    "HEX(CONCAT(@@SESSION.character_set_client)),HEX(CONCAT(@@version)),@@lower_case_table_names"
 )
 QUESTION: Final = packet(0, b"\x03" + TEXT.encode())
 WITH_ATTRIBUTES: Final = packet(0, b"\x03\x00\x01" + TEXT.encode())  # where they were agreed on: none
@@ -30,11 +30,16 @@ _HEX: Final = re.compile(rb"(?:[0-9A-F]{2})*\Z")
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What the server said. ``path`` is empty where no database was chosen."""
+    """What the server said. ``path`` is empty where no database was chosen.
+
+    ``version`` decides which comments run. The greeting has it too, but came before TLS: anybody in between
+    may have written that.
+    """
 
     path: tuple[str, ...]
     modes: frozenset[str]
     charset: str
+    version: str
 
 
 def parse(reply: bytes) -> Context | None:
@@ -42,16 +47,18 @@ def parse(reply: bytes) -> Context | None:
     rows = _payloads(reply)
     if rows[0][:1] == bytes((ERR,)):
         return None
-    # One count, four columns, and in the old form an EOF; then the row.
-    row = next((payload for payload in rows[5:] if payload[:1] != bytes((EOF,))), None)
+    # One count, five columns, and in the old form an EOF; then the row.
+    row = next((payload for payload in rows[6:] if payload[:1] != bytes((EOF,))), None)
     if row is None:
         raise ProtocolError("the database server does not say how it reads statements")
     fields = Fields(row)
-    database, modes, charset = (_text(fields.value()) for _ in range(3))
+    database, modes, charset, version = (_text(fields.value()) for _ in range(4))
     folding = (fields.value() or b"").replace(b"\0", b"").decode("ascii", "replace")
     words = {word for word in (modes or "").upper().split(",") if word}
     words.add(f"{CASE}={folding}")
-    return Context(() if database is None else (database,), frozenset(words), (charset or "").lower())
+    return Context(
+        () if database is None else (database,), frozenset(words), (charset or "").lower(), version or ""
+    )
 
 
 def question(flags: int) -> bytes:

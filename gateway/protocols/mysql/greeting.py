@@ -41,7 +41,7 @@ class Greeting:
     @property
     def is_mariadb(self) -> bool:
         """True when the server says so."""
-        return MARIADB.lower() in self.version.lower()
+        return is_mariadb(self.version)
 
     @property
     def plain_version(self) -> str:
@@ -80,6 +80,11 @@ class Greeting:
             plugin=NATIVE,
             extended=0,
         )
+
+
+def is_mariadb(version: str) -> bool:
+    """True when a server with this version is MariaDB."""
+    return MARIADB.lower() in version.lower()
 
 
 def decode(payload: bytes) -> Greeting:

@@ -12,7 +12,7 @@ from gateway.model.resource import Database
 from gateway.protocols.mysql import auth, capabilities, context, errors, greeting
 from gateway.protocols.mysql.capabilities import CONNECT_ATTRS, CONNECT_WITH_DB, OFFERED, SSL
 from gateway.protocols.mysql.errors import LoginError
-from gateway.protocols.mysql.greeting import Greeting, read_packet
+from gateway.protocols.mysql.greeting import Greeting, is_mariadb, read_packet
 from gateway.protocols.mysql.handshake import agreed
 from gateway.protocols.mysql.packets import EOF, ERR, OK, Fields, counted, packet
 from gateway.sansio.flow import Flow, StartTls, Write
@@ -56,15 +56,17 @@ def login(details: Login) -> Flow[Ready]:
     logged_in = yield from _log_in(details, server)
     flags, said_ok = logged_in
     found = yield from context.read(flags)
+    if not found.version:
+        raise LoginError("the database server does not say its version")
     return Ready(
-        server.plain_version,
+        found.version,
         {},
         server.thread_id.to_bytes(4, "little"),
         found.path,
         {
             "ok": said_ok.hex(),
             "capabilities": str(flags),
-            "dialect": "mariadb" if server.is_mariadb else "mysql",
+            "dialect": "mariadb" if is_mariadb(found.version) else "mysql",
             "modes": ",".join(sorted(found.modes)),
             "charset": found.charset,
         },

@@ -60,7 +60,7 @@ def _frames(dialect: str) -> Callable[[bytes], Rehearsal]:
             "charset": "utf8mb4",
         }
         talk = MysqlConversation(Ready(VERSIONS[dialect], {}, b"", ("app",), extra), route)
-        return wire(talk, EmptyServer(), data)
+        return wire(talk, EmptyServer(VERSIONS[dialect]), data)
 
     return frames
 
@@ -85,8 +85,9 @@ def _answer(route: Route, data: bytes) -> Rehearsal:
 class EmptyServer:
     """Answers every command as a server would that finds nothing to return."""
 
-    def __init__(self) -> None:
+    def __init__(self, version: str) -> None:
         self._prepared = 0
+        self._version = version
 
     def answer(self, data: bytes) -> bytes:
         """What comes back for *data*, which holds whole packets."""
@@ -100,7 +101,7 @@ class EmptyServer:
     def _one(self, payload: bytes) -> bytes:
         code = Fields(payload).number(1)
         if payload == context.QUESTION[HEADER:]:
-            return _context()
+            return _context(self._version)
         if code in {commands.QUIT, commands.LONG_DATA, commands.CLOSE}:
             return b""
         if code == commands.PREPARE:
@@ -111,10 +112,10 @@ class EmptyServer:
         return packet(1, b"\0\0\0\2\0\0\0")
 
 
-def _context() -> bytes:
+def _context(version: str) -> bytes:
     """The answer to the gateway's own question: nothing has changed."""
     words = sorted(mode for mode in MODES if "=" not in mode)
-    values = (b"app", ",".join(words).encode(), b"utf8mb4")
+    values = (b"app", ",".join(words).encode(), b"utf8mb4", version.encode())
     row = b"".join(counted(value.hex().upper().encode()) for value in values) + counted(b"0")
-    columns = b"".join(packet(at, b"\3def") for at in range(2, 6))
-    return packet(1, b"\4") + columns + packet(6, row) + packet(7, b"\xfe\0\0\2\0\0\0")
+    columns = b"".join(packet(at, b"\3def") for at in range(2, 7))
+    return packet(1, b"\5") + columns + packet(7, row) + packet(8, b"\xfe\0\0\2\0\0\0")

@@ -241,3 +241,27 @@ def test_functions_outside_of_the_list_are_nobodys() -> None:
         ("app", "leak", False), ("sys", "x", False),
     ]  # fmt: skip
     assert NAMES.search_path == ("app",)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "INSERT INTO app.orders (id) VALUES (1) ON DUPLICATE KEY UPDATE id = (SELECT note FROM secret.more)",
+        "UPDATE app.orders SET id = (SELECT note FROM secret.more)",
+    ],
+)
+def test_a_column_that_a_changed_table_may_own_is_read_from_it_too(text: str) -> None:
+    (facts,) = facts_of(text)
+    read = {(e.object.name, e.columns) for e in facts.effects if e.operation == "select" and e.object}
+    assert read == {("orders", ("note",)), ("more", ("note",))}
+
+
+@pytest.mark.parametrize(
+    "value", ["spider", "'CONNECT'", "FEDERATED", "@a", "concat('spi', 'der')", "(select 'spider')"]
+)
+@pytest.mark.parametrize("name", ["default_storage_engine", "@@session.default_tmp_storage_engine"])
+def test_an_engine_that_reads_elsewhere_is_not_chosen_by_a_setting(name: str, value: str) -> None:
+    (facts,) = facts_of(f"SET {name} = {value}")
+    assert (facts.complete, facts.unknown_reason) == (False, "deferred_body")
+    (facts,) = facts_of(f"SET {name} = InnoDB")
+    assert facts.complete

@@ -151,8 +151,16 @@ def test_a_certificate_is_all_that_the_server_gets() -> None:
     request, response = sent[0][4:], sent[1][4:]
     assert response.startswith(request), "what is said inside TLS is what was said before"
     assert b"alice\0\0mydb\0mysql_native_password\0" in response
-    assert (ready.server_version, ready.search_path) == ("10.11.6-MariaDB-log", ("mydb",))
+    assert (ready.server_version, ready.search_path) == ("10.11.6-MariaDB", ("mydb",))
     assert ready.extra["dialect"] == "mariadb"
+
+
+def test_what_a_server_is_it_says_inside_tls() -> None:
+    # The greeting came before: whoever stands in between could choose which comments the gateway reads.
+    ready, _ = log_in(SERVER, [wire.ok(3), wire.context(version=b"8.0.36")])
+    assert (ready.server_version, ready.extra["dialect"]) == ("8.0.36", "mysql")
+    with pytest.raises(LoginError, match="version"):
+        log_in(SERVER, [wire.ok(3), wire.context(version=b"")])
 
 
 def test_a_secret_answers_the_salt_that_the_server_sends() -> None:
@@ -171,7 +179,7 @@ def _mask(salt: bytes, first: bytes) -> bytes:
 
 def test_the_full_exchange_of_caching_sha2_runs_inside_tls() -> None:
     server = Greeting("8.0.36", 7, SALT, SERVER.capabilities | 1, plugin="caching_sha2_password")
-    answers = [wire.packet(b"\1\4", 3), wire.ok(5), wire.context()]
+    answers = [wire.packet(b"\1\4", 3), wire.ok(5), wire.context(version=b"8.0.36")]
     ready, sent = log_in(server, answers, secret="s3cret")
     assert sha2(b"s3cret", SALT) in sent[1]
     assert sent[2] == wire.packet(b"s3cret\0", 4)

@@ -100,5 +100,5 @@ def test_no_reply_raises_anything_but_a_protocol_error(
 def test_the_answer_to_the_gateways_question_is_read_or_refused(junk: bytes) -> None:
     with suppress(ProtocolError):
         context.parse(
-            wire.packet(b"\4", 1) + b"".join(wire.column(at) for at in range(2, 6)) + wire.packet(junk, 6)
+            wire.packet(b"\5", 1) + b"".join(wire.column(at) for at in range(2, 7)) + wire.packet(junk, 7)
         )

@@ -100,7 +100,12 @@ def handshake(
 
 
 def context(
-    database: bytes | None = b"mydb", modes: bytes = b"", charset: bytes = b"utf8mb4", *, new: bool = True
+    database: bytes | None = b"mydb",
+    modes: bytes = b"",
+    charset: bytes = b"utf8mb4",
+    *,
+    version: bytes = b"10.11.6-MariaDB",
+    new: bool = True,
 ) -> bytes:
     """A server's answer to the gateway's own question."""
 
@@ -110,9 +115,9 @@ def context(
         digits = value.hex().upper().encode()
         return bytes((len(digits),)) + digits
 
-    out = packet(b"\4", 1) + b"".join(column(at) for at in range(2, 6))
-    at = 6
+    out = packet(b"\5", 1) + b"".join(column(at) for at in range(2, 7))
+    at = 7
     if not new:
         out, at = out + end(at, new=False), at + 1
-    row = text(database) + text(modes) + text(charset) + b"\x010"
+    row = text(database) + text(modes) + text(charset) + text(version) + b"\x010"
     return out + packet(row, at) + end(at + 1, new=new)
