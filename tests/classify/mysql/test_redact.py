@@ -59,8 +59,8 @@ SECRET = "hunter2"
         f"GRANT USAGE ON *.* TO a IDENTIFIED VIA ed25519 USING '{SECRET}'",
         f"CHANGE MASTER 'c' TO MASTER_PASSWORD='{SECRET}'",
         f"CREATE OR REPLACE SERVER s FOREIGN DATA WRAPPER mysql OPTIONS (PASSWORD '{SECRET}')",
-        f"CREATE TABLE t (a int) ENGINE=SPIDER COMMENT='wrapper \"mysql\", password \"{SECRET}\"'",
-        f"ALTER TABLE t COMMENT='user \"u\", password \"{SECRET}\"'",
+        f'CREATE TABLE t (a int) ENGINE=SPIDER COMMENT=\'wrapper "mysql", password "{SECRET}"\'',
+        f'ALTER TABLE t COMMENT=\'user "u", password "{SECRET}"\'',
         f"CREATE TABLE t ENGINE=CONNECT OPTION_LIST='user=u,password={SECRET}'",
         f"CREATE TABLE t ENGINE=CONNECT CONNECTION='DSN=x;UID=u;PWD={SECRET}'",
         f"SELECT {0} FROM t PROCEDURE ANALYSE('{SECRET}')",
@@ -83,8 +83,8 @@ def test_no_secret(text: str, dialect: str) -> None:
         f'CREATE USER a IDENTIFIED VIA ed25519 USING "{SECRET}"',
         f'CHANGE MASTER TO MASTER_PASSWORD="{SECRET}"',
         f'CREATE SERVER s FOREIGN DATA WRAPPER mysql OPTIONS (PASSWORD "{SECRET}")',
-        f'CREATE TABLE t (a int) ENGINE=SPIDER COMMENT="password \'{SECRET}\'"',
-        f'PREPARE s FROM "alter user x identified by \'{SECRET}\'"',
+        f"CREATE TABLE t (a int) ENGINE=SPIDER COMMENT=\"password '{SECRET}'\"",
+        f"PREPARE s FROM \"alter user x identified by '{SECRET}'\"",
     ],
 )
 @pytest.mark.parametrize("dialect", ["mysql", "mariadb"])
