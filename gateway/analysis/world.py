@@ -46,11 +46,15 @@ class Placed:
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """What a policy is asked about: resources, and where its Rego is."""
+    """What a policy is asked about: resources, and where its Rego is.
+
+    ``is_live``: it is what a cluster has in force, not what a repository holds.
+    """
 
     shipped: Path
     team: Path | None
     placed: tuple[Placed, ...]
+    is_live: bool = False
 
     def of(self, kind: str) -> list[Placed]:
         """The resources of *kind*, in the order of the files."""

@@ -172,6 +172,71 @@ def test_diff_against_the_cluster(past: tuple[Cluster, dict[str, str]], tmp_path
     assert "loses" not in done.stdout
 
 
+GUARD = {
+    "kind": "guard",
+    "version": "regate/v1",
+    "metadata": {"name": "freeze"},
+    "spec": {"guard": "reads/bounded-pii", "settings": {"tables": [{"schema": "app", "name": "orders"}]}},
+}
+
+
+def test_diff_says_which_recorded_statements_a_guard_would_refuse(
+    past: tuple[Cluster, dict[str, str]], tmp_path: Path
+) -> None:
+    cluster, _ = past
+    (tmp_path / "guard.yaml").write_text(yaml.safe_dump(GUARD))
+    arguments = ("policy", "diff", "live", str(tmp_path), "--since=1h", "--user=bob")
+    done = cluster.admin(*arguments, "--format=json", check=False)
+    assert done.code == 0, done.said
+    found = json.loads(done.stdout)
+    assert not found["widened"]
+    assert found["statements"]["recorded"] >= 7
+    recorded = [row for row in found["statements"]["changes"] if row["source"] == "recorded"]
+    # The counts above have a condition; the three equal reads are one line.
+    assert [(row["statement"], row["times"], row["change"]) for row in recorded] == [
+        ("select id from app.orders", 3, "loses")
+    ]
+    assert recorded[0]["new"]["reasons"] == ["unbounded_read"]
+    invented = {row["statement"] for row in found["statements"]["changes"] if row["source"] == "made up"}
+    assert "SELECT * FROM app.orders" in invented
+    assert not any(" WHERE " in text or " LIMIT " in text for text in invented)
+    # The way back widens, and says so.
+    back = cluster.admin("policy", "diff", str(tmp_path), "live", "--user=bob", check=False)
+    assert back.code == 1
+    assert "+ bob gains on my-postgres as bob to mydb: select id from app.orders" in back.stdout
+    for form, expected in {
+        "text": "my-postgres as bob to mydb: select id from app.orders (unbounded_read; recorded 3 times)",
+        "csv": "loses,bob,my-postgres,bob,mydb,select id from app.orders,,recorded,3,unbounded_read",
+        "markdown": "| loses | bob | my-postgres | bob | mydb | select id from app.orders | unbounded_read",
+    }.items():
+        said = cluster.admin(*arguments, f"--format={form}").stdout
+        assert expected in said, said
+
+
+def test_diff_says_what_a_mask_would_conceal(past: tuple[Cluster, dict[str, str]], tmp_path: Path) -> None:
+    cluster, _ = past
+    roles = list(yaml.safe_load_all(cluster.admin("get", "roles").stdout))
+    masking = {
+        "kind": "role",
+        "version": "regate/v1",
+        "metadata": {"name": "reader"},
+        "spec": BOB["spec"]
+        | {"options": {"mask": [{"schema": "app", "table": "orders", "columns": {"total": "full"}}]}},
+    }
+    documents = [document for document in roles if document["metadata"]["name"] != "reader"]
+    (tmp_path / "roles.yaml").write_text(yaml.safe_dump_all([*documents, masking]))
+    arguments = ("--user=bob", "--format=json")
+    done = cluster.admin("policy", "diff", "live", str(tmp_path), *arguments, check=False)
+    assert done.code == 0, done.said
+    changes = json.loads(done.stdout)["statements"]["changes"]
+    recorded = next(row for row in changes if row["statement"].startswith("select count(*)"))
+    assert (recorded["change"], recorded["why"]) == ("tightens", "mask")
+    assert recorded["new"]["obligations"]["mask"][0]["column"] == "total"
+    back = cluster.admin("policy", "diff", str(tmp_path), "live", *arguments, check=False)
+    assert back.code == 1, "a mask that falls away widens"
+    assert {row["change"] for row in json.loads(back.stdout)["statements"]["changes"]} == {"loosens"}
+
+
 def test_who_can_and_what_can_of_the_cluster(past: tuple[Cluster, dict[str, str]]) -> None:
     cluster, _ = past
     rows = json.loads(

@@ -14,6 +14,7 @@ from gateway.model.decision import Allowed, Decision
 from gateway.model.identity import Identity, Use
 from gateway.model.resource import Database
 from gateway.policy.answer import Problem
+from gateway.policy.client import PolicyClient
 from gateway.policy.document import ConnectQuestion, SessionQuestion
 from gateway.policy.offline import offline
 from gateway.policy.sidecar import Sidecar
@@ -42,6 +43,11 @@ class Asker:
     def __init__(self, sidecar: Sidecar, world: World) -> None:
         self._sidecar = sidecar
         self.world = world
+
+    @property
+    def client(self) -> PolicyClient:
+        """Asks the same OPA."""
+        return self._sidecar.client
 
     async def turn_to(self, world: World) -> None:
         """Ask about the resources of *world* from now on; its Rego must be the same."""

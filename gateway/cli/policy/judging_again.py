@@ -5,14 +5,15 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import groupby
 from typing import Any, TypeAlias
 
+from gateway.analysis.judgements import Judgement
 from gateway.analysis.replaying import Asked, Gathered, Past, Questions, at_ns, connect_of, minute_of
 from gateway.errors import PolicyError
 from gateway.policy import answer, document
 from gateway.policy.answer import Verdict
 from gateway.policy.client import PolicyClient
 
-# Allowed or not, with the codes of the reasons; None where nothing could be asked.
-Outcome: TypeAlias = tuple[bool, tuple[str, ...]] | None
+# None where nothing could be asked.
+Outcome: TypeAlias = Judgement | None
 
 _BATCH = 128  # nobody waits for one of them, and a large batch costs OPA less
 _AT_ONCE = 4
@@ -69,7 +70,8 @@ class Again:
             self._found.leave_out(_NOT_KEPT)
             return None
         decided = opened if asked is None else verdicts[asked]
-        return decided.allow, tuple(reason.code for reason in decided.reasons)
+        codes = tuple(reason.code for reason in decided.reasons)
+        return Judgement(decided.allow, codes, decided.obligations)
 
     async def _connects(self, decisions: Sequence[Past]) -> dict[str, Verdict]:
         """The verdict about each session's connect, by session; equal questions are asked once."""

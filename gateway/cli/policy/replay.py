@@ -1,26 +1,23 @@
 """``regate policy replay``: every recorded decision judged again by other policies."""
 
 import asyncio  # noqa: TID251
-import itertools
 import os
-import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from gateway.cli import channel, output
 from gateway.cli.audit import moment
-from gateway.cli.client import Api
 from gateway.cli.options import config_option, examples, format_option
+from gateway.cli.policy.past import progress, recorded
 
 if TYPE_CHECKING:
+    from gateway.analysis.judgements import Judgement
     from gateway.analysis.replaying import Gathered, Past
     from gateway.analysis.world import World
 
-_DIGESTS = 500  # inputs asked for at once
 _NARROW = 100
 
 
@@ -48,18 +45,14 @@ def replay(
     roles that grant it now are those of its statements. Users, databases and roles that NEW lacks are the
     cluster's. Each verdict that changed is printed with its statement; the exit code is 1 when any did.
     """
-    from gateway.analysis.replaying import KINDS, gather  # noqa: PLC0415 # slow to import
-    from gateway.cli.policy.sources import LIVE, completed, opened  # noqa: PLC0415
+    from gateway.cli.policy.sources import LIVE, completed, opened  # noqa: PLC0415 # slow to import
 
     api = channel.admin(config, proxy)
     with opened(new, config, proxy) as given, opened(LIVE, config, proxy) as live:
         world, _ = completed(given, live)
         started = time.monotonic()
-        with _progress() as advance:
-            query = {"since": since, "until": until or "", "order": "oldest"}
-            streams = [api.lines("/v1/audit", {**query, "kind": kind}) for kind in KINDS]
-            found = gather(sorted(itertools.chain(*streams), key=lambda record: str(record["time"])))
-            kept = _inputs(api, found)
+        with progress("Judging again") as advance:
+            found, kept = recorded(api, since, until or "")
             report = asyncio.run(_replay(world, found, kept, advance))
     seconds = time.monotonic() - started
     judged = report["summary"]["judged"]
@@ -67,19 +60,6 @@ def replay(
     output.show(report, form, lambda: _say(report))
     if report["changes"]:
         ctx.exit(1)
-
-
-def _inputs(api: Api, found: "Gathered") -> dict[str, Mapping[str, Any]]:
-    """What was kept of the inputs, by digest."""
-    digests = sorted({past.digest for past in found.decisions.values() if past.digest})
-    kept: dict[str, Mapping[str, Any]] = {}
-    todo = [digests[start : start + _DIGESTS] for start in range(0, len(digests), _DIGESTS)]
-    while todo:
-        answer = api.post("/v1/evidence/inputs", {"digests": todo.pop()})
-        kept |= {digest: value["input"] for digest, value in answer["inputs"].items()}
-        if answer["rest"]:
-            todo.append(answer["rest"])
-    return kept
 
 
 async def _replay(
@@ -101,7 +81,7 @@ async def _replay(
     changes = [
         _change(past, verdict)
         for past, verdict in zip(decisions, verdicts, strict=True)
-        if verdict is not None and verdict[0] is not past.allowed
+        if verdict is not None and verdict.allowed is not past.allowed
     ]
     return {
         "summary": {
@@ -115,7 +95,7 @@ async def _replay(
     }
 
 
-def _change(past: "Past", verdict: tuple[bool, tuple[str, ...]]) -> dict[str, Any]:
+def _change(past: "Past", verdict: "Judgement") -> dict[str, Any]:
     from gateway.audit.encode import rfc3339  # noqa: PLC0415 # only for what changed
 
     return {
@@ -129,25 +109,10 @@ def _change(past: "Past", verdict: tuple[bool, tuple[str, ...]]) -> dict[str, An
         "more_statements": past.more,
         "then": "allowed" if past.allowed else "denied",
         "then_reasons": list(past.codes),
-        "now": "allowed" if verdict[0] else "denied",
-        "now_reasons": list(verdict[1]),
+        "now": "allowed" if verdict.allowed else "denied",
+        "now_reasons": list(verdict.codes),
         "decision_id": past.decision_id,
     }
-
-
-@contextmanager
-def _progress() -> Iterator[Callable[[int, int], object]]:
-    """A bar on a terminal: ``advance(done, of)``."""
-    if not sys.stderr.isatty():
-        yield lambda _done, _of: None
-        return
-    from rich.console import Console  # noqa: PLC0415 # only a terminal needs rich
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn  # noqa: PLC0415
-
-    columns = (TextColumn("Judging again"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("", total=None)
-        yield lambda done, of: bar.update(task, completed=done, total=of)
 
 
 def _say(report: dict[str, Any]) -> None:

@@ -8,6 +8,7 @@ import tarfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -20,6 +21,7 @@ from gateway.errors import ConfigError, NotFoundError
 from gateway.schema import data_dir
 
 LIVE = "live"
+_RESTRICTING = frozenset({"guard", "lock"})
 _MOST = 64 * 1024 * 1024  # bytes of Rego in a bundle
 
 
@@ -63,7 +65,7 @@ def _live(api: Api, scratch: Path) -> World:
         else:
             shipped = _bundle(base64.b64decode(found["bundle"]), scratch, f"bundle {revision}")
     # The roles that travel in the bundle decide nothing before they are stored.
-    return World(shipped.shipped, shipped.team, world.stored(documents))
+    return World(shipped.shipped, shipped.team, world.stored(documents), is_live=True)
 
 
 def _bundle(content: bytes, scratch: Path, name: str) -> World:
@@ -124,10 +126,15 @@ def _revision(name: str, scratch: Path) -> World:
 
 
 def completed(first: World, second: World) -> tuple[World, World]:
-    """Both, each with the other's resources of the kinds that it has none of."""
+    """Both, each with the other's resources of the kinds that it has none of.
+
+    Locks and guards restrict: a cluster's hold for a repository without any, but what a repository would
+    switch on is not in force yet.
+    """
     return _filled(first, second), _filled(second, first)
 
 
 def _filled(one: World, other: World) -> World:
-    missing = [kind for kind in KINDS if not one.of(kind)]
-    return World(one.shipped, one.team, (*one.placed, *(item for kind in missing for item in other.of(kind))))
+    kinds = [kind for kind in KINDS if other.is_live or kind not in _RESTRICTING]
+    missing = [item for kind in kinds if not one.of(kind) for item in other.of(kind)]
+    return replace(one, placed=(*one.placed, *missing))
