@@ -66,8 +66,9 @@ def diff(  # noqa: PLR0913, PLR0917 # each is an option or an argument, by its n
 
     OLD and NEW are folders, bundles, revisions of git, or "live" for the cluster. Every user, database,
     database user and database name is asked about, and on each open route every operation on every object
-    that a role names; one fresh name stands for all that no role names. Users, databases or roles that a
-    version lacks are the other's; guards and locks only where the other is the cluster.
+    that a role names; one fresh name stands for all that no role names. Beside "live" a version is what the
+    cluster would have after its publication, for the cluster's users and databases. Of two repositories each
+    has the other's roles, users or databases where it has none of its own.
 
     Both versions then judge statements, with their guards and obligations: what the cluster recorded, each
     as it was, and some that are made up. The exit code is 1 when anything widened, and 0 when nothing did.

@@ -42,8 +42,9 @@ def replay(
     """Judge recorded decisions again, by other policies.
 
     NEW is a folder, a bundle or a revision of git. The connect of each session is judged first, and the
-    roles that grant it now are those of its statements. Users, databases and roles that NEW lacks are the
-    cluster's. Each verdict that changed is printed with its statement; the exit code is 1 when any did.
+    roles that grant it now are those of its statements. NEW is what the cluster would have after its
+    publication: users and databases are the cluster's, and so are roles that NEW lacks. Each verdict that
+    changed is printed with its statement; the exit code is 1 when any did.
     """
     from gateway.cli.policy.sources import LIVE, completed, opened  # noqa: PLC0415 # slow to import
 

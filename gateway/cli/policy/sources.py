@@ -21,7 +21,8 @@ from gateway.errors import ConfigError, NotFoundError
 from gateway.schema import data_dir
 
 LIVE = "live"
-_RESTRICTING = frozenset({"guard", "lock"})
+_NEEDED = ("role", "user", "db")
+_PEOPLE_AND_PLACES = ("user", "db")  # no publication changes them: in a repository they are for its tests
 _MOST = 64 * 1024 * 1024  # bytes of Rego in a bundle
 
 
@@ -126,15 +127,22 @@ def _revision(name: str, scratch: Path) -> World:
 
 
 def completed(first: World, second: World) -> tuple[World, World]:
-    """Both, each with the other's resources of the kinds that it has none of.
+    """Both, with what each lacks.
 
-    Locks and guards restrict: a cluster's hold for a repository without any, but what a repository would
-    switch on is not in force yet.
+    Against a cluster a version is what the cluster would have after its publication: the cluster's users and
+    databases, and its other resources with those of the version in the place of their namesakes. Of two
+    repositories each has the other's roles, users or databases where it has none of its own.
     """
     return _filled(first, second), _filled(second, first)
 
 
 def _filled(one: World, other: World) -> World:
-    kinds = [kind for kind in KINDS if other.is_live or kind not in _RESTRICTING]
-    missing = [item for kind in kinds if not one.of(kind) for item in other.of(kind)]
-    return replace(one, placed=(*one.placed, *missing))
+    if not other.is_live:
+        missing = [item for kind in _NEEDED if not one.of(kind) for item in other.of(kind)]
+        return replace(one, placed=(*one.placed, *missing))
+    known = {kind for kind in _PEOPLE_AND_PLACES if other.of(kind)}
+    own = [item for item in one.placed if item.kind not in known]
+    names = {(item.kind, item.name) for item in own}
+    return replace(
+        one, placed=(*own, *(item for item in other.placed if (item.kind, item.name) not in names))
+    )
