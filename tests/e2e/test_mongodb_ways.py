@@ -221,6 +221,38 @@ def how_it_went(talk: Line, entry: dict[str, Any]) -> str:
     return "" if is_native and has_reason else f"{said}"
 
 
+def test_a_corpus_is_sent_through_sessions_of_ones_own(
+    documents: Shop, analyst: User, tmp_path: Path
+) -> None:
+    with documents.direct() as direct:
+        furnish(direct)
+        before = state(direct)
+        way = (f"--live={SHOP}", "--db-user=analyst", "--db-name=app", "--format=json")
+        own = {"id": "OWN", "protocol": "mongodb", "kind": "command", "must": "deny"}
+        found = {"find": "orders", "$db": "app"}
+        entries = yaml.safe_load((ROOT / "tests" / "corpus" / "mongodb.yaml").read_text())
+        more = [
+            {**own, "payload": json.dumps(found)},
+            {**own, "id": "R", "protocol": "redis", "payload": "PING"},
+        ]
+        file = tmp_path / "corpus.yaml"
+        file.write_text(
+            yaml.safe_dump([*entries[::5], *more, next(e for e in entries if e["id"] == "MG-050")])
+        )
+        done = analyst.regate("policy", "corpus", str(file), *way, check=False)
+        assert done.code == 1, done.said
+        said = json.loads(done.stdout)
+        assert said["summary"]["mongodb"] == {"judged": 8, "as_they_must": 7, "otherwise": 1, "not_judged": 1}
+        assert [item["id"] for item in said["otherwise"]] == ["OWN"]
+        why = {item["id"]: item["why"] for item in said["not_judged"]}
+        assert why["R"] == "the database speaks mongodb"
+        assert "no answer" in why["MG-050"]
+        ends = {item["id"]: (item["must"], item["came_out"]) for item in said["as_they_must"]}
+        assert set(ends.values()) <= {("deny", "denied"), ("fail_closed", "closed"), ("deny", "closed"),
+                                      ("fail_closed", "denied"), ("parse", "allowed")}  # fmt: skip
+        assert state(direct) == before
+
+
 # -- commands that wait for a second person
 
 

@@ -18,6 +18,7 @@ import aiomysql
 import mysql.connector
 import pymysql
 import pytest
+import yaml
 from pymysql.constants import CLIENT, ER
 
 from gateway.protocols.mysql.catalog import COLUMNS, FUNCTIONS, TABLES
@@ -301,6 +302,39 @@ def test_the_page_works_as_it_is_typed(shop: Rig) -> None:
             .replace("dbs=shop", "dbs=store")
         )
         assert "1\n1\n" in shop.cluster.users["ann"].regate(*shlex.split(typed)[1:], *more).stdout
+
+
+def test_a_corpus_is_sent_through_sessions_of_ones_own(shop: Rig, tmp_path: Path) -> None:
+    texts = {
+        "ATTACK": ("select who from salaries", "deny"),
+        "SECOND": ("select 1; delete from orders", "deny"),
+        "CONTROL": ("select item from orders", "parse"),
+        "OWN-ERROR": ("select item from orders where id = (select id from orders)", "parse"),
+        "PASSES": ("select item from orders where id = 1", "deny"),
+    }
+    entries = [
+        {"id": name, "protocol": "mysql", "kind": "sql", "payload": text, "must": must}
+        for name, (text, must) in texts.items()
+    ]
+    file = tmp_path / "corpus.yaml"
+    file.write_text(yaml.safe_dump([*entries, {**entries[0], "id": "WIRE", "kind": "wire", "encoding": "hex",
+                                               "payload": "00"}]))  # fmt: skip
+    way = ("--db-user=alice", "--db-name=shop", "--format=json")
+    done = shop.cluster.users["bob"].regate(
+        "policy", "corpus", str(file), f"--live={SHOP}", *way, check=False
+    )
+    assert done.code == 1, done.said
+    said = json.loads(done.stdout)
+    assert said["summary"]["mysql"] == {"judged": 5, "as_they_must": 4, "otherwise": 1, "not_judged": 1}
+    came = {item["id"]: item["came_out"] for item in (*said["as_they_must"], *said["otherwise"])}
+    assert came == {"ATTACK": "denied", "SECOND": "denied", "CONTROL": "allowed", "OWN-ERROR": "allowed",
+                    "PASSES": "allowed"}  # fmt: skip
+    file.write_text(yaml.safe_dump([{**entries[0], "payload": "delete from orders"}]))
+    done = shop.cluster.users["ann"].regate(
+        "policy", "corpus", str(file), f"--live={SHOP}", *way, check=False
+    )
+    assert (done.code, "it was allowed" in done.stdout) == (1, True)
+    assert shop.server.ask("select count(*) from shop.orders").strip() == "2"
 
 
 def test_a_dump_is_made_and_read_back_by_whoever_may_do_everything(ann: Access) -> None:

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 import redis
 import redis.asyncio
+import yaml
 from redis.exceptions import ExecAbortError, NoPermissionError
 
 from tests.e2e import cluster as clusters
@@ -382,6 +383,40 @@ def test_the_doctor_knows_what_the_server_needs_and_that_it_has_it(
     wrong = cluster.admin(*doctor, f"--db={CACHE}", "--db-user=worker", check=False)
     assert wrong.code == 10
     assert "set auth.method to password" in wrong.stdout
+
+
+def test_a_corpus_is_sent_through_sessions_of_ones_own(
+    cache: tuple[Cluster, servers.Redis], tmp_path: Path
+) -> None:
+    cluster, server = cache
+    server.ask("set", "app:live", "1")
+    server.ask("set", "secret:live", "1")
+    texts = {
+        "ATTACK": ("command", "GET secret:live", "deny"),
+        "CONFIG": ("command", "CONFIG SET dir /tmp", "deny"),
+        "CONTROL": ("command", "GET app:live", "parse"),
+        "TWO": ("wire", (b"*2\r\n$3\r\nGET\r\n$8\r\napp:live\r\n" * 2).hex(), "parse"),
+        "NO-FRAME": ("wire", b"*1\r\n!4\r\nPING\r\n".hex(), "fail_closed"),
+        "PASSES": ("command", "SET app:live 2", "deny"),
+    }
+    entries = [
+        {"id": name, "protocol": "redis", "kind": kind, "payload": text, "must": must,
+         "encoding": "hex" if kind == "wire" else "text"}
+        for name, (kind, text, must) in texts.items()
+    ]  # fmt: skip
+    file = tmp_path / "corpus.yaml"
+    file.write_text(yaml.safe_dump(entries))
+    done = cluster.users["bob"].regate(
+        "policy", "corpus", str(file), f"--live={CACHE}", "--db-user=default", "--db-name=0",
+        "--format=json", check=False,
+    )  # fmt: skip
+    assert done.code == 1, done.said
+    said = json.loads(done.stdout)
+    came = {item["id"]: item["came_out"] for item in (*said["as_they_must"], *said["otherwise"])}
+    assert came == {"ATTACK": "denied", "CONFIG": "denied", "CONTROL": "allowed", "TWO": "allowed",
+                    "NO-FRAME": "closed", "PASSES": "allowed"}  # fmt: skip
+    assert [item["id"] for item in said["otherwise"]] == ["PASSES"]
+    assert server.ask("get", "app:live") == "1"  # it was queued, and dropped
 
 
 def test_a_command_that_is_held_waits_for_a_second_person(cache: tuple[Cluster, servers.Redis]) -> None:

@@ -2,9 +2,9 @@
 
 import asyncio  # noqa: TID251
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import click
 from click.core import ParameterSource
@@ -45,7 +45,7 @@ _USER = "analyst"
     "--live",
     metavar="NAME",
     default="",
-    help="Send statements through a session of your own on database NAME.",
+    help="Send the entries through sessions of your own on database NAME.",
 )
 @click.option("--db-user", default="", help="With --live: the database user to connect as.")
 @click.option("--db-name", default="", help="With --live: the database name to connect to.")
@@ -63,24 +63,18 @@ def corpus(ctx: click.Context, /, file: str, form: str, *, verbose: bool, **give
     protocols that are not built yet, are listed as not judged. The exit code is 1 when any entry came out
     otherwise.
 
-    With --live, statements go through your login, the proxy and the policy in force to a real database, each
-    in a session and a transaction of its own that is rolled back. Whatever is let through runs there: name a
-    database that was made for this. An error of the server's own counts as allowed, no answer as otherwise.
-    Other kinds are listed as not judged, and what was understood ("expect") is not compared.
+    With --live, the entries for the protocol of database NAME go through your login, the proxy and the policy
+    in force to it, each in a session of its own: statements (sql) to PostgreSQL, MySQL and MariaDB, commands
+    and messages (command, wire) to MongoDB and Redis. PostgreSQL, MySQL and MariaDB run them in a transaction
+    that is rolled back, Redis queues them behind MULTI and drops them. With MongoDB, and outside of a
+    transaction, whatever is let through runs and lasts: name a database that was made for this. An error of
+    the server's own counts as allowed, no answer as otherwise. All other entries are listed as not judged,
+    and what was understood ("expect") is not compared.
     """
-    from gateway.analysis.corpus import not_judged, read  # noqa: PLC0415 # slow to import
+    from gateway.analysis.corpus import read  # noqa: PLC0415 # slow to import
 
     _check(ctx, given)
-    if given["live"]:
-        from gateway.cli.policy.live import not_sent as why_not  # noqa: PLC0415 # slow to import
-    else:
-        why_not = not_judged
-    entries = [(entry, why_not(entry)) for entry in read(_text(file), file)]
-    left_out = [(entry, why) for entry, why in entries if why]
-    judged = [entry for entry, why in entries if not why]
-    act = _send if given["live"] else _judge
-    with output.working(f"Judging {len(judged)} entries"):
-        results = act(judged, given) if judged else []
+    results, left_out = (_send if given["live"] else _judge)(read(_text(file), file), given)
     report = _report(results, left_out)
     output.show(report, form, lambda: _say(report, verbose=verbose))
     if any(item.differences for item in results):
@@ -97,18 +91,27 @@ def _check(ctx: click.Context, given: Mapping[str, str]) -> None:
             raise ConfigError(f"--{option} is {is_} --live")
 
 
-def _send(entries: Sequence["Entry"], given: Mapping[str, str]) -> "list[Result]":
+_Judged: TypeAlias = "tuple[list[Result], list[tuple[Entry, str]]]"  # and what was not, with the reason
+
+
+def _send(entries: Sequence["Entry"], given: Mapping[str, str]) -> _Judged:
     from gateway.cli.policy import live  # noqa: PLC0415 # slow to import
 
     way = live.obtain(given["live"], db_user=given["db_user"], db_name=given["db_name"], proxy=given["proxy"])
-    return live.judge(entries, *way)
+    judged, left_out = _parted(entries, lambda entry: live.not_sent(entry, way[1].route.protocol))
+    with output.working(f"Judging {len(judged)} entries"):
+        return live.judge(judged, *way), left_out
 
 
-def _judge(entries: Sequence["Entry"], given: Mapping[str, str]) -> "list[Result]":
+def _judge(entries: Sequence["Entry"], given: Mapping[str, str]) -> _Judged:
     from gateway.analysis import world  # noqa: PLC0415 # slow to import
+    from gateway.analysis.corpus import not_judged  # noqa: PLC0415
     from gateway.cli.policy.rehearsing import judge  # noqa: PLC0415
     from gateway.schema import data_dir  # noqa: PLC0415
 
+    judged, left_out = _parted(entries, not_judged)
+    if not judged:
+        return [], left_out
     folder, user, database = given["folder"], given["user"], given["database"]
     read = world.read(Path(folder) if folder else data_dir("examples") / "corpus")
     if read.named("user", user) is None:
@@ -116,7 +119,16 @@ def _judge(entries: Sequence["Entry"], given: Mapping[str, str]) -> "list[Result
     chosen = read.databases().get(database) if database else None
     if database and chosen is None:
         raise ConfigError(f"there is no database {database!r} in {folder}")
-    return asyncio.run(judge(entries, read, user, chosen))
+    with output.working(f"Judging {len(judged)} entries"):
+        return asyncio.run(judge(judged, read, user, chosen)), left_out
+
+
+def _parted(
+    entries: Sequence["Entry"], why_not: "Callable[[Entry], str]"
+) -> "tuple[list[Entry], list[tuple[Entry, str]]]":
+    """The entries to judge, and those that are not, each with the reason."""
+    reasons = [(entry, why_not(entry)) for entry in entries]
+    return [entry for entry, why in reasons if not why], [(entry, why) for entry, why in reasons if why]
 
 
 def _text(file: str) -> str:
