@@ -390,4 +390,6 @@ class Protocol:
     spread: Callable[[Startup, Ready, Route], Router | None] | None = None
     # What the proxy says, ahead of the client, to a service elsewhere: only it knows how it was reached.
     introduce: Callable[[Startup], bytes] | None = None
+    # What the error of a login says as a user whom the server does not know, where it has no SQLSTATE.
+    strangers: tuple[str, ...] = ()
     speaks_first: SpeaksFirst | None = None  # the server does, before a client says what it wants

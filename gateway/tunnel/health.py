@@ -33,7 +33,9 @@ async def problem_of(database: Database, dialler: Dialler, settings: RemoteSetti
         with settings.health(database.name):
             backend = await dialler.login(protocol, Startup(), route, database)
     except BackendError as error:
-        return "" if _ANSWERED.search(str(error)) else str(error)
+        said = str(error)
+        is_answer = _ANSWERED.search(said) or any(words in said for words in protocol.strangers)
+        return "" if is_answer else said
     Line(None, stream=backend.stream).close()
     return ""
 

@@ -10,7 +10,9 @@ import redis
 import redis.asyncio
 from redis.exceptions import ExecAbortError, NoPermissionError
 
+from gateway.model.event import Kind
 from gateway.protocols.redis.cluster.slots import slot_of
+from tests.e2e import apart
 from tests.e2e import cluster as clusters
 from tests.e2e.access import Access
 from tests.e2e.caches import cli, client, cluster_client, native
@@ -21,7 +23,7 @@ from tests.servers.redis_cluster import RedisCluster
 
 pytestmark = pytest.mark.db
 
-CACHE = "caches"
+CACHE, FAR = "caches", "far-caches"
 READER = role(
     "cache-reader",
     allow={
@@ -67,6 +69,20 @@ def site() -> Iterator[tuple[Cluster, RedisCluster]]:
             running.add_user("ann", "wide")
             running.add_user("bob", "cache-reader")
             yield running, nodes
+
+
+@pytest.fixture(scope="module")
+def far(site: tuple[Cluster, RedisCluster]) -> Iterator[tuple[Cluster, apart.Service]]:
+    """A service elsewhere that has the same cluster beside it."""
+    running, nodes = site
+    listed = {"name": FAR, "protocol": "redis", "uri": nodes.uri, "static_labels": {"env": "dev"}}
+    made = apart.service(running, running.folder / "agent", apart.token(running, "agents"), [listed])
+    made.start()
+    try:
+        apart.until_served(running, 1, FAR)
+        yield running, made
+    finally:
+        made.stop()
 
 
 @pytest.fixture
@@ -304,6 +320,48 @@ def test_a_transaction_finds_its_key_after_it_has_moved(
         for words, said in ((("INCR", key), "QUEUED"), (("GET", key), "QUEUED")):
             assert plain.execute_command(*words) in {said, said.encode()}
         assert plain.execute_command("EXEC") == [3, "3"]
+
+
+def test_a_cluster_beside_a_service_elsewhere_is_one_server_too(
+    far: tuple[Cluster, apart.Service], nodes: RedisCluster
+) -> None:
+    with far[0].users["bob"].tunnel("default", "0", FAR) as access:
+        with client(access) as plain:
+            pipeline = plain.pipeline(transaction=False)
+            for key in SPREAD:
+                pipeline.set(key, key).get("secret:k")
+            answers = pipeline.execute(raise_on_error=False)
+            assert answers[::2] == [True] * len(SPREAD)
+            assert all(isinstance(answer, NoPermissionError) for answer in answers[1::2])
+            transaction = plain.pipeline(transaction=True)
+            assert transaction.set("app:1", "1").incr("app:1").execute() == [True, 2]
+        with cluster_client(access, 3) as clustered:
+            assert clustered.mget_nonatomic(SPREAD[2:]) == SPREAD[2:]
+            assert [(node.host, node.port) for node in clustered.get_nodes()] == [(access.host, access.port)]
+    own = native(far[0], "ann", FAR)
+    with cluster_client(own, 3) as clustered:
+        assert clustered.get(SPREAD[0]) == SPREAD[0]
+        assert [node.port for node in clustered.get_nodes()] == [own.port]
+    assert all(int(node.ask("dbsize")) for node in nodes.nodes[:3])
+    begun = [event for event in far[1].records() if event.kind is Kind.SESSION_QUERY]
+    ended = {event.fields["query_id"] for event in far[1].records() if event.kind is Kind.SESSION_QUERY_END}
+    assert {event.id for event in begun} == ended
+    assert "SET app:7 app:7" in {event.fields["statement"] for event in begun}
+
+
+def test_a_slot_moves_behind_a_service_elsewhere(
+    far: tuple[Cluster, apart.Service], nodes: RedisCluster
+) -> None:
+    key = "app:{far}"
+    slot = slot_of(key.encode())
+    source = nodes.owner(slot)
+    target = next(node for node in nodes.nodes[:3] if node.id != source.id)
+    with far[0].users["ann"].tunnel("default", "0", FAR) as access, client(access) as plain:
+        plain.set(key, 1)
+        nodes.move(slot, target, steps=lambda: plain.incr(key))
+        assert plain.pipeline(transaction=True).incr(key).get(key).execute() == [3, "3"]
+        nodes.move(slot, source)
+        assert plain.get(key) == "3"
 
 
 def test_the_failover_of_a_master_is_survived(ann: Access, protocol: int, nodes: RedisCluster) -> None:

@@ -16,7 +16,7 @@ from gateway.protocols.redis.cluster.router import ClusterRouter
 from gateway.protocols.redis.cluster.slots import topology
 from gateway.protocols.redis.commands import DIALECT, classify
 from gateway.protocols.redis.conversation import CARRIED_OUT, RedisConversation
-from gateway.protocols.redis.login import ASKED, CLUSTER, cancel, dial, login
+from gateway.protocols.redis.login import ANOTHER_USER, ASKED, CLUSTER, cancel, dial, login
 from gateway.protocols.redis.preparation import PREPARATION
 from gateway.protocols.redis.rehearsal import REHEARSALS
 from gateway.sansio.flow import Flow, Read, Write
@@ -110,6 +110,7 @@ REDIS: Final = Protocol(
     obligations=CARRIED_OUT,
     preparation=PREPARATION,
     begins_with_tls=True,
+    strangers=(ANOTHER_USER, "WRONGPASS"),
     turn_away=turn_away,
     spread=spread,
     introduce=introduce,

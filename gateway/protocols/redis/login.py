@@ -14,6 +14,7 @@ from gateway.sansio.protocol import Login, Ready, Startup
 
 _MAX_LINE: Final = 4096
 _MAX_TEXT: Final = 1 << 20
+ANOTHER_USER: Final = "takes the gateway for"
 CLUSTER: Final = "cluster_nodes"  # of Ready.extra: what CLUSTER NODES said
 ASKED: Final = "asked"  # of Ready.extra: whom
 
@@ -38,7 +39,7 @@ def login(details: Login) -> Flow[Ready]:
     user = yield from _text("who the gateway is")
     if user != route.db_user:
         raise LoginError(
-            f"the database server takes the gateway for {user[:63]!r}, not {route.db_user[:63]!r}",
+            f"the database server {ANOTHER_USER} {user[:63]!r}, not {route.db_user[:63]!r}",
             hint="set auth.method to password with the ACL user's secret in auth.secret_file",
         )
     if route.db_name not in {"", "0"}:
