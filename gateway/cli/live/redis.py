@@ -13,6 +13,7 @@ from gateway.cli.live.channel import Channel
 from gateway.errors import AccessError, ProtocolError
 from gateway.model.identity import Route
 from gateway.protocols.redis import resp
+from gateway.protocols.redis.replies import ReplyReader
 
 _ERRORS: Final = frozenset(b"-!")
 _DENIAL: Final = b"NOPERM"
@@ -42,7 +43,7 @@ class RedisSender:
         self._channel = channel
         self._word = secrets.token_hex(8).encode()
         self._end = resp.encode(b"PING", self._word)
-        self._reader = resp.ReplyReader()
+        self._reader = ReplyReader()
         self._whole: deque[bytes] = deque()
         self._part = b""
 
