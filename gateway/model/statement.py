@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from gateway.model.classification import Classification
+
 
 class Phase(StrEnum):
     """The moment at which a statement is judged."""
@@ -76,7 +78,8 @@ class Statement:
     are the numbers of types that are not built in and that the client fixed: reading a value runs their code.
     ``arguments`` are a command's, its name first, where the protocol has commands instead of text. ``modes``
     are the words of the session's settings that steer how text is read (MySQL: of ``sql_mode``, in capitals),
-    None while they are not known.
+    None while they are not known. ``cursor`` is what declared the cursor that the statement reads, where the
+    session knows that.
     """
 
     text: str
@@ -88,3 +91,4 @@ class Statement:
     parameters: tuple[int, ...] = ()
     arguments: tuple[bytes, ...] = ()
     modes: frozenset[str] | None = frozenset()
+    cursor: Classification | None = None

@@ -9,6 +9,7 @@ import json
 import subprocess
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from queue import Queue
 from threading import Thread, Timer
 from typing import Any
@@ -19,7 +20,8 @@ import pytest
 
 from tests.e2e import cluster as clusters
 from tests.e2e.access import Access
-from tests.e2e.cluster import Cluster, role
+from tests.e2e.cluster import Cluster, eventually, role
+from tests.e2e.jdbc import driver as jdbc
 from tests.servers import process
 
 pytestmark = pytest.mark.db
@@ -281,13 +283,26 @@ def test_asyncpg_gets_the_same(mary: Access) -> None:
             statement = await connection.prepare("select ssn, pin, born from app.people where id = $1")
             rows = [tuple(row) for row in (await statement.fetch(1), await statement.fetch(2)) for row in row]
             rows += [tuple(row) for row in await connection.fetch("select * from app.people")]
+            async with connection.transaction():
+                cursor = connection.cursor("select ssn from app.people where id > $1", 0, prefetch=1)
+                rows += [tuple(row) async for row in cursor]
         finally:
             await connection.close()
         return rows
 
     rows = asyncio.run(talk())
     assert rows[0] == ("****6789", 0, None)
+    assert rows[-3:] == [("****6789",), ("****4321",), (None,)]
     assert not leaks(rows)
+
+
+def test_pgjdbc_gets_the_same_a_few_rows_at_a_time(mary: Access, rita: Access, tmp_path: Path) -> None:
+    steps = ["autocommit off", "run select ssn, pin from app.people order by id", "commit"]
+    answers = jdbc.session(jdbc.url(mary, tmp_path, defaultRowFetchSize="1"), steps)
+    assert [answer.rows for answer in answers] == ["", "****6789|0;****4321|0;null|0", ""], answers
+    steps[1] = "run select id from app.orders order by id"
+    answers = jdbc.session(jdbc.url(rita, tmp_path, defaultRowFetchSize="2"), steps)
+    assert answers[1].rows == "1;2;3;4;5", answers
 
 
 def _context(access: Access) -> object:
@@ -328,6 +343,110 @@ def test_a_bound_holds_for_a_portal_as_a_whole(rita: Access) -> None:
         assert [row[0] for row in rows] == [1, 2, 3, 4, 5]
         streamed = list(connection.cursor().stream("select id from app.orders order by id"))
         assert len(streamed) == 5
+
+
+@pytest.mark.parametrize("binary", [False, True])
+def test_a_declared_cursor_gives_what_its_query_may_show(mary: Access, binary: bool) -> None:  # noqa: FBT001
+    with psycopg.connect(mary.conninfo) as connection:
+        with connection.cursor("people", binary=binary) as cursor:
+            cursor.itersize = 2
+            cursor.execute("select ssn, pin, born from app.people where id > %s order by id", [0])
+            rows = list(cursor)
+        assert rows == [("****6789", 0, None), ("****4321", 0, None), (None, 0, None)]
+        with connection.cursor("orders", binary=binary, scrollable=True, withhold=True) as held:
+            held.execute("select id, region from app.orders order by id")
+            assert held.fetchone() == (2, "eu")
+            connection.commit()
+            held.scroll(1)
+            assert held.fetchmany(2) == [(6, "eu"), (8, "eu")]
+            held.scroll(0, mode="absolute")
+            assert len(held.fetchall()) == 10
+
+
+def test_a_cursor_is_bounded_as_a_whole(rita: Access) -> None:
+    with psycopg.connect(rita.conninfo) as connection, connection.cursor("orders") as cursor:
+        cursor.itersize = 2
+        cursor.execute("select id from app.orders order by id")
+        assert [row[0] for row in cursor] == [1, 2, 3, 4, 5]
+        assert cursor.fetchmany(3) == []
+    shown = psql(
+        rita, "begin", "declare c scroll cursor for select id from app.orders order by id", "fetch 4 from c",
+        "move 1 in c", "fetch next from c", "fetch backward all in c", "close c", "fetch c",
+    )  # fmt: skip
+    assert "1\n2\n3\n4\nMOVE 1\nCLOSE" not in shown
+    assert shown.startswith("BEGIN\nDECLARE CURSOR\n1\n2\n3\n4\nMOVE 1\n5\n4\n3\n2\n1\nCLOSE CURSOR\n"), shown
+    assert "34000" in shown, "the database says that there is no such cursor"
+
+
+CURSORS_NOT_KNOWN = [
+    ["fetch all from c"],
+    ["declare c cursor for select id from app.people; fetch all from c"],
+    ["declare c cursor for select id from app.people", "select app.opened()", "fetch all from c"],
+    ["select app.opened()", "fetch all from c"],
+    ["declare c cursor for select id from app.people", "fetch all from c; select 1"],
+    ["declare c cursor for select app.opened()", "fetch all from c"],
+]
+
+
+@pytest.fixture(scope="module")
+def ole(cluster: Cluster) -> Access:
+    """Somebody who may call functions, of which one opens a cursor named c."""
+    cluster.pg.psql(
+        """create or replace function app.opened() returns refcursor language plpgsql as
+           $$ declare c refcursor := 'c'; begin
+              begin close c; exception when others then null; end;
+              open c for select ssn from app.people; return c; end $$;
+           grant execute on function app.opened() to mary""",
+        "mydb",
+    )
+    everything = [{"match": {"*": "*"}, "permissions": ["*"]}]
+    allowed = {**GRANTED, "db_users": ["mary"], "db_permissions": everything}
+    cluster.create(role("calling", "regate/v1", allow=allowed, options={"mask": MASKS}))
+    cluster.add_user("ole", "calling")
+    return cluster.users["ole"].access("mary", "mydb")
+
+
+@pytest.mark.parametrize("statements", CURSORS_NOT_KNOWN)
+def test_a_cursor_that_may_be_another_s_is_not_read(ole: Access, statements: list[str]) -> None:
+    *before, last = [statement.encode() for statement in statements]
+    with psycopg.connect(ole.conninfo) as connection:
+        for statement in before:
+            connection.execute(statement)
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            connection.execute(last)
+
+
+def test_a_cursor_stays_known_while_nothing_unread_runs(ole: Access) -> None:
+    with psycopg.connect(ole.conninfo) as connection:
+        connection.execute("declare c cursor for select id, ssn from app.people order by id")
+        connection.execute("update app.people set name = 'ann' where id = 1")
+        connection.execute("savepoint s")
+        connection.execute("set local application_name = 'x'")
+        assert connection.execute("fetch 1 from c").fetchall() == [(1, "****6789")]
+        assert connection.execute(b"fetch c").fetchall() == [(2, "****4321")]
+
+
+def test_a_cursor_of_before_a_mask_is_not_read_behind_it(cluster: Cluster) -> None:
+    plain = role("later", "regate/v1", allow={**GRANTED, "db_users": ["mary"]})
+    cluster.create(plain)
+    cluster.add_user("lou", "later")
+    access = cluster.users["lou"].access("mary", "mydb")
+    with psycopg.connect(access.conninfo) as connection:
+        connection.execute("declare c cursor for select ssn from app.people order by id")
+        connection.execute("declare d cursor for select id from app.orders order by id")
+        assert connection.execute("fetch 1 from c").fetchall() == [("123-45-6789",)]
+        cluster.create(plain | {"spec": plain["spec"] | {"options": {"mask": MASKS}}})
+        for _ in eventually("the mask is in force"):
+            try:
+                with connection.transaction():
+                    shown = connection.execute("select ssn from app.people where id = 1").fetchone()
+            except psycopg.errors.InsufficientPrivilege:
+                continue  # between two data revisions
+            if shown == ("****6789",):
+                break
+        assert connection.execute("fetch 1 from d").fetchall() == [(1,)], "nothing of it is concealed"
+        with pytest.raises(psycopg.errors.InsufficientPrivilege, match="declare it again"):
+            connection.execute("fetch 1 from c")
 
 
 def test_a_bound_holds_for_copy(rita: Access) -> None:

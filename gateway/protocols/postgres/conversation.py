@@ -13,7 +13,7 @@ from typing import Final
 from gateway.model.decision import Denied
 from gateway.model.identity import Route
 from gateway.model.statement import Catalog, NameContext, Phase
-from gateway.protocols.postgres import errors, messages, repetition
+from gateway.protocols.postgres import cursors, errors, messages, repetition
 from gateway.protocols.postgres.backend import Backend
 from gateway.protocols.postgres.client import Client
 from gateway.protocols.postgres.duties import Duties
@@ -35,6 +35,7 @@ from gateway.sansio.protocol import (
 )
 
 MARKER: Final = "gateway_denied_"
+_HEADER: Final = 5
 _ID: Final = 36  # characters of a decision's id: the marker stays below the server's 64
 _IN_IDENTIFIER: Final = frozenset(string.ascii_letters + string.digits)
 
@@ -107,6 +108,9 @@ class PostgresConversation:
             return raw
         if request.phase is not Phase.BIND:
             state.copy_may_follow = steer.copy
+            expected.cursors = cursors.after(
+                request.statements[0], facts, _sent(expected, request), steers_portals=steer.portals
+            )
         state.steers(expected, steer)
         if request.phase is Phase.QUERY and state.wants_path and not steer.copy and not state.is_mid_pipeline:
             return raw + state.read_path()
@@ -157,6 +161,15 @@ class PostgresConversation:
     def farewell(self, denial: Denied) -> bytes:
         """The ErrorResponse that ends a live session."""
         return errors.farewell(denial)
+
+
+def _sent(expected: Expected, request: Request) -> str:
+    """The text that the server runs for *request*: the client's own, or what was written in its place."""
+    if expected.instead:
+        raw: bytes | None = messages.read_query(expected.instead[_HEADER:])
+    else:
+        raw = None if expected.portal is None else expected.portal.prepared.sent
+    return request.statements[0].text if raw is None else raw.decode()
 
 
 def _remember(expected: Expected, request: Request, facts: Facts) -> None:

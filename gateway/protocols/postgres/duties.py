@@ -13,6 +13,7 @@ from gateway.model.obligation import KINDS
 from gateway.model.statement import NameContext, Phase, Statement
 from gateway.protocols.postgres import messages
 from gateway.protocols.postgres.concealment import RefusedError
+from gateway.protocols.postgres.cursors import Cursor
 from gateway.protocols.postgres.pipeline import Expected
 from gateway.protocols.postgres.registry import Prepared
 from gateway.protocols.postgres.rewriting import Rewritten, rewrite
@@ -40,6 +41,9 @@ class Duties:
         """See ``gateway.sansio.protocol.Conversation.oblige``."""
         expected = next(each for each in self._state.pipeline.unjudged if each.request is request)
         statement = request.statements[0]
+        cursor = None if statement.cursor is None else self._state.registry.cursors.read_by(statement.text)
+        if cursor is not None:
+            return self._of_cursor(expected, cursor, duty)
         found = self._rewritten(statement, facts, duty)
         if isinstance(found, Unable):
             return found
@@ -57,6 +61,22 @@ class Duties:
                 "obligations_changed", "this was prepared when other things were concealed; prepare it again"
             )
         return Obliged((replace(statement, text=found.text),) if changed else ())
+
+    def _of_cursor(self, expected: Expected, cursor: Cursor, duty: Duty) -> Obliged | Unable:
+        """A FETCH or MOVE: the duty was done when its cursor was declared, or it cannot be done any more."""
+        found = self._rewritten(cursor.declared, (cursor.facts,), duty)
+        if isinstance(found, Unable):
+            return found
+        if found.text != cursor.sent:
+            return Unable(
+                "obligations_changed",
+                "this cursor was declared when other things were concealed; declare it again",
+            )
+        if duty.obligations.masks or duty.conditions:
+            self._state.hides_details = True
+        expected.bound = duty.obligations.max_rows
+        expected.masked = found.masked
+        return Obliged(())
 
     def overdue(self, request: Request, denial: Denied) -> bool:
         """See ``gateway.sansio.protocol.Conversation.overdue``."""

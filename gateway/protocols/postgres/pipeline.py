@@ -11,6 +11,7 @@ from typing import Final
 
 from gateway.model.decision import Denied
 from gateway.protocols.postgres import messages
+from gateway.protocols.postgres.cursors import Cursor, Forgets
 from gateway.protocols.postgres.registry import Portal, Prepared, Registry
 from gateway.protocols.postgres.steering import Steer
 from gateway.sansio.protocol import Outcome, Request
@@ -43,6 +44,7 @@ class Expected:
     passed: int = 0  # of the result under way, where it has no portal that counts
     counted: int = 0  # passed by this one message
     dropped: int = 0  # and left out
+    cursors: Cursor | Forgets | None = None  # what becomes of the session's cursors once it has run
     late: Denied | None = None  # it ran for too long: its cancellation is told so
 
 
@@ -102,6 +104,7 @@ class Pipeline:
             head.error = code
         elif head.kind != messages.SYNC:  # at a Sync the transaction itself failed to end
             self.queue.popleft()
+            head.error = code
             self._undo(head, ran=True)
             self.finish(head, code, 0, 0)
             self._skip_to_sync()

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from gateway.model.statement import Catalog, NameContext, Statement
+from gateway.protocols.postgres.cursors import Cursors, may_read
 from gateway.protocols.postgres.messages import MAX_NAME, decode
 from gateway.sansio.protocol import Facts, Request
 
@@ -43,6 +44,7 @@ class Prepared:
     repeated: "tuple[Statement, Facts] | None" = None  # and as the Execute behind it
     sent: bytes | None = None  # the text that the server has in the place of ``text``
     masked: frozenset[tuple[int, int]] = frozenset()  # columns that no result of it may have
+    may_read: bool = False  # a cursor: what it means changes with what is declared
 
 
 @dataclass(slots=True, eq=False)
@@ -69,6 +71,7 @@ class Registry:
     prepared: dict[bytes, Prepared] = field(default_factory=dict)
     portals: dict[bytes, Portal] = field(default_factory=dict)
     orphans: list[Portal] = field(default_factory=list)
+    cursors: Cursors = field(default_factory=Cursors)
     _bytes: int = 0
     _contexts: dict[tuple[tuple[str, ...] | None, bool], NameContext] = field(default_factory=dict)
     _unknown: dict[str, Statement] = field(default_factory=dict)
@@ -93,7 +96,11 @@ class Registry:
         if readable is None:
             return self.unreadable(NOT_UTF8)
         own = tuple(sorted({number for number in types if number >= FIRST_OWN_TYPE}))
-        return Statement(readable, "postgres", self.names, server_version=self.server_version, parameters=own)
+        cursor = self.cursors.read_by(readable) if self.cursors else None
+        return Statement(
+            readable, "postgres", self.names, server_version=self.server_version, parameters=own,
+            cursor=None if cursor is None else cursor.facts,
+        )  # fmt: skip
 
     def unreadable(self, reason: str) -> Statement:
         """A statement nobody can read; the same object while the context is the same."""
@@ -110,9 +117,17 @@ class Registry:
         if prepared is None or prepared.text is None:
             return self.unreadable(UNKNOWN_STATEMENT)
         known = prepared.statement
-        if known is None or known.names is not self.names:
+        if (
+            known is None
+            or known.names is not self.names
+            or (prepared.may_read and not self._still_reads(known))
+        ):
             known = prepared.statement = self.statement(prepared.text, prepared.types)
         return known
+
+    def _still_reads(self, statement: Statement) -> bool:
+        cursor = self.cursors.read_by(statement.text)
+        return statement.cursor is (None if cursor is None else cursor.facts)
 
     def parse(self, name: bytes, text: bytes | None, types: tuple[int, ...], segment: int) -> Prepared:
         """A Parse was read (or, without a text, a Close)."""
@@ -120,6 +135,7 @@ class Registry:
         made = Prepared(key, text, types, segment, previous=self.prepared.pop(key, None))
         if text is None and made.previous is None:
             return made
+        made.may_read = may_read(text)
         self.prepared[key] = made
         self._bytes += len(text or b"")
         if len(self.prepared) > MAX_STATEMENTS or self._bytes > MAX_STATEMENT_BYTES:
@@ -166,6 +182,7 @@ class Registry:
     def bind(self, portal: Portal) -> None:
         """A Bind was read; it takes the place of the portal of that name."""
         key = portal.name
+        self.cursors.drop(key)
         before = self.portals.pop(key, None)
         if before is not None:
             self._orphan(before)

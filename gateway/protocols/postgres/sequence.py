@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from gateway.classify.sql import classify as classify_alone
 from gateway.model.statement import NameContext, Statement
+from gateway.protocols.postgres.cursors import as_read
 from gateway.protocols.postgres.steering import Steer, steer_of
 from gateway.sansio.protocol import Facts
 
@@ -15,6 +16,8 @@ from gateway.sansio.protocol import Facts
 def classify(statement: Statement) -> Facts:
     """The facts of every statement in the text, each in the context that the ones before it leave."""
     facts = classify_alone(statement)
+    if statement.cursor is not None and len(facts) == 1:
+        return as_read(facts, statement.cursor)
     names = statement.names
     for index in range(1, len(facts)):
         after = _after(names, steer_of(facts[index - 1].text, (facts[index - 1],)))

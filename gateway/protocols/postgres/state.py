@@ -11,6 +11,7 @@ from typing import Final
 from gateway.model.identity import Route
 from gateway.model.statement import Catalog, NameContext
 from gateway.protocols.postgres import messages, pipeline
+from gateway.protocols.postgres.cursors import Cursor, Forgets
 from gateway.protocols.postgres.path import parse_path
 from gateway.protocols.postgres.pipeline import Expected, Pipeline
 from gateway.protocols.postgres.registry import Registry
@@ -136,6 +137,11 @@ class State:
             self.registry.forget_statements()
         if steer.portals:
             self.registry.forget_portals(expected.portal)
+        match expected.cursors:
+            case Forgets():
+                self.registry.cursors.forget()
+            case Cursor() if not expected.error and not expected.is_over:
+                self.registry.cursors.declared(expected.cursors)
 
     # -- names
 
