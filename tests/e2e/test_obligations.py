@@ -284,7 +284,9 @@ def test_asyncpg_gets_the_same(mary: Access) -> None:
             rows = [tuple(row) for row in (await statement.fetch(1), await statement.fetch(2)) for row in row]
             rows += [tuple(row) for row in await connection.fetch("select * from app.people")]
             async with connection.transaction():
-                cursor = connection.cursor("select ssn from app.people where id > $1", 0, prefetch=1)
+                cursor = connection.cursor(
+                    "select ssn from app.people where id > $1 order by id", 0, prefetch=1
+                )
                 rows += [tuple(row) async for row in cursor]
         finally:
             await connection.close()
