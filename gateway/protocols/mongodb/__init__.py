@@ -19,6 +19,7 @@ from gateway.protocols.mongodb.documents import UnreadableError
 from gateway.protocols.mongodb.login import cancel, dial, login
 from gateway.protocols.mongodb.preparation import PREPARATION
 from gateway.protocols.mongodb.rehearsal import REHEARSALS
+from gateway.protocols.mongodb.sessions import Sessions
 from gateway.sansio.flow import Flow, read
 from gateway.sansio.protocol import Hello, Protocol, Ready, Startup
 from gateway.sansio.routed import no_catalog, session_key, user_conflict
@@ -26,7 +27,8 @@ from gateway.sansio.routed import no_catalog, session_key, user_conflict
 MAX_START: Final = 64 << 10  # bytes of the first message
 _FIRST: Final = "first"  # the parameter that keeps it: bytes as latin-1
 _CURSORS: Final = Cursors()
-"""Of all sessions: a driver asks a cursor on over another connection than the one that opened it."""
+_SESSIONS: Final = Sessions()
+"""Of all connections: a driver goes on with a cursor or a session over another than the one it began on."""
 
 
 def accept(hello_: Hello) -> Flow[Startup]:
@@ -92,7 +94,7 @@ def startup_statement(startup: Startup, route: Route) -> Statement:
 
 def converse(startup: Startup, ready: Ready, route: Route) -> MongoConversation:
     """A session's machine."""
-    return MongoConversation(replace(startup, parameters={}), ready, route, _CURSORS)
+    return MongoConversation(replace(startup, parameters={}), ready, route, _CURSORS, _SESSIONS)
 
 
 MONGODB: Final = Protocol(

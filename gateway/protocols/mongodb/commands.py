@@ -26,8 +26,15 @@ DIALECT: Final = "mongodb"
 OPENED_BY: Final = b"\0opened-by"
 FORGOTTEN: Final = b"\0forgotten"
 """Behind a getMore or killCursors: the cursor is not one that this person opened here."""
+FOREIGN: Final = b"\0foreign"
+"""Behind any command: it stands in a session, ``lsid``, that somebody else used first."""
+_MARKS: Final = {
+    FORGOTTEN: ("cursor_not_known", "the cursor is none that you opened here"),
+    FOREIGN: ("session_not_known", "its session (lsid) is none of yours"),
+}
 
 _KEPT_BYTES: Final = 8 << 10  # of a command whose facts are kept
+_SEEN_BYTES: Final = 1 << 20  # of one whose facts are kept until it is sent
 _MAX_NOISE: Final = 4 << 10
 _MOST_FIELDS: Final = 1_000  # of one command
 _MOST_CHANGES: Final = 1_000  # as hello says
@@ -39,7 +46,10 @@ _ANYWHERE: Final = frozenset(
 )  # sent to admin, whatever they name
 _WHO: Final = frozenset({"usersInfo", "rolesInfo"})
 # Doubts that cannot hide a namespace: what else is not understood may reach into any database.
-_UNREADABLE: Final = {"too_long": "it is longer than what is read here; send less at a time"}
+_UNREADABLE: Final = {
+    "too_long": "it is longer than what is read here; send less at a time",
+    "too_deep": f"it has more than {documents.MAX_DEPTH} levels",
+}
 _INSIDE: Final = frozenset({"unknown_operator", "strange_name"})
 
 
@@ -70,16 +80,18 @@ def against(arguments: Sequence[bytes], opened: str) -> str:
     A session opens one database. What names another, or may do so without anybody having understood it, would
     be outside of what the connect was granted.
     """
-    if FORGOTTEN in arguments:
-        return "the cursor is none that you opened here"
+    for mark, (_, reason) in _MARKS.items():
+        if mark in arguments:
+            return reason
     until = arguments.index(OPENED_BY) if OPENED_BY in arguments else len(arguments)
     return _judged(arguments[:until], opened)[1]
 
 
 def _judged(arguments: Sequence[bytes], opened: str) -> tuple[Facts, str]:
     """The facts, and why it is not forwarded: the same objects while it is remembered."""
-    if sum(map(len, arguments)) > _KEPT_BYTES + _MAX_NOISE:
-        return _facts(tuple(arguments), opened)
+    size = sum(map(len, arguments))
+    if size > _KEPT_BYTES + _MAX_NOISE:
+        return (_seen if size <= _SEEN_BYTES else _facts)(tuple(arguments), opened)
     plain = _plain(arguments)
     if sum(map(len, plain)) <= _KEPT_BYTES:
         return _remembered(plain, opened)
@@ -119,15 +131,26 @@ def _take(arguments: Sequence[bytes]) -> Command:
         if is_insert and word == b"documents":
             inserted += islice(documents.split(held), documents.MOST + 1)
         else:
-            parts = list(islice(documents.split(held), _MOST_CHANGES + 1))
-            if len(held) > documents.MAX_LIST or len(parts) > _MOST_CHANGES:
-                raise UnreadableError("too_long")
-            fields[names[-1]] = [documents.read(one) for one in parts]
+            fields[names[-1]] = _changes(held)
     if len(inserted) > documents.MOST:
         raise UnreadableError("too_long")
     if len(set(names)) != len(names):
         raise UnreadableError("ambiguous_document")
     return Command(name.decode("utf-8", "replace"), fields, tuple(inserted), tuple(sequences))
+
+
+def _changes(held: bytes) -> list[dict[str, Any]]:
+    """The documents of a list that stood beside the command; all of them are read."""
+    parts = list(islice(documents.split(held), _MOST_CHANGES + 1))
+    if len(held) > documents.MAX_LIST or len(parts) > _MOST_CHANGES:
+        raise UnreadableError("too_long")
+    found, left = [], documents.MAX_ELEMENTS
+    for one in parts:
+        found.append(documents.read(one))
+        left -= documents.elements_in(found[-1])
+        if left < 0:
+            raise UnreadableError("too_long")
+    return found
 
 
 def _plain(arguments: Sequence[bytes]) -> tuple[bytes, ...]:
@@ -144,6 +167,11 @@ def _plain(arguments: Sequence[bytes]) -> tuple[bytes, ...]:
     return (arguments[0], kept, *arguments[2:])
 
 
+@lru_cache(maxsize=16)
+def _seen(arguments: tuple[bytes, ...], opened: str) -> tuple[Facts, str]:
+    return _facts(arguments, opened)
+
+
 @lru_cache(maxsize=2048)
 def _remembered(arguments: tuple[bytes, ...], opened: str) -> tuple[Facts, str]:
     return _facts(arguments, opened)
@@ -152,15 +180,15 @@ def _remembered(arguments: tuple[bytes, ...], opened: str) -> tuple[Facts, str]:
 def _facts(arguments: tuple[bytes, ...], opened: str) -> tuple[Facts, str]:
     name = arguments[0].decode("utf-8", "replace")
     try:
-        command = take([part for part in arguments if part != FORGOTTEN])
+        command = take([part for part in arguments if part not in _MARKS])
     except UnreadableError as error:
         shown = redact.unreadable(name, b"".join(arguments[1:]))
         made = _classification(Effects("", opened), str(error), shown, "unknown")
         return (made,), _UNREADABLE.get(str(error), "it cannot be read in one way only")
     effects, doubt = _collect(command, opened)
     refused = _against(command, effects, doubt)
-    if FORGOTTEN in arguments:
-        doubt = "cursor_not_known"
+    for mark, (code, _) in _MARKS.items():
+        doubt = code if mark in arguments else doubt
     if effects.elsewhere:
         doubt = doubt or "other_database"
     shown = redact.text(command.name, command.fields, command.inserted, is_known=not doubt)

@@ -5,9 +5,7 @@ byte of it goes on; where it stood in a transaction, that is aborted at the serv
 A command that was let through and yet must not be sent is replaced by a ping whose answer is exchanged.
 """
 
-from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Any, Final
 
 from bson.int64 import Int64
@@ -15,13 +13,13 @@ from bson.int64 import Int64
 from gateway.errors import ProtocolError
 from gateway.model.decision import Denied
 from gateway.model.identity import Route
-from gateway.model.obligation import Mask
 from gateway.model.statement import Catalog, NameContext, Phase, Statement
 from gateway.protocols.mongodb import commands, documents, duties, hello, messages, results
+from gateway.protocols.mongodb.answers import Answers, Asked, Expected
 from gateway.protocols.mongodb.cursors import Cursor, Cursors, Owner
 from gateway.protocols.mongodb.documents import UnreadableError
 from gateway.protocols.mongodb.messages import Message, Query
-from gateway.protocols.mongodb.replies import Scan
+from gateway.protocols.mongodb.sessions import Sessions
 from gateway.sansio.protocol import (
     Answered,
     Duty,
@@ -39,74 +37,41 @@ from gateway.sansio.protocol import (
 )
 
 MAX_OUTSTANDING: Final = 1_000  # messages without their answer
+MAX_HELD: Final = 64 << 20  # bytes of them
 _OWN: Final = -(2**31)  # numbers of the gateway's own messages count up from here
 _PING: Final = {"ping": 1, "$db": "admin"}
-
-
-@dataclass(slots=True)
-class _Asked:
-    """A request that is neither admitted nor refused yet."""
-
-    message: Message
-    name: str
-    arguments: tuple[bytes, ...]
-    cursor: Cursor | None = None
-    duty: Duty | None = None
-    masks: tuple[Mask, ...] = ()  # on what it reads
-
-
-@dataclass(slots=True)
-class _Expected:
-    """A message that was sent, and what its answer is to become."""
-
-    request_id: int
-    request: Request | None = None  # None: the gateway's own
-    instead: bytes | None = None  # what the client reads in its place
-    is_silent: bool = False
-    asked: _Asked | None = None
-    shown: results.Shown | None = None  # what an answer must be opened for
-
-
-@dataclass(slots=True)
-class _Answer:
-    """An answer while it arrives."""
-
-    expected: _Expected
-    head: messages.Head
-    left: int
-    scan: Scan = field(default_factory=Scan)
-    held: list[bytes] | None = None  # all of it, where it is not passed as it comes
-    prefix: bytes = b""
 
 
 class MongoConversation:
     """One session's machine; see ``gateway.sansio.protocol.Conversation`` for the contract."""
 
     __slots__ = (
-        "_answer", "_asked", "_cursors", "_heard", "_is_full", "_names", "_next_own", "_orphans", "_owner",
-        "_queue", "_reader", "_ready",
+        "_answers", "_asked", "_cursors", "_held", "_is_full", "_names", "_next_own", "_owner", "_reader",
+        "_ready", "_sessions",
     )  # fmt: skip
 
-    def __init__(self, startup: Startup, ready: Ready, route: Route, cursors: Cursors) -> None:
+    def __init__(
+        self, startup: Startup, ready: Ready, route: Route, cursors: Cursors, sessions: Sessions
+    ) -> None:
         self._names = NameContext(route.db_name, route.db_user)
         self._ready = ready
         self._owner = Owner(startup.person, route.database, route.db_user, route.db_name)
         self._cursors = cursors
+        self._sessions = sessions
         self._reader = messages.Reader()
-        self._asked: dict[Request, _Asked] = {}
-        self._queue: deque[_Expected] = deque()
-        self._answer: _Answer | None = None
-        self._heard = b""  # of a header that is not whole
+        self._asked: dict[Request, Asked] = {}
+        self._held = 0  # bytes of what is asked
+        self._answers = Answers(self._owner, cursors)
         self._is_full = False
         self._next_own = _OWN
-        self._orphans: list[tuple[int, str]] = []  # cursors that nobody will ask any more
 
     # -- the client's direction
 
     def from_client(self, data: bytes) -> Iterator[Item]:
         """What the client's next bytes hold, lazily."""
         for message in self._reader.feed(data):
-            if len(self._queue) + len(self._asked) >= MAX_OUTSTANDING:
+            many = len(self._answers) + len(self._asked) >= MAX_OUTSTANDING
+            if many or self._answers.held + self._held + len(message.raw) > MAX_HELD:
                 self._is_full = True
                 yield Settle()
             yield self._old_hello(message) if isinstance(message, Query) else self._item(message)
@@ -124,7 +89,7 @@ class MongoConversation:
             message.body,
             *[key.encode() + b"\0" + held for key, held in message.sequences],
         )
-        asked = _Asked(message, name, arguments)
+        asked = Asked(message, name, arguments)
         if name == "getMore":
             asked.cursor = self._cursor(message.body)
             opener = (
@@ -133,9 +98,12 @@ class MongoConversation:
             asked.arguments += opener
         elif name == "killCursors" and not self._are_own(message.body):
             asked.arguments += (commands.FORGOTTEN,)
+        if not self._is_own_session(name, message.body):
+            asked.arguments += (commands.FOREIGN,)
         statement = Statement("", commands.DIALECT, self._names, arguments=asked.arguments)
         request = Request(message.raw, Phase.QUERY, (statement,))
         self._asked[request] = asked
+        self._held += len(message.raw)
         return request
 
     def _answered(self, name: str, message: Message) -> Answered:
@@ -162,6 +130,14 @@ class MongoConversation:
             return False
         return isinstance(numbers, list) and self._cursors.all_of(self._owner, numbers)
 
+    def _is_own_session(self, name: str, body: bytes) -> bool:
+        listed = name != "refreshSessions" or self._sessions.are_all_own(self._owner, body)
+        return listed and self._sessions.are_own(self._owner, body)
+
+    def _taken(self, request: Request) -> Asked:
+        self._held -= len(request.raw)
+        return self._asked.pop(request)
+
     def must_settle(self, request: Request, facts: Facts) -> bool:
         """Nothing that a command does changes what the next one means."""
         del request, facts
@@ -169,14 +145,14 @@ class MongoConversation:
 
     def is_settled(self) -> bool:
         """True unless too much is unanswered."""
-        if self._is_full and not self._queue:
+        if self._is_full and not self._answers:
             self._is_full = False
         return not self._is_full
 
     def admit(self, request: Request, facts: Facts) -> bytes:
         """The bytes to forward; a command that is never forwarded is refused here after all."""
         del facts
-        asked = self._asked.pop(request)
+        asked = self._taken(request)
         message = asked.message
         head = message.head
         against = commands.against(asked.arguments, self._names.db_name)
@@ -184,10 +160,10 @@ class MongoConversation:
             instead = (
                 b"" if message.is_silent else self._reply(message, hello.not_offered(asked.name, against))
             )
-            self._queue.append(_Expected(head.request_id, request, instead))
+            self._answers.expect(Expected(head.request_id, request, instead))
             return messages.message(head.request_id, _PING)
-        expected = _Expected(head.request_id, request, is_silent=message.is_silent, asked=asked)
-        self._queue.append(expected)
+        expected = Expected(head.request_id, request, is_silent=message.is_silent, asked=asked)
+        self._answers.expect(expected)
         sent = message.plain()
         if asked.duty is not None:
             passed = 0 if asked.cursor is None else asked.cursor.passed
@@ -198,7 +174,7 @@ class MongoConversation:
     def refuse(self, request: Request, facts: Facts, denial: Denied) -> Refusal:
         """An error for the client; the server learns of it only where a transaction must end."""
         del facts
-        asked = self._asked.pop(request)
+        asked = self._taken(request)
         to_client = b"" if asked.message.is_silent else self._reply(asked.message, hello.refused(denial))
         return Refusal(self._aborted(asked.message), to_client)
 
@@ -221,85 +197,9 @@ class MongoConversation:
         del request, denial
         return False
 
-    # -- the server's direction
-
     def from_backend(self, data: bytes) -> Relay:
         """What the server's next bytes become."""
-        out: list[bytes] = []
-        outcomes: list[Outcome] = []
-        while data:
-            if self._answer is None:
-                data = self._begin(data)
-                continue
-            answer = self._answer
-            taken, data = data[: answer.left], data[answer.left :]
-            answer.left -= len(taken)
-            answer.scan.feed(taken)
-            if answer.held is not None:
-                answer.held.append(taken)
-            else:
-                out.append(answer.prefix + taken)
-                answer.prefix = b""
-            if not answer.left:
-                self._answer = None
-                out.append(self._finish(answer, outcomes))
-        return Relay(b"".join(out), tuple(outcomes))
-
-    def _begin(self, data: bytes) -> bytes:
-        """Read the header and the flags of the next answer; what is left of *data*."""
-        self._heard += data
-        if len(self._heard) < messages.HEADER + 4:
-            return b""
-        heard, self._heard = self._heard, b""
-        head = messages.head_at(heard)
-        expected = self._queue[0] if self._queue else None
-        if expected is None or head.response_to != expected.request_id or head.code != messages.OP_MSG:
-            raise ProtocolError("the database server answered what nobody asked")
-        if int.from_bytes(heard[messages.HEADER : messages.HEADER + 4], "little"):
-            raise ProtocolError("the database server answered with flags that nobody allowed it")
-        passes = expected.instead is None and not expected.is_silent and expected.shown is None
-        passes = passes and expected.request is not None
-        prefix = heard[: messages.HEADER + 4]
-        left = head.size - len(prefix)
-        self._answer = _Answer(expected, head, left, held=None if passes else [], prefix=prefix)
-        return heard[len(prefix) :]
-
-    def _finish(self, answer: _Answer, outcomes: list[Outcome]) -> bytes:
-        """The answer is whole: what the client still gets of it."""
-        expected, scan = answer.expected, answer.scan
-        if not scan.is_over:
-            raise ProtocolError("the database server's answer ends early")
-        self._queue.popleft()
-        request = expected.request
-        if request is None:
-            return b""
-        if expected.instead is not None:
-            outcomes.append(Outcome(request, None, 0, "Unauthorized", executed=False))
-            return expected.instead
-        rows, size, out = scan.rows, answer.head.size, b""
-        if expected.shown is not None:
-            body = b"".join(answer.held or ())[1:]
-            changed = results.change(body, expected.shown)
-            rows = changed.rows if changed.rows is not None else rows
-            out = messages.with_body(answer.head, changed.body)
-            if changed.is_cut and scan.cursor_id:
-                self._orphans.append((scan.cursor_id, scan.namespace))
-                scan.cursor_id = 0
-        self._keep_cursor(expected, scan, rows or 0)
-        outcomes.append(Outcome(request, rows, size, scan.error))
-        return b"" if expected.is_silent else out
-
-    def _keep_cursor(self, expected: _Expected, scan: Scan, rows: int) -> None:
-        """A cursor that stays open belongs to the command that opened it."""
-        asked = expected.asked
-        assert asked is not None
-        if asked.cursor is not None:
-            asked.cursor.passed += rows
-            number = documents.read(asked.message.body)["getMore"]
-            if not scan.cursor_id:
-                self._cursors.closed(self._owner, number)
-        elif scan.cursor_id:
-            self._cursors.opened(self._owner, scan.cursor_id, Cursor(asked.arguments, asked.masks, rows))
+        return self._answers.feed(data)
 
     # -- own messages
 
@@ -310,7 +210,7 @@ class MongoConversation:
     def _own(self, body: dict[str, Any]) -> bytes:
         """A message of the gateway's, whose answer nobody sees."""
         self._next_own += 1
-        self._queue.append(_Expected(self._next_own))
+        self._answers.expect(Expected(self._next_own))
         return messages.message(self._next_own, body)
 
     def _aborted(self, message: Message) -> bytes:
@@ -332,11 +232,10 @@ class MongoConversation:
     def _let_go(self) -> bytes:
         """Close cursors that were cut off: their rest is not to be had."""
         out = b""
-        for number, namespace in self._orphans:
+        for number, namespace in self._answers.orphans():
             database, _, name = namespace.partition(".")
             if name:
                 out += self._own({"killCursors": name, "cursors": [Int64(number)], "$db": database})
-        self._orphans.clear()
         return out
 
     # -- the rest of the contract
@@ -354,16 +253,12 @@ class MongoConversation:
 
     def abandon(self) -> tuple[Outcome, ...]:
         """Every command whose answer did not come."""
-        left = [expected.request for expected in self._queue if expected.request is not None]
-        self._queue.clear()
         self._asked.clear()
-        return tuple(Outcome(request, error_code="unknown") for request in left)
+        return self._answers.abandon()
 
     def farewell(self, denial: Denied) -> bytes:
         """An error that answers the oldest open question; the connection closes behind it."""
-        waiting = next((each for each in self._queue if each.request is not None), None)
-        response_to = 0 if waiting is None else waiting.request_id
-        return messages.message(_OWN, hello.refused(denial), response_to=response_to)
+        return messages.message(_OWN, hello.refused(denial), response_to=self._answers.oldest())
 
 
 def old_hello(query: Query, ready: Ready, user: str) -> dict[str, Any]:

@@ -20,6 +20,10 @@ LEAST: Final = 5  # bytes of a document with nothing in it
 MAX_READ: Final = 1 << 20  # bytes of one document that is read in full
 MAX_LIST: Final = 4 << 20  # bytes of a list of them beside a command
 MOST: Final = 100_000  # documents of one list: no server takes more at once
+# Every element that is read costs some microseconds in which nobody else is served.
+MAX_DEPTH: Final = 200  # as servers have it
+MAX_FIELDS: Final = 2_000  # of one document
+MAX_ELEMENTS: Final = 30_000  # in all: fields, and elements of lists that are no plain values
 OPTIONS: Final[CodecOptions[dict[str, Any]]] = CodecOptions(
     document_class=dict,
     uuid_representation=UuidRepresentation.UNSPECIFIED,
@@ -55,7 +59,7 @@ def read(raw: bytes) -> dict[str, Any]:
     """What *raw* holds, if there is one way to read it.
 
     Raises:
-        UnreadableError: it is too long, no BSON, or could be read in more than one way.
+        UnreadableError: it is too long or too deep, no BSON, or could be read in more than one way.
     """
     if len(raw) > MAX_READ:
         raise UnreadableError("too_long")
@@ -66,7 +70,26 @@ def read(raw: bytes) -> dict[str, Any]:
         raise UnreadableError("not_bson") from None
     if again != raw:
         raise UnreadableError("ambiguous_document")
+    elements_in(found)
     return found
+
+
+def elements_in(document: Mapping[str, Any]) -> int:
+    """How many elements *document* has; UnreadableError for more than are read, or deeper ones."""
+    count = 0
+    left: list[tuple[Any, int]] = [(document, 1)]
+    while left:
+        value, depth = left.pop()
+        inner = list(value.values()) if isinstance(value, dict) else value
+        parts = [each for each in inner if isinstance(each, dict | list)]
+        is_list = inner is value
+        count += len(parts) if is_list else len(inner)
+        if count > MAX_ELEMENTS or (not is_list and len(inner) > MAX_FIELDS):
+            raise UnreadableError("too_long")
+        if parts and depth >= MAX_DEPTH:
+            raise UnreadableError("too_deep")
+        left += [(each, depth + 1) for each in parts]
+    return count
 
 
 def size_at(data: bytes, at: int) -> int:

@@ -8,6 +8,7 @@ from gateway.model.classification import Effect, Named, ObjectRef
 from gateway.protocols.mongodb.fields import DoubtError, Fields
 
 MAX_NAME: Final = 255
+MOST: Final = 200  # things that one command is about
 _STRANGE_IN_DATABASE: Final = frozenset('\0/\\. "$*<>:|?')
 
 
@@ -89,4 +90,6 @@ class Effects:
                 known.has_where and effect.has_where,
                 known.limit if known.limit == effect.limit else None,
             )  # fmt: skip
+        if len(self.found) >= MOST and key not in self.found:
+            raise DoubtError("too_long")
         self.found[key] = effect

@@ -14,6 +14,7 @@ from gateway.model.identity import Route
 from gateway.protocols.mongodb import documents, hello, messages
 from gateway.protocols.mongodb.conversation import MongoConversation
 from gateway.protocols.mongodb.cursors import Cursors
+from gateway.protocols.mongodb.sessions import Sessions
 from gateway.sansio.protocol import Ready, Startup
 from gateway.sansio.rehearsal import Log, Rehearsal, Rehearsals, closed
 from gateway.sansio.rehearse import wire
@@ -24,7 +25,8 @@ _READY: Final = Ready("7.0.0", {}, b"", extra={"maxWireVersion": "21"})
 
 def frames(data: bytes) -> Rehearsal:
     """A client's messages as bytes."""
-    return wire(MongoConversation(Startup(), _READY, _ROUTE, Cursors()), EmptyServer(), data)
+    talk = MongoConversation(Startup(), _READY, _ROUTE, Cursors(), Sessions())
+    return wire(talk, EmptyServer(), data)
 
 
 def command(text: str) -> Rehearsal:

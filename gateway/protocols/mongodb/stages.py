@@ -20,6 +20,8 @@ from gateway.protocols.mongodb.fields import (
     query,
 )
 
+MOST: Final = 1_000  # stages of one pipeline, as servers have it
+
 
 @dataclass(slots=True)
 class Pipeline:
@@ -39,6 +41,8 @@ _Stage: TypeAlias = Callable[[Pipeline, Any], None]
 
 def read(pipe: Pipeline, stages: Any) -> None:
     """Every stage, and the effect on the collection that the documents come from."""
+    if isinstance(stages, list) and len(stages) > MOST:
+        raise DoubtError("too_long")
     for place, stage in enumerate(documents(stages)):
         if len(stage) != 1:
             raise DoubtError("stage_not_clear")

@@ -20,6 +20,7 @@ from gateway.protocols.redis.errors import SUBSTITUTE
 from gateway.protocols.redis.piping import Commands, RedisPipeline, Run
 from gateway.protocols.redis.pubsub import Subscriptions
 from gateway.protocols.redis.replies import Part, Reply, ReplyReader, short_ends
+from gateway.sansio.outcomes import not_known
 from gateway.sansio.protocol import (
     Duty,
     End,
@@ -289,7 +290,7 @@ class RedisConversation:
         left = [expected.request for expected in self._queue if isinstance(expected, _Expected)]
         self._queue.clear()
         self._owed = 0
-        return tuple(Outcome(request, error_code="unknown") for request in left if request is not None)
+        return not_known(left)
 
     def farewell(self, denial: Denied) -> bytes:
         """An error that answers nothing; the connection closes behind it."""

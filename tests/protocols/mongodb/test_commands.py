@@ -3,6 +3,7 @@
 
 import random
 import re
+import time
 from typing import Any
 
 import bson
@@ -484,9 +485,12 @@ def test_nothing_escapes_whatever_stands_where() -> None:
 
 def test_nothing_is_too_deep_or_too_long_to_be_refused() -> None:
     deep: Any = 1
-    for _ in range(150):
+    for _ in range(95):  # two levels each
         deep = {"$and": [{"a": deep}]} if isinstance(deep, int) else {"$and": [deep]}
     assert facts({"find": "o", "filter": deep}).complete
+    assert facts({"find": "o", "filter": {"$and": [{"$and": [{"$and": [deep]}]}]}}).complete
+    deeper = {"$and": [{"$and": [{"$and": [{"$and": [{"$and": [deep]}]}]}]}]}
+    assert facts({"find": "o", "filter": deeper}).unknown_reason == "too_deep"
     nested = b"\x05\0\0\0\0"
     for _ in range(3000):
         held = b"\x03a\0" + nested + b"\0"
@@ -509,6 +513,25 @@ def test_a_command_of_very_many_parts_is_refused_at_once() -> None:
     assert facts({"insert": "o"}, documents=[{}] * 100_001).unknown_reason == "too_long"
     with pytest.raises(ProtocolError, match="more than"):
         documents.count(b"\5\0\0\0\0" * 100_001)
+
+
+MANY = [
+    {"find": "o", "filter": {"$or": [{"a": 1}] * 40_000}},
+    {"find": "o", "filter": {f"k{number}": 1 for number in range(60_000)}},
+    {"aggregate": "o", "pipeline": [{"$match": {"a": 1}}] * 1_001, "cursor": {}},
+    {"aggregate": "o", "cursor": {}, "pipeline": [{"$unionWith": f"c{number}"} for number in range(300)]},
+    {"update": "o", "updates": [{"q": {"a": [{}] * 200}, "u": {"$set": {"b": 1}}}] * 900},
+]
+
+
+@pytest.mark.parametrize("command", MANY)
+def test_a_command_of_many_parts_is_not_read_for_long(command: dict[str, Any]) -> None:
+    begun = time.process_time()
+    assert facts(command).unknown_reason == "too_long"
+    assert time.process_time() - begun < 0.5  # of the processor: it was up to 1.2 s
+    assert facts({"find": "o", "filter": {"a": {"$in": list(range(60_000))}}}).complete, (
+        "values are not parts"
+    )
 
 
 def test_a_masked_path_may_have_numbers_for_names() -> None:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from bson.binary import Binary
 from bson.int64 import Int64
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -18,7 +19,8 @@ from gateway.protocols.mongodb import MONGODB, messages
 from gateway.protocols.mongodb.checksum import crc32c
 from gateway.protocols.mongodb.conversation import MongoConversation
 from gateway.protocols.mongodb.cursors import Cursors
-from gateway.sansio.protocol import Answered, Duty, Obliged, Outcome, Ready, Request, Startup, Unable
+from gateway.protocols.mongodb.sessions import Sessions
+from gateway.sansio.protocol import Answered, Duty, Obliged, Outcome, Ready, Request, Settle, Startup, Unable
 from tests.protocols.mongodb import wire
 
 READY = Ready("7.0.0", {}, b"", extra={"maxWireVersion": "21", "shape": "alone", "service": "shop"})
@@ -30,12 +32,19 @@ CHECKSUM, MORE, EXHAUST = 1, 2, 1 << 16
 class Talk:
     """A conversation with somebody who decides."""
 
-    def __init__(self, cursors: Cursors | None = None, user: str = "ann", opened: str = "app") -> None:
+    def __init__(
+        self,
+        cursors: Cursors | None = None,
+        user: str = "ann",
+        opened: str = "app",
+        sessions: Sessions | None = None,
+    ) -> None:
         self.machine = MongoConversation(
             Startup(person=user),
             READY,
             replace(ROUTE, db_name=opened),
             Cursors() if cursors is None else cursors,
+            Sessions() if sessions is None else sessions,
         )
         self.outcomes: list[Outcome] = []
 
@@ -440,3 +449,85 @@ def test_messages_mean_the_same_at_every_cut() -> None:
         machine = Talk().machine
         found = [item.raw for part in (data[:cut], data[cut:]) for item in machine.from_client(part)]
         assert found == whole
+
+
+def session(number: int, **more: Any) -> dict[str, Any]:
+    return {"lsid": {"id": Binary(number.to_bytes(16, "big"), 4), **more}}
+
+
+def is_forwarded(talk: Talk, command: Mapping[str, Any]) -> bool:
+    """True when *command* goes on; what does not is a ping, and refused although it was allowed."""
+    return b"ping" not in talk.send(asked(command))
+
+
+def test_a_session_belongs_to_whoever_used_it_first() -> None:
+    sessions, kept = Sessions(), session(1)
+    ann, again, bob = (Talk(user=user, sessions=sessions) for user in ("ann", "ann", "bob"))
+    begin = {"find": "o", **kept, "txnNumber": Int64(1), "autocommit": False, "startTransaction": True}
+    assert is_forwarded(ann, begin)
+    assert is_forwarded(again, {"find": "o", **kept})
+    for command in (
+        {"find": "o"}, {"insert": "o", "documents": [{"a": 1}]}, {"ping2": 1},
+        {"commitTransaction": 1, "txnNumber": Int64(1), "autocommit": False, "$db": "admin"},
+        {"abortTransaction": 1, "txnNumber": Int64(1), "autocommit": False, "$db": "admin"},
+    ):  # fmt: skip
+        assert not is_forwarded(bob, {**command, **kept})
+    talk = Talk(user="bob", sessions=sessions)
+    item = talk.one(asked({"find": "o", **kept}))
+    (facts,) = MONGODB.classify(item.statements[0])
+    assert (facts.complete, facts.unknown_reason) == (False, "session_not_known")
+    talk.machine.admit(item, (facts,))
+    said = wire.body_of(talk.hear(wire.message(1, {"ok": 1.0}, response_to=7)))
+    assert (said["code"], "none of yours" in said["errmsg"]) == (13, True)
+
+
+@pytest.mark.parametrize(
+    "lsid",
+    [
+        {"id": Binary(b"x" * 16, 4), "uid": b"u" * 32}, {"id": Binary(b"x" * 16, 4), "txnNumber": Int64(1)},
+        {"id": Binary(b"x" * 16, 0)}, {"id": 1}, {}, "x",
+    ],
+)  # fmt: skip
+def test_a_session_that_names_more_than_an_id_is_nobodys(lsid: Any) -> None:
+    assert not is_forwarded(Talk(), {"find": "o", "lsid": lsid})
+    assert is_forwarded(Talk(), {"find": "o", "filter": {"lsid": lsid}}), (
+        "a field of a document may be called so"
+    )
+
+
+def test_only_own_sessions_are_kept_alive() -> None:
+    sessions = Sessions()
+    assert is_forwarded(Talk(sessions=sessions), {"find": "o", **session(1)})
+    named = [session(number)["lsid"] for number in (1, 2)]
+    assert is_forwarded(Talk(sessions=sessions), {"refreshSessions": named})
+    assert not is_forwarded(Talk(user="bob", sessions=sessions), {"refreshSessions": named})
+    assert not is_forwarded(Talk(), {"refreshSessions": 1})
+
+
+def test_the_session_that_was_used_longest_ago_is_forgotten() -> None:
+    sessions = Sessions(most=2)
+    for number in (1, 2, 1, 3):
+        assert is_forwarded(Talk(sessions=sessions), {"find": "o", **session(number)})
+    bob = Talk(user="bob", sessions=sessions)
+    assert not is_forwarded(bob, {"find": "o", **session(1)})
+    assert is_forwarded(bob, {"find": "o", **session(2)})
+
+
+def test_no_more_bytes_wait_for_their_answers_than_a_bound() -> None:
+    talk, held = Talk(), 0
+    big = asked({"insert": "o"}, documents=[{"x": b"y" * 4_000_000}])
+    for _ in range(30):
+        found = list(talk.machine.from_client(big))
+        if isinstance(found[0], Settle):
+            break
+        talk.machine.admit(found[0], ())  # type: ignore[arg-type]
+        held += len(big)
+    assert 40_000_000 < held <= 64 << 20
+    assert not talk.machine.is_settled()
+    for _ in range(held // len(big)):
+        talk.hear(wire.message(1, {"n": 1, "ok": 1.0}, response_to=7))
+    assert talk.machine.is_settled()
+    (_, waiting) = found
+    talk.machine.refuse(waiting, (), DENIAL)  # type: ignore[arg-type]
+    (item,) = talk.machine.from_client(big)
+    assert isinstance(item, Request)
