@@ -11,6 +11,8 @@ import yaml
 from tests.e2e.access import Access
 from tests.e2e.cluster import Cluster
 
+_asked_for: dict[tuple[Path, str, str, str], Access] = {}
+
 
 def tls(access: Access) -> dict[str, Any]:
     """redis-py's arguments for TLS; none at a plain port."""
@@ -59,7 +61,14 @@ def cli(access: Access, *words: str, stdin: str | None = None) -> str:
 
 
 def native(cluster: Cluster, user: str, database: str, db_user: str = "default") -> Access:
-    """A certificate, and the port that is Redis' alone."""
+    """A certificate, and the port that is Redis' alone; asked for once."""
+    key = (cluster.folder, user, database, db_user)
+    if key not in _asked_for:
+        _asked_for[key] = _login(cluster, user, database, db_user)
+    return _asked_for[key]
+
+
+def _login(cluster: Cluster, user: str, database: str, db_user: str) -> Access:
     person = cluster.users[user]
     route = (f"--db-user={db_user}", "--db-name=0", database)
     person.regate("db", "login", *route)

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import re
 import shlex
 import signal
 import subprocess
@@ -19,7 +20,11 @@ import redis.asyncio
 import yaml
 from redis.exceptions import ExecAbortError, NoPermissionError
 
+from gateway.audit.read import Query, records
+from gateway.model.event import Kind
+from gateway.protocols.redis.resp import encode
 from tests.e2e import cluster as clusters
+from tests.e2e import redis_attacks
 from tests.e2e.access import Access
 from tests.e2e.caches import cli, native, tls
 from tests.e2e.caches import client as client_of
@@ -240,11 +245,46 @@ def test_what_would_break_the_session_is_refused_to_everybody(ann: Access, words
         assert client.ping() is True
 
 
+@pytest.mark.parametrize("name", redis_attacks.ATTEMPTS)
+def test_an_attempt_with_few_rights_is_answered_as_it_must_be(bob: Access, name: str) -> None:
+    for one_by_one in (False, True):
+        read, expected = redis_attacks.attempted(bob, name, one_by_one=one_by_one)
+        assert read == expected
+
+
+def test_a_script_that_forges_a_redirection_sends_nobody_anywhere(ann: Access) -> None:
+    said = cli(ann, "EVAL", "return redis.error_reply('MOVED 1 127.0.0.1:1')", "0")
+    assert "MOVED 1 127.0.0.1:1" in said  # one server: it is an error like any other
+    assert cli(ann, "PING").strip() == "PONG"
+
+
+def test_answers_that_nobody_reads_stay_with_the_server(
+    ann: Access, cache: tuple[Cluster, servers.Redis]
+) -> None:
+    cluster, server = cache
+    server.ask("set", "app:big", "x" * 100_000)
+    with redis_attacks.Raw(ann) as raw:
+        before = _resident_kib(cluster.pid)
+        raw.sock.sendall(encode(b"GET", b"app:big") * 1_000)
+        for _ in eventually("the server keeps what the gateway does not take", seconds=60):
+            kept = re.findall(r" omem=(\d+)", server.ask("client", "list"))
+            if max(map(int, kept)) > 20_000_000:
+                break
+        assert _resident_kib(cluster.pid) - before < 64 * 1024
+        assert cli(ann, "GET", "app:none").strip() == ""  # others are served meanwhile
+
+
+def _resident_kib(pid: int) -> int:
+    found = re.search(r"^VmRSS:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
+    assert found is not None
+    return int(found[1])
+
+
 def test_the_gateway_logs_in_as_the_user_that_the_route_names(cache: tuple[Cluster, servers.Redis]) -> None:
     with cache[0].users["ann"].tunnel("worker", "3", "cache-worker") as access, client_of(access) as client:
         assert client.execute_command("ACL", "WHOAMI") == "worker"
         client.set("app:y", "1")
-    assert cache[1].ask("-n", "3", "get", "app:y") == "1"
+    assert cache[1].ask("get", "app:y", database=3) == "1"
     with cache[0].users["ann"].tunnel("worker", "0", CACHE) as access:
         done = subprocess.run(
             ["redis-cli", "-h", access.host, "-p", str(access.port), "PING"],
@@ -502,6 +542,7 @@ def test_no_command_of_a_gateway_that_dies_is_missing_from_the_audit(
     served = {key for key in server.ask("keys", "app:*:*").split() if key}
     assert len(served) >= 100
     cluster.start()
-    texts = {item["fields"]["statement"] for item in cluster.audit("--user=ann", "--kind=db.session.query")}
+    kept = records(cluster.folder / "data" / "audit", Query(kinds=(Kind.SESSION_QUERY,), oldest_first=True))
+    texts = {item.event.fields["statement"] for item in kept}
     assert {key for key in served if f"SET {key} 1" not in texts} == set()
     assert cluster.admin("audit", "verify").code == 0

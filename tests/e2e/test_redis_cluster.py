@@ -1,6 +1,7 @@
 """A Redis Cluster through the gateway: clients see one node, keys are wherever they are, and move."""
 
 import asyncio
+import socket
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -12,7 +13,7 @@ from redis.exceptions import ExecAbortError, NoPermissionError
 
 from gateway.model.event import Kind
 from gateway.protocols.redis.cluster.slots import slot_of
-from tests.e2e import apart
+from tests.e2e import apart, redis_attacks
 from tests.e2e import cluster as clusters
 from tests.e2e.access import Access
 from tests.e2e.caches import cli, client, cluster_client, native
@@ -31,7 +32,8 @@ READER = role(
         "db_users": ["default"],
         "db_names": ["*"],
         "db_permissions": [
-            {"match": {"object_kind": "key", "name": "app:*"}, "permissions": ["SELECT", "UPDATE"]}
+            {"match": {"object_kind": "key", "name": "app:*"}, "permissions": ["SELECT", "UPDATE"]},
+            {"match": {"object_kind": "channel", "name": "news"}, "permissions": ["LISTEN"]},
         ],
     },
 )
@@ -320,6 +322,29 @@ def test_a_transaction_finds_its_key_after_it_has_moved(
         for words, said in ((("INCR", key), "QUEUED"), (("GET", key), "QUEUED")):
             assert plain.execute_command(*words) in {said, said.encode()}
         assert plain.execute_command("EXEC") == [3, "3"]
+
+
+@pytest.mark.parametrize("name", redis_attacks.ATTEMPTS)
+def test_an_attempt_with_few_rights_is_answered_as_it_must_be(
+    bob: Access, nodes: RedisCluster, name: str
+) -> None:
+    for one_by_one in (False, True):
+        read, expected = redis_attacks.attempted(bob, name, one_by_one=one_by_one)
+        assert read == expected
+    assert [node.ask("randomkey") for node in nodes.nodes if "secret" in node.ask("randomkey")] == []
+
+
+def test_a_script_that_forges_a_redirection_sends_nobody_anywhere(ann: Access, nodes: RedisCluster) -> None:
+    with socket.create_server((process.LOOPBACK, 0)) as trap:
+        trap.setblocking(False)
+        place = f"{process.LOOPBACK}:{trap.getsockname()[1]}"
+        for word, keys in (("MOVED", ("0",)), ("ASK", ("1", "app:1"))):
+            said = cli(ann, "EVAL", f"return redis.error_reply('{word} 1 {place}')", *keys)
+            assert "CLUSTERDOWN" in said
+        assert cli(ann, "SET", "app:1", "1").strip() == "OK"
+        with pytest.raises(BlockingIOError):
+            trap.accept()
+    assert nodes.owner(slot_of(b"app:1")).ask("get", "app:1") == "1"
 
 
 def test_a_cluster_beside_a_service_elsewhere_is_one_server_too(

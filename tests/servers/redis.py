@@ -2,11 +2,13 @@
 
 import shutil
 import socket
-import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import redis
 
 from tests.servers import install, process
 
@@ -25,10 +27,36 @@ class Redis:
         """Where the gateway finds it."""
         return f"{self.host}:{self.port}"
 
-    def ask(self, *words: str) -> str:
+    def ask(self, *words: str, database: int = 0) -> str:
         """One command past the gateway."""
-        command = ["redis-cli", "-p", str(self.plain), *words]
-        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+        return asked(self.plain, *words, database=database)
+
+
+_CONNECTION: Any = redis.Connection  # which redis-py has no types for
+
+
+def asked(port: int, *words: str, database: int = 0) -> str:
+    """What ``redis-cli`` would print, without a process for it; an error is an answer as well.
+
+    Raises:
+        redis.ConnectionError, redis.TimeoutError: nobody answers.
+    """
+    connection = _CONNECTION(
+        host=process.LOOPBACK, port=port, db=database, socket_timeout=30, decode_responses=True
+    )
+    try:
+        connection.send_command(*words)
+        return _shown(connection.read_response()).strip()
+    except redis.ResponseError as error:
+        return str(error)
+    finally:
+        connection.disconnect()
+
+
+def _shown(reply: object) -> str:
+    if isinstance(reply, list):
+        return "\n".join(map(_shown, reply))
+    return "" if reply is None else str(reply)
 
 
 @contextmanager

@@ -1,15 +1,17 @@
 """A private Redis Cluster with mutual TLS: three masters, three replicas, on the loopback address."""
 
 import shutil
-import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import redis
+
 from tests.servers import install, process
 from tests.servers.certificates import Files
+from tests.servers.redis import asked
 
 MASTERS = 3
 _SLOTS = 16_384
@@ -28,9 +30,7 @@ class Node:
 
     def ask(self, *words: str) -> str:
         """One command past the gateway."""
-        command = ["redis-cli", "-p", str(self.plain), *words]
-        done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=30)
-        return done.stdout.strip()
+        return asked(self.plain, *words)
 
 
 @dataclass(slots=True)
@@ -125,7 +125,7 @@ def _stop(node: Node) -> None:
 def _answers(node: Node) -> bool:
     try:
         return node.ask("ping") == "PONG"
-    except subprocess.CalledProcessError:
+    except redis.RedisError:
         return False
 
 

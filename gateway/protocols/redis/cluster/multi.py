@@ -38,10 +38,6 @@ class Sender(typing.Protocol):
         """Send a command; *answer* is None where nobody waits for it."""
         ...
 
-    def finish(self, answer: Answer, data: bytes) -> None:
-        """The whole answer."""
-        ...
-
     def forget(self, node: Node, answers: set[int]) -> None:
         """Nobody waits any more for what *node* says to these, named by their identity."""
         ...
@@ -63,7 +59,7 @@ class Multi:
         match answer.name:
             case "multi" if len(answer.arguments) == 1:
                 self._open = Transaction(is_tainted=self._is_watch_lost)
-                self._router.finish(answer, _OK)
+                answer.finish(_OK)
             case "watch":
                 self._watch(answer)
             case "unwatch" if self._watched is not None:
@@ -93,7 +89,7 @@ class Multi:
         if is_same and not is_ask and transaction.may_replay:
             self._replay(transaction, old, node)
         else:
-            self._router.finish(answer, _TRY_AGAIN if is_same else _CROSS_SLOT)
+            answer.finish(_TRY_AGAIN if is_same else _CROSS_SLOT)
         return True
 
     # -- own
@@ -104,9 +100,9 @@ class Multi:
         if slot is None:
             self._router.send(self._router.home(), answer)  # which knows that a key is missing
         elif owner is None:
-            self._router.finish(answer, _NO_OWNER)
+            answer.finish(_NO_OWNER)
         elif self._watched not in {None, owner}:
-            self._router.finish(answer, _CROSS_SLOT)
+            answer.finish(_CROSS_SLOT)
         else:
             answer.slot, self._watched = slot, owner
             self._router.send(owner, answer)
@@ -114,9 +110,9 @@ class Multi:
     def _inside(self, transaction: Transaction, answer: Answer) -> bool:
         match answer.name:
             case "multi":
-                self._router.finish(answer, _NESTED)
+                answer.finish(_NESTED)
             case "watch":
-                self._router.finish(answer, _WATCH_INSIDE)
+                answer.finish(_WATCH_INSIDE)
             case "quit":
                 return False
             case "exec" | "discard" if len(answer.arguments) == 1:
@@ -127,7 +123,7 @@ class Multi:
 
     def _queue(self, transaction: Transaction, answer: Answer) -> None:
         if transaction.is_lost:
-            self._router.finish(answer, _LOST)
+            answer.finish(_LOST)
             return
         if answer.raw == SUBSTITUTE:
             self._refused(transaction, answer, UNKNOWN)
@@ -146,7 +142,7 @@ class Multi:
             return
         transaction.note(answer.raw, answer)
         if transaction.node is None:
-            self._router.finish(answer, _QUEUED)
+            answer.finish(_QUEUED)
         else:
             self._router.send(transaction.node, answer)
 
@@ -162,7 +158,7 @@ class Multi:
 
     def _refused(self, transaction: Transaction, answer: Answer, told: bytes) -> None:
         """A command that is not sent: the node must know, so that EXEC aborts."""
-        self._router.finish(answer, told)
+        answer.finish(told)
         if transaction.node is None:
             transaction.is_tainted = True
             return
@@ -187,7 +183,7 @@ class Multi:
             transaction.note(answer.raw, answer)
             self._router.send(transaction.node, answer)
         else:
-            self._router.finish(answer, _ABORTED if is_exec else _OK)
+            answer.finish(_ABORTED if is_exec else _OK)
             if self._watched is not None and not transaction.is_lost:
                 self._router.send(self._watched, None, raw=_UNWATCH)
         transaction.is_ended = True

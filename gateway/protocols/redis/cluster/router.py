@@ -7,17 +7,16 @@ behind it waits, so that commands on one key keep their order.
 from collections import deque
 from typing import Final
 
-from gateway import address
-from gateway.address import Address
-from gateway.errors import ConfigError, ProtocolError
+from gateway.errors import ProtocolError
 from gateway.protocols.redis import resp, table
-from gateway.protocols.redis.cluster import announce, gather, plan
+from gateway.protocols.redis.cluster import gather
 from gateway.protocols.redis.cluster.answers import Answer
 from gateway.protocols.redis.cluster.delivery import Delivery
 from gateway.protocols.redis.cluster.links import Ask, Link
 from gateway.protocols.redis.cluster.multi import Multi
-from gateway.protocols.redis.cluster.plan import Place
-from gateway.protocols.redis.cluster.slots import Topology, node_at, topology
+from gateway.protocols.redis.cluster.nodes import Nodes
+from gateway.protocols.redis.cluster.placing import Placing, address_of, error
+from gateway.protocols.redis.cluster.slots import Topology, node_at
 from gateway.protocols.redis.errors import SUBSTITUTE, UNKNOWN
 from gateway.protocols.redis.pubsub import MESSAGES, WORDS, number_of
 from gateway.protocols.redis.replies import Part, Reply
@@ -30,13 +29,6 @@ _ERRORS: Final = frozenset(b"-!")
 _OWN_WORDS: Final = frozenset({"eval", "eval_ro", "evalsha", "evalsha_ro", "fcall", "fcall_ro", "debug"})
 _PUSH, _LIST = ord(">"), ord("*")
 _ASKING: Final = resp.encode(b"ASKING")
-_NODES: Final = resp.encode(b"CLUSTER", b"NODES")
-
-
-def error(code: str, text: str) -> bytes:
-    """An error of the gateway's own."""
-    shown = "".join(character if character.isprintable() else " " for character in text[:400])
-    return f"-{code} {shown}\r\n".encode()
 
 
 class ClusterRouter:
@@ -44,27 +36,21 @@ class ClusterRouter:
 
     def __init__(self, found: Topology, database: str, public: str) -> None:
         """*public* is where the client reaches the gateway, as far as that is known."""
-        self._map = found
-        self._home = found.own if found.own in found.masters or not found.masters else found.masters[0]
-        self._own_id = announce.node_id(database)
-        self._at = _address(public)
+        self._nodes = Nodes(found)
+        self._placing = Placing(self._nodes, database, public)
         self._commands = resp.CommandReader()
-        self._links: dict[Node, Link] = {found.own: Link(found.own)}
         self._delivery = Delivery()
         self._waiting: deque[resp.Command] = deque()
         self._is_settling = False
         self._is_resp3 = False
-        self._state: dict[str, bytes] = {}  # what every connection must be told
-        self._last: Node | None = None  # of the latest command with a key
         self._multi = Multi(self)
-        self._to_nodes: dict[Node, list[bytes]] = {}
         self._over = ""
 
     # -- the contract
 
     def start(self) -> Node:
         """The node of the connection that is open already."""
-        return next(iter(self._links))
+        return next(iter(self._nodes.links))
 
     def from_session(self, data: bytes) -> Step:
         """Commands that were judged, and substitutes."""
@@ -77,7 +63,7 @@ class ClusterRouter:
 
     def from_node(self, node: Node, data: bytes) -> Step:
         """Answers of a node."""
-        link = self._links.get(node)
+        link = self._nodes.links.get(node)
         if link is not None:
             for part in link.reader.feed(data):
                 self._part(link, part)
@@ -85,7 +71,7 @@ class ClusterRouter:
 
     def lost(self, node: Node, reason: str, *, was_open: bool) -> Step:
         """Whoever waits for an answer of *node* hears why there is none; others go on."""
-        link = self._links.pop(node, None)
+        link = self._nodes.lose(node)
         if link is None:
             return Step()
         if was_open:
@@ -100,12 +86,13 @@ class ClusterRouter:
         for ask in link.sent:
             if ask.answer is not None and not ask.answer.is_done:
                 self._fail(ask.answer, told)
-        self._go_on_without(node)
+        if not self._nodes.go_on_without(node):
+            self._over = "no node of the cluster is left"
         return self._step()
 
     def kept(self, node: Node) -> int:
         """Bytes of a node's answers that wait for another's."""
-        link = self._links.get(node)
+        link = self._nodes.links.get(node)
         if link is None or (link.kept > _MUCH and self._delivery.waits_for(link)):
             return 0  # behind a redirection an answer may come after others that have to wait for it
         return link.kept
@@ -118,140 +105,42 @@ class ClusterRouter:
             self._is_settling = False
             self._dispatch(self._waiting.popleft())
             self._delivery.pass_on()
-        to_nodes = tuple((node, b"".join(data)) for node, data in self._to_nodes.items() if data)
-        step = Step(self._delivery.take(), to_nodes, self._over)
-        self._to_nodes = {}
-        return step
+        return Step(self._delivery.take(), self._nodes.take(), self._over)
 
     def _dispatch(self, command: resp.Command) -> None:
         name = table.name_of(command.arguments)
         if name == "gateway.address":
-            self._at = _address(command.arguments[1].decode("latin-1"))
+            self._placing.at = address_of(command.arguments[1].decode("latin-1"))
             return
         answer = Answer(command.raw, name, command.arguments)
         self._delivery.owe(answer)
-        listening = self._listening()
+        listening = None if self._is_resp3 else self._nodes.listening()  # it may do nothing else
         if listening is not None and name not in WORDS:
             self.send(listening, answer)  # which answers that this cannot be done now
         elif self._multi.takes(answer):
             pass
         elif command.raw == SUBSTITUTE:
-            self.finish(answer, UNKNOWN)
+            answer.finish(UNKNOWN)
         else:
-            self._place(answer)
-
-    def _listening(self) -> Node | None:
-        """The node whose messages a RESP2 connection waits for, and may do nothing else."""
-        if self._is_resp3:
-            return None
-        return next((link.node for link in self._links.values() if link.subscriptions.total), None)
-
-    def _place(self, answer: Answer) -> None:
-        answer.slot = plan.slot(answer.name, answer.arguments)
-        if answer.slot is not None:
-            self._to_slot(answer, answer.slot)
-            return
-        match plan.place_of(answer.name):
-            case Place.HERE:
-                said = announce.answer(answer.name, at=self._at, own_id=self._own_id, is_resp3=self._is_resp3)
-                self.finish(answer, said)
-            case Place.STATE:
-                self._to_all(answer, [*dict.fromkeys([self._home, *self._links])])
-                self._state[answer.name + _variant(answer)] = answer.raw
-            case Place.MASTERS:
-                self._to_all(answer, self._map.masters)
-            case Place.SCAN:
-                self._scan(answer)
-            case Place.REFUSED:
-                words = answer.name.replace("|", " ").upper()
-                self.finish(answer, error("ERR", f"{words} is not offered on a cluster"))
-            case _ if answer.name == "sunsubscribe":
-                self._end_shard_subscriptions(answer)
-            case _:
-                self.send((answer.name == "wait" and self._last) or self._home, answer)
-
-    def _to_slot(self, answer: Answer, slot: int) -> None:
-        owner = self._map.owner(slot)
-        if owner is None:
-            self.finish(answer, error("CLUSTERDOWN", "no node has this key's slot"))
-            self._ask_for_nodes(self._home)
-            return
-        self._last = owner
-        self.send(owner, answer)
-
-    def _to_all(self, answer: Answer, nodes: "list[Node] | tuple[Node, ...]") -> None:
-        answer.parts, answer.missing = [b""] * len(nodes), len(nodes)
-        if not nodes:
-            self.finish(answer, error("CLUSTERDOWN", "the cluster has no masters"))
-        for index, node in enumerate(nodes):
-            self.send(node, answer, index=index)
-
-    def _scan(self, answer: Answer) -> None:
-        place = gather.scan_place(answer.arguments[1]) if len(answer.arguments) > 1 else None
-        if place is None or place[0] >= len(self._map.masters):
-            self.finish(answer, error("ERR", "invalid cursor"))
-            return
-        answer.scan_node = place[0]
-        raw = resp.encode(answer.arguments[0], place[1], *answer.arguments[2:])
-        self.send(self._map.masters[place[0]], answer, raw=raw)
-
-    def _end_shard_subscriptions(self, answer: Answer) -> None:
-        """SUNSUBSCRIBE of all: every node that has some confirms its own."""
-        having = [link.node for link in self._links.values() if link.subscriptions.shard]
-        answer.missing = max(1, len(having))
-        for node in having or [self._home]:
-            self.send(node, answer)
+            self._placing.place(answer, is_resp3=self._is_resp3)
 
     # -- what transactions ask for
 
     def home(self) -> Node:
         """Where commands without a key go."""
-        return self._home
+        return self._nodes.home
 
     def owner(self, slot: int) -> Node | None:
         """The node that has *slot*."""
-        return self._map.owner(slot)
+        return self._nodes.owner(slot)
 
-    def send(self, node: Node, answer: Answer | None, *, raw: bytes = b"", index: int = 0) -> None:
-        """Send a command, by default the one of *answer*, to a node."""
-        ask = Ask(answer, index=index)
-        if answer is not None:
-            ask.name = answer.name
-            if ask.name in WORDS:
-                ask.channels = len(answer.arguments) - 1
-            raw = raw or answer.raw
-        self._write(node, raw, ask)
-
-    def _write(self, node: Node, raw: bytes, ask: Ask) -> None:
-        link = self._links.get(node)
-        if link is None:
-            link = self._links[node] = Link(node)
-            for known in self._state.values():
-                link.sent.append(Ask())
-                self._to_nodes.setdefault(node, []).append(known)
-        link.sent.append(ask)
-        self._to_nodes.setdefault(node, []).append(raw)
+    def send(self, node: Node, answer: Answer | None, *, raw: bytes = b"") -> None:
+        """Send a command."""
+        self._nodes.send(node, answer, raw=raw)
 
     def forget(self, node: Node, answers: "set[int]") -> None:
         """Nobody waits any more for what *node* says to these (by identity)."""
-        link = self._links.get(node)
-        for ask in link.sent if link is not None else ():
-            if ask.answer is not None and id(ask.answer) in answers:
-                ask.answer = None
-
-    def _ask_for_nodes(self, node: Node) -> None:
-        link = self._links.get(node)
-        if link is None or not any(ask.is_about_nodes for ask in link.sent):
-            self._write(node, _NODES, Ask(is_about_nodes=True))
-
-    def _go_on_without(self, node: Node) -> None:
-        others = [other for other in [*self._links, *self._map.masters] if other != node]
-        if not others:
-            self._over = "no node of the cluster is left"
-            return
-        if self._home == node:
-            self._home = others[0]
-        self._ask_for_nodes(others[0])
+        self._nodes.forget(node, answers)
 
     # -- answers
 
@@ -285,7 +174,7 @@ class ClusterRouter:
 
     def _answered(self, link: Link, ask: Ask, reply: Reply, data: bytes) -> None:
         if ask.is_about_nodes:
-            self._learn(link, reply, data)
+            self._nodes.learn(link, reply, data)
             return
         answer = ask.answer
         if answer is None or answer.is_done:
@@ -298,11 +187,11 @@ class ClusterRouter:
             self._delivery.keep(link, answer, len(data))
             answer.missing -= 1
             if answer.missing == 0:
-                self.finish(answer, gather.combined(answer.name, answer.parts))
+                answer.finish(gather.combined(answer.name, answer.parts))
                 self._end(link, answer, reply)
             return
         if answer.scan_node >= 0:
-            data = gather.scanned(data, answer.scan_node, len(self._map.masters))
+            data = gather.scanned(data, answer.scan_node, len(self._nodes.masters))
         self._delivery.add(link, answer, data)
         self._end(link, answer, reply)
 
@@ -313,7 +202,7 @@ class ClusterRouter:
             mine.frames = link.subscriptions.frames(word, mine.channels)
         link.subscriptions.confirmed(word, number_of(data))
         if word in {"ssubscribe", "sunsubscribe"}:
-            total = sum(other.subscriptions.shard for other in self._links.values())
+            total = sum(other.subscriptions.shard for other in self._nodes.links.values())
             data = b"%b:%d\r\n" % (data[: data.rfind(b":")], total)
         if mine is None or mine.answer is None:
             self._delivery.message(link, data)
@@ -330,16 +219,16 @@ class ClusterRouter:
         words = data[1:-2].decode("latin-1").split(" ")
         if len(words) != 3 or not words[1].isdigit():
             raise ProtocolError("a node's redirection cannot be read")
-        node = self._known(node_at(words[2], "", link.node))
+        node = self._nodes.known(node_at(words[2], "", link.node))
         is_ask = words[0] == "ASK"
         self._is_settling = True
-        if (answer.slot is None or answer.name in _OWN_WORDS) and not self._is_known(node):
+        if (answer.slot is None or answer.name in _OWN_WORDS) and not self._nodes.is_known(node):
             # The client may have made these words: nobody is dialled for them whom no node has named.
-            self._ask_for_nodes(link.node)
+            self._nodes.ask(link.node)
             self._fail(answer, error("CLUSTERDOWN", "the key is being moved between nodes"))
             return
         if not is_ask:
-            self._ask_for_nodes(node)
+            self._nodes.ask(node)
         if self._multi.redirected(answer, link.node, node, is_ask=is_ask):
             return
         answer.redirects += 1
@@ -347,22 +236,8 @@ class ClusterRouter:
             self._fail(answer, error("CLUSTERDOWN", "the key is being moved between nodes"))
             return
         if is_ask:
-            self._write(node, _ASKING, Ask())
+            self._nodes.write(node, _ASKING, Ask())
         self.send(node, answer)
-
-    def _known(self, node: Node) -> Node:
-        """The node at that address, with the name that its certificate has."""
-        known = [*self._links, *self._map.masters]
-        return next((other for other in known if other.uri == node.uri), node)
-
-    def _is_known(self, node: Node) -> bool:
-        return node in self._links or node in self._map.masters
-
-    def _learn(self, link: Link, reply: Reply, data: bytes) -> None:
-        if reply.kind in _ERRORS:
-            return
-        text = data[data.find(b"\r\n") + 2 : -2].decode("utf-8", "replace").removeprefix("txt:")
-        self._map = topology(text, link.node)
 
     # -- passing on
 
@@ -372,26 +247,7 @@ class ClusterRouter:
         if answer.name == "hello" and reply.kind not in _ERRORS and len(answer.arguments) > 1:
             self._is_resp3 = answer.arguments[1] == b"3"
 
-    def finish(self, answer: Answer, data: bytes) -> None:
-        """The whole answer."""
-        answer.out.append(data)
-        answer.is_done = True
-
     def _fail(self, answer: Answer, told: bytes) -> None:
         if answer.has_begun or answer.out:
             self._over = "a node closed the connection in the middle of an answer"
-        self.finish(answer, told)
-
-
-def _variant(answer: Answer) -> str:
-    """CLIENT SETINFO keeps one value for each of its names."""
-    return answer.arguments[2].decode("latin-1").lower() if answer.name == "client|setinfo" else ""
-
-
-def _address(text: str) -> Address | None:
-    """``host:port``; None for what is no address."""
-    try:
-        found = address.parse(text)
-    except ConfigError:
-        return None
-    return found if found.host and found.port else None
+        answer.finish(told)
