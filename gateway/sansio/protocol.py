@@ -112,6 +112,7 @@ class Request:
     name: str = ""  # of the prepared statement or portal
     bind_types: tuple[str, ...] = ()
     covered_by: "Request | None" = None
+    sets: int | None = 1  # rows of values that it runs with at once; None: more than are counted
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,6 +73,7 @@ class Kept:
         return (
             self.item is item
             and request.bind_types == self.request.bind_types
+            and request.sets == self.request.sets
             and type(decision) is type(known)
             and decision.input_digest == known.input_digest
             and (decision.revisions is known.revisions or decision.revisions == known.revisions)
@@ -183,6 +184,8 @@ class Recorder:
         if request.bind_types:
             types = sorted(set(request.bind_types))
             fields["parameters"] = {"count": len(request.bind_types), "types": types}
+            if request.sets != 1:
+                fields["parameters"]["sets"] = request.sets
         head, _, tail = encode_fields({**fields, "decision_id": _HOLE}).partition(_HOLE)
         kept = Kept(item, request, decision, fields, head, tail)
         if len(self._kept) >= KEPT:

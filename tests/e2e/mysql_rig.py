@@ -79,6 +79,11 @@ def running(settings: Mapping[str, str] | None = None) -> Iterator[Rig]:
             server.ask(
                 f"create user 'keeper'@'%' identified by '{SECRET}'; grant all on shop.* to 'keeper'@'%'"
             )
+            server.ask(
+                "install soname 'auth_ed25519';"
+                f"create user 'signer'@'%' identified via ed25519 using password('{SECRET}');"
+                "grant all on shop.* to 'signer'@'%'"
+            )
             secret = cluster.folder / "keeper.secret"
             secret.write_text(SECRET + "\n")
             kept = database(

@@ -26,6 +26,7 @@ from gateway.protocols.mysql.context import TEXT
 from tests.e2e import mysql_rig
 from tests.e2e.access import Access
 from tests.e2e.cluster import Done, eventually
+from tests.e2e.go import client as go
 from tests.e2e.jdbc import driver as jdbc
 from tests.e2e.mysql_rig import SECRET, SHOP, Rig
 
@@ -213,6 +214,57 @@ def test_both_jdbc_drivers_are_served_and_refused(bob: Access, address: str) -> 
     assert "no role grants select table shop.salaries" in answers[2].message
 
 
+GO = [
+    "bind 2 select item, total from orders where id = ?",
+    "run select who from salaries",
+    "bind 1 select who from salaries where amount = ?",
+    "run select count(*) from orders",
+]
+
+
+@pytest.mark.parametrize("way", ["through the tunnel", "natively", "natively, its values in the text"])
+def test_the_driver_of_go_is_served_and_refused(shop: Rig, bob: Access, way: str) -> None:
+    if way == "through the tunnel":
+        answers = go.session(f"alice:ignored@tcp({bob.host}:{bob.port})/shop", GO)
+    else:
+        found = native(shop, "bob")
+        files = {name.upper(): Path(found[name]) for name in ("ca", "cert", "key")}
+        more = "&interpolateParams=true" if "values" in way else ""
+        answers = go.session(f"alice@tcp(localhost:{shop.port})/shop?tls=files{more}", GO, files)
+    assert [answer.rows for answer in answers] == ["lamp|20.00;chair|45.50", "", "", "2"]
+    assert [answer.number for answer in answers] == [0, REFUSED, REFUSED, 0]
+    assert "no role grants select table shop.salaries" in answers[2].message
+
+
+def test_a_batch_is_one_command_and_judged_and_recorded_as_one(shop: Rig, ann: Access, bob: Access) -> None:
+    bulk = "jdbc:mariadb://{at}/shop?user=alice&sslMode=disable&useServerPrepStmts=true&useBulkStmts=true"
+    answers = jdbc.session(
+        bulk.format(at=f"{ann.host}:{ann.port}"),
+        [
+            "run create table filled (id int primary key)",
+            "batch 100 insert into filled values (?)",
+            "run select count(*), sum(id) from filled",
+            "batch 2 insert into filled values (?)",
+            "run select 1",
+        ],
+    )
+    assert [answer.rows for answer in answers] == ["", "100", "100|5050", "", "1"]
+    assert answers[3].state == "23000", "the server's own error"
+    (refused,) = jdbc.session(
+        bulk.format(at=f"{bob.host}:{bob.port}"), ["batch 9 insert into filled values (?)"]
+    )
+    assert refused.state == "42000"
+    assert shop.server.ask("select count(*) from filled", "shop").strip() == "100"
+    ran = [
+        item["fields"]
+        for item in shop.cluster.audit("--user=ann", "--kind=db.session.query")
+        if item["fields"]["statement"] == "insert into filled values (?)"
+    ]
+    assert [(fields["phase"], fields["parameters"]) for fields in ran] == [
+        ("execute", {"count": 1, "types": ["int"], "sets": sets}) for sets in (100, 2)
+    ]
+
+
 def test_how_the_server_reads_statements_is_followed(ann: Access, shop: Rig) -> None:
     with connect(ann) as connection:
         ask(connection, "set session sql_mode = 'ANSI_QUOTES'")
@@ -274,12 +326,13 @@ def cli(rig: Rig, *arguments: str) -> "subprocess.CompletedProcess[str]":
     )  # fmt: skip
 
 
-def test_the_gateway_keeps_the_password_of_an_account_that_has_one(shop: Rig) -> None:
+@pytest.mark.parametrize("account", ["keeper", "signer"])
+def test_the_gateway_keeps_the_password_of_an_account_that_has_one(shop: Rig, account: str) -> None:
     with (
-        shop.cluster.users["ann"].tunnel("keeper", "shop", "shop-keeper") as access,
-        pymysql.connect(host=access.host, port=access.port, user="keeper", database="shop") as connection,
+        shop.cluster.users["ann"].tunnel(account, "shop", "shop-keeper") as access,
+        pymysql.connect(host=access.host, port=access.port, user=account, database="shop") as connection,
     ):
-        assert ask(connection, "select current_user()") == (("keeper@%",),)
+        assert ask(connection, "select current_user()") == ((f"{account}@%",),)
     assert SECRET not in str(shop.cluster.audit()) + shop.cluster.server_log()
 
 

@@ -5,10 +5,7 @@ It stands in for MySQL 8, which the distribution does not have: its greeting, it
 program is kept in the cache folder under the digest of its sources; a second build is not needed.
 """
 
-import hashlib
-import os
 import shutil
-import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -17,13 +14,10 @@ from typing import Any, Final
 
 import pymysql
 
-from tests.servers import process
-from tests.servers.install import InstallError
+from tests.servers import gobuild, process
 
 SUPERUSER: Final = "root"
 _SOURCES: Final = Path(__file__).parent / "go-mysql-server"
-_FILES: Final = ("main.go", "go.mod", "go.sum")
-_BUILD_SECONDS: Final = 900  # two minutes of CPU; machines that test are busy
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,26 +54,7 @@ class Gomysql:
 
 def program() -> Path:
     """Where the built program is; built now if it is not there."""
-    digest = hashlib.sha256(b"".join((_SOURCES / name).read_bytes() for name in _FILES)).hexdigest()[:16]
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "regate" / "tests"
-    target = cache / f"gomysql-{digest}"
-    if target.exists():
-        return target
-    go = shutil.which("go") or shutil.which("go", path="/usr/local/go/bin")
-    if go is None:
-        raise InstallError(
-            "missing: go; install Go as new as its go.mod says, e.g. apt-get install golang-go"
-        )
-    cache.mkdir(parents=True, exist_ok=True)
-    made = cache / f"{target.name}.{os.getpid()}"
-    done = subprocess.run(
-        [go, "build", "-trimpath", "-o", str(made), "."],
-        cwd=_SOURCES, capture_output=True, text=True, check=False, timeout=_BUILD_SECONDS,
-    )  # fmt: skip
-    if done.returncode != 0:
-        raise InstallError(f"go build of {_SOURCES.name} ended with {done.returncode}: {done.stderr[-800:]}")
-    made.replace(target)
-    return target
+    return gobuild.program("gomysql", _SOURCES)
 
 
 @contextmanager

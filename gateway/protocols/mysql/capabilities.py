@@ -33,6 +33,7 @@ LENENC_AUTH: Final = 1 << 21
 SESSION_TRACK: Final = 1 << 23
 DEPRECATE_EOF: Final = 1 << 24
 QUERY_ATTRIBUTES: Final = 1 << 27
+BULK_OPERATIONS: Final = 1 << 34  # MariaDB's: of the extended capabilities, which stand in words of their own
 
 OFFERED: Final = (
     LONG_PASSWORD
@@ -54,11 +55,22 @@ OFFERED: Final = (
     | SESSION_TRACK
     | DEPRECATE_EOF
     | QUERY_ATTRIBUTES
+    | BULK_OPERATIONS
 )
 """To clients, each as far as the server has it too."""
 
-SHAPES: Final = DEPRECATE_EOF | QUERY_ATTRIBUTES
-"""What changes how packets look: client and server must mean the same by it."""
+WORD: Final = 32
+LOW: Final = (1 << WORD) - 1
+"""The capabilities of the first word; the others are told where there is no LONG_PASSWORD only."""
+
+
+def combined(low: int, extended: int) -> int:
+    """All capabilities of somebody who tells these two words."""
+    return low if low & LONG_PASSWORD else low | extended << WORD
+
+
+SHAPES: Final = DEPRECATE_EOF | QUERY_ATTRIBUTES | BULK_OPERATIONS
+"""What changes how packets look, or which there are: client and server must mean the same by it."""
 
 # Bits of the server status that say how a reply goes on.
 STATUS_AUTOCOMMIT: Final = 0x0002

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Final
 
 from gateway.model.statement import Phase, Statement
-from gateway.protocols.mysql import attributes, charsets, commands
+from gateway.protocols.mysql import attributes, bulk, capabilities, charsets, commands
 from gateway.protocols.mysql.commands import Fate, Kind
 from gateway.protocols.mysql.packets import HEADER, Command, Fields, packet
 from gateway.protocols.mysql.prepared import Prepared
@@ -15,6 +15,7 @@ from gateway.protocols.mysql.steering import defines, steers
 from gateway.sansio.protocol import Facts, Housekeeping, Request, Settle
 
 _UNKNOWN_COMMAND: Final = packet(0, b"\x00")
+_NO_BULK: Final = Kind("COM_STMT_BULK_EXECUTE", Fate.NEVER)  # where it was not agreed on
 _NO_STATEMENT: Final = packet(0, bytes((commands.EXECUTE,)) + bytes(9))
 _NUMBER: Final = slice(HEADER + 1, HEADER + 5)  # of a prepared statement, in the bytes of its command
 
@@ -57,6 +58,8 @@ def _remember(state: State, asked: Asked, facts: Facts) -> None:
 def _read(state: State, command: Command) -> Request | Housekeeping:
     code = command.payload[0]
     kind = commands.kind_of(code)
+    if code == commands.BULK and not state.flags & capabilities.BULK_OPERATIONS:
+        kind = _NO_BULK
     if kind.fate is Fate.PASSED:
         return _pass(state, command.raw, kind, code, command.sequence)
     if kind.fate is Fate.KEPT:
@@ -80,13 +83,14 @@ def _ask(
     phase: Phase,
     statement: Statement,
     *,
-    bind_types: tuple[str, ...] = (),
     raw: bytes = b"",
     prepared: Prepared | None = None,
+    sets: int | None = 1,
 ) -> Request:
     raw = raw or command.raw
     name = raw[_NUMBER].hex() if phase is Phase.EXECUTE else ""
-    request = Request(command.raw, phase, (statement,), name=name, bind_types=bind_types)
+    bound = () if prepared is None else prepared.bind_types
+    request = Request(command.raw, phase, (statement,), name=name, bind_types=bound, sets=sets)
     state.asked = Asked(request, kind, command.payload[0], command.sequence, raw, prepared)
     return request
 
@@ -122,14 +126,25 @@ def _about_prepared(state: State, command: Command, kind: Kind, code: int) -> Re
     if code == commands.EXECUTE:
         types = commands.bind_types(command.payload, found.parameters, attributes=state.has_attributes)
         if types is not None:
-            found.bind_types = types
-        bound = found.bind_types
-        return _ask(state, command, kind, Phase.EXECUTE, statement, bind_types=bound, raw=raw, prepared=found)
+            found.bind_types, found.kinds = types, ()
+        return _ask(state, command, kind, Phase.EXECUTE, statement, raw=raw, prepared=found)
+    if code == commands.BULK:
+        return _bulk(state, command, kind, found, statement, raw)
     if code == commands.FETCH:
         return _ask(state, command, kind, Phase.EXECUTE, statement, raw=raw)
     if code == commands.CLOSE:
         state.statements.close(found)
     return _pass(state, raw, kind, code, command.sequence)
+
+
+def _bulk(
+    state: State, command: Command, kind: Kind, found: Prepared, statement: Statement, raw: bytes
+) -> Request:
+    brought = bulk.read(command.payload, found.parameters, found.kinds)
+    if brought is None:
+        return _ask(state, command, kind, Phase.EXECUTE, state.unreadable("bulk_values"), raw=raw)
+    found.kinds, found.bind_types = brought.kinds, brought.types
+    return _ask(state, command, kind, Phase.EXECUTE, statement, raw=raw, prepared=found, sets=brought.rows)
 
 
 def _as_of_now(state: State, statement: Statement) -> Statement:

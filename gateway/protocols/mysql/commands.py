@@ -54,6 +54,7 @@ RESET: Final = 0x1A
 SET_OPTION: Final = 0x1B
 FETCH: Final = 0x1C
 RESET_CONNECTION: Final = 0x1F
+BULK: Final = 0xFA  # MariaDB's
 
 
 def quoted(name: str) -> str:
@@ -115,7 +116,7 @@ COMMANDS: Final[dict[int, Kind]] = {
     ),
     0x20: Kind("COM_CLONE", Fate.NEVER),
     0x21: Kind("COM_SUBSCRIBE_GROUP_REPLICATION_STREAM", Fate.NEVER),
-    0xFA: Kind("COM_STMT_BULK_EXECUTE", Fate.NEVER),
+    BULK: Kind("COM_STMT_BULK_EXECUTE", Fate.KEPT, Shape.RESULT),
     0xFD: Kind("COM_SLAVE_WORKER", Fate.NEVER),
     0xFE: Kind("COM_MULTI", Fate.NEVER),
 }
@@ -128,7 +129,7 @@ def kind_of(code: int) -> Kind:
 
 
 _MOST_VALUES: Final = 65_535
-_TYPES: Final = {
+TYPES: Final = {
     0x00: "decimal", 0x01: "tinyint", 0x02: "smallint", 0x03: "int", 0x04: "float", 0x05: "double",
     0x06: "null", 0x07: "timestamp", 0x08: "bigint", 0x09: "mediumint", 0x0A: "date", 0x0B: "time",
     0x0C: "datetime", 0x0D: "year", 0x0F: "varchar", 0x10: "bit", 0xF5: "json", 0xF6: "decimal",
@@ -159,4 +160,4 @@ def bind_types(payload: bytes, parameters: int, *, attributes: bool = False) -> 
         kinds.append(fields.number(2) & 0xFF)
         if attributes:
             fields.counted()  # its name
-    return tuple(_TYPES.get(kind, f"type {kind}") for kind in kinds)
+    return tuple(TYPES.get(kind, f"type {kind}") for kind in kinds)

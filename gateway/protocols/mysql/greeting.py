@@ -44,6 +44,11 @@ class Greeting:
         return is_mariadb(self.version)
 
     @property
+    def all_capabilities(self) -> int:
+        """With MariaDB's own behind the first word."""
+        return capabilities.combined(self.capabilities, self.extended)
+
+    @property
     def plain_version(self) -> str:
         """The version as ``SELECT VERSION()`` has it."""
         return self.version.removeprefix(_PREFIX) if self.is_mariadb else self.version
@@ -70,15 +75,15 @@ class Greeting:
 
     def offered(self, salt: bytes, *, tls: bool) -> "Greeting":
         """What a client is told in the place of this: no more than the gateway understands."""
-        offered = self.capabilities & capabilities.OFFERED
+        offered = self.all_capabilities & capabilities.OFFERED
         return replace(
             self,
             thread_id=1,
             salt=salt,
-            capabilities=offered | (capabilities.SSL if tls else 0),
+            capabilities=offered & capabilities.LOW | (capabilities.SSL if tls else 0),
             status=STATUS_AUTOCOMMIT,
             plugin=NATIVE,
-            extended=0,
+            extended=offered >> capabilities.WORD,
         )
 
 
@@ -134,10 +139,11 @@ def shared(known: Sequence[bytes]) -> bytes:
     if not greetings:
         return b""
     lowest = min(greetings, key=lambda item: _numbers(item.plain_version))
-    common = lowest.capabilities
+    common, extended = lowest.capabilities, lowest.extended
     for item in greetings:
         common &= item.capabilities
-    return replace(lowest, capabilities=common).encode()
+        extended &= item.extended
+    return replace(lowest, capabilities=common, extended=extended).encode()
 
 
 def _numbers(version: str) -> tuple[int, ...]:

@@ -25,7 +25,8 @@ MARIADB_VERSION: Final = "5.5.5-10.6.0-MariaDB"
 _SSL_REQUEST: Final = 32
 _SHA2: Final = "caching_sha2_password"
 _FOUND: Final = b"\x01\x03"  # fast authentication succeeded
-_ALMOST_ALL: Final = OFFERED & ~capabilities.QUERY_ATTRIBUTES | capabilities.SSL  # as old servers do
+# As old servers do.
+_ALMOST_ALL: Final = OFFERED & capabilities.LOW & ~capabilities.QUERY_ATTRIBUTES | capabilities.SSL
 _PLAIN_SEQUENCE: Final = 1  # of a client's answer without TLS
 
 
@@ -46,7 +47,7 @@ def accept(hello: Hello, version: str = MYSQL_VERSION) -> Flow[Startup]:
         yield StartTls(client_begins=True)
         encrypted = True
         sequence, payload = yield from read_packet(MAX_HANDSHAKE)
-    startup = read_answer(sequence, payload, offered.capabilities)
+    startup = read_answer(sequence, payload, offered.all_capabilities)
     if hello.tls_required and not encrypted:
         raise ProtocolError(
             "this port needs TLS: connect with --ssl-verify-server-cert or ssl-mode=VERIFY_IDENTITY"
@@ -57,11 +58,12 @@ def accept(hello: Hello, version: str = MYSQL_VERSION) -> Flow[Startup]:
 def read_answer(sequence: int, payload: bytes, offered: int) -> Startup:
     """What a client's answer to a greeting with the capabilities *offered* says."""
     fields = Fields(payload)
-    agreed = fields.number(4) & offered
-    if not agreed & capabilities.PROTOCOL_41:
+    low = fields.number(4)
+    if not low & offered & capabilities.PROTOCOL_41:
         raise ProtocolError("the client speaks a protocol older than 4.1")
     max_packet, collation = fields.number(4), charsets.check_collation(fields.number(1))
-    fields.raw(23)
+    fields.raw(19)
+    agreed = capabilities.combined(low, fields.number(4)) & offered
     user = _word(fields.cstring(), "user")
     answer = _answer(fields, agreed)
     database = _word(fields.cstring(), "database") if agreed & capabilities.CONNECT_WITH_DB else ""

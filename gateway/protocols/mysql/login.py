@@ -89,10 +89,11 @@ def _log_in(details: Login, server: Greeting) -> Flow[tuple[int, bytes]]:
     route, startup = details.route, details.startup
     tls = not details.database.uri.startswith("unix:")
     flags = _flags(server, startup, tls=tls)
-    if wanting := agreed(startup) & capabilities.SHAPES & ~server.capabilities:
+    if wanting := agreed(startup) & capabilities.SHAPES & ~server.all_capabilities:
         raise LoginError(f"the client was offered capabilities {wanting:#x}, which the database server lacks")
     secret = (details.secret or "").encode()
-    method = server.plugin if server.plugin in auth.ANSWERS else greeting.NATIVE
+    # The salt of a greeting has 20 bytes; methods that sign a longer one ask for it.
+    method = server.plugin if server.plugin in {greeting.NATIVE, auth.SHA2} else greeting.NATIVE
     answer = _answer(method, secret, server.salt)
     body = [_head(flags, startup), route.db_user.encode() + b"\0"]
     body.append(counted(answer) if flags & capabilities.LENENC_AUTH else bytes((len(answer),)) + answer)
@@ -109,13 +110,22 @@ def _log_in(details: Login, server: Greeting) -> Flow[tuple[int, bytes]]:
 def _flags(server: Greeting, startup: Startup, *, tls: bool) -> int:
     """What the client took, as far as the server has it, and what the gateway needs."""
     wanted = (agreed(startup) & OFFERED) | CONNECT_WITH_DB | _ALWAYS | (SSL if tls else 0)
-    return wanted & server.capabilities
+    return wanted & server.all_capabilities
 
 
 def _head(flags: int, startup: Startup) -> bytes:
     said = startup.parameters
     size, collation = int(said.get("max_packet", 1 << 24)), int(said.get("collation", 45))
-    return flags.to_bytes(4, "little") + size.to_bytes(4, "little") + bytes((collation,)) + bytes(23)
+    low, extended = flags & capabilities.LOW, flags >> capabilities.WORD
+    return b"".join(
+        (
+            low.to_bytes(4, "little"),
+            size.to_bytes(4, "little"),
+            bytes((collation,)),
+            bytes(19),
+            extended.to_bytes(4, "little"),
+        )
+    )
 
 
 def _exchange(secret: bytes, method: str, *, confidential: bool) -> Flow[bytes]:
@@ -130,7 +140,9 @@ def _exchange(secret: bytes, method: str, *, confidential: bool) -> Flow[bytes]:
         if kind == EOF and rest:
             fields = Fields(rest)
             method = fields.cstring().decode("ascii", "replace")
-            salt = fields.rest().removesuffix(b"\0")
+            salt = fields.rest()
+            # The others' salts have no zero in them, and one behind them.
+            salt = salt[: auth.SIGNED] if method == auth.ED25519 else salt.removesuffix(b"\0")
             yield Write(packet(sequence + 1, _answer(method, secret, salt)))
         elif kind == _MORE_DATA and method == auth.SHA2 and rest == _FOUND:
             continue

@@ -24,6 +24,7 @@ class Prepared:
     parameters: int
     charset: str = ""  # that its text came in
     bind_types: tuple[str, ...] = ()
+    kinds: tuple[int, ...] = ()  # the types of the last bulk, by number; an EXECUTE may have changed them
     repeated: tuple[Statement, Facts] | None = None  # as it was allowed to run last, if it may be known again
 
 

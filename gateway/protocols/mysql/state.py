@@ -19,7 +19,7 @@ from gateway.protocols.mysql.replies import Replies, Shape
 from gateway.sansio.protocol import Ready, Request
 
 MOST_SHAPES: Final = 1_000  # kinds of statements of one session that are known as allowed before
-_ASSUMED: Final = capabilities.OFFERED & ~capabilities.QUERY_ATTRIBUTES
+_ASSUMED: Final = capabilities.OFFERED & ~capabilities.SHAPES | capabilities.DEPRECATE_EOF
 
 
 @dataclass(slots=True)

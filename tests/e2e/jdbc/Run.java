@@ -12,7 +12,8 @@ import java.sql.Statement;
  * Runs statements through a JDBC driver: a command per line in, an answer per line out.
  *
  * <p>Commands: {@code run SQL}, {@code bind N SQL} (one prepared statement, run N times with the values 1 to N,
- * so that the driver moves on to a named statement), {@code autocommit on|off}, {@code commit}, {@code rollback}.
+ * so that the driver moves on to a named statement), {@code batch N SQL} (one batch with the values 1 to N),
+ * {@code autocommit on|off}, {@code commit}, {@code rollback}.
  * Answers: {@code ok} with the rows (columns joined with a bar, rows with a semicolon), or {@code error} with
  * the SQLSTATE and the message on one line.
  */
@@ -41,6 +42,8 @@ class Run {
         }
       case "bind":
         return bind(connection, words[1].split(" ", 2));
+      case "batch":
+        return batch(connection, words[1].split(" ", 2));
       case "autocommit":
         connection.setAutoCommit(words[1].equals("on"));
         return "";
@@ -66,6 +69,16 @@ class Run {
       }
     }
     return answer.toString();
+  }
+
+  private static String batch(Connection connection, String[] words) throws SQLException {
+    try (PreparedStatement statement = connection.prepareStatement(words[1])) {
+      for (int number = 1; number <= Integer.parseInt(words[0]); number++) {
+        statement.setInt(1, number);
+        statement.addBatch();
+      }
+      return String.valueOf(statement.executeBatch().length);
+    }
   }
 
   private static String rows(ResultSet result) throws SQLException {

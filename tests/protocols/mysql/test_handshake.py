@@ -1,17 +1,20 @@
 """The start of a connection on either side, without sockets."""
 
+import base64
 import hashlib
 import struct
 from collections.abc import Iterable
 
 import pytest
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from gateway.errors import ProtocolError
 from gateway.model.decision import Denied, Reason
 from gateway.model.identity import Route
 from gateway.model.resource import Database
 from gateway.protocols.mysql import MYSQL, greeting
-from gateway.protocols.mysql.auth import native, sha2
+from gateway.protocols.mysql.auth import ed25519, native, sha2
 from gateway.protocols.mysql.capabilities import (
     COMPRESS,
     DEPRECATE_EOF,
@@ -171,6 +174,20 @@ def test_a_secret_answers_the_salt_that_the_server_sends() -> None:
     proof = bytes(a ^ b for a, b in zip(sent[2][4:], _mask(SALT[::-1], first), strict=True))
     assert proof == first
     assert all(b"s3cret" not in data for data in sent)
+
+
+def test_a_server_that_wants_its_salt_signed_gets_a_signature() -> None:
+    # The public key that MariaDB's own ED25519_PASSWORD('secret') gives.
+    public = Ed25519PublicKey.from_public_bytes(
+        base64.b64decode("ZIgUREUg5PVgQ6LskhXmO+eZLS0nC8be6HPjYWR4YJY=")
+    )
+    for salt in (bytes(range(1, 33)), bytes(31) + b"\0", b"\xff" * 32):
+        switch = wire.packet(b"\xfeclient_ed25519\0" + salt, 3)
+        _, sent = log_in(SERVER, [switch, wire.ok(5), wire.context()], secret="secret")
+        public.verify(sent[2][4:], salt)
+    long = ed25519(b"a secret that is longer than thirty-two bytes, as secrets may be", salt)
+    with pytest.raises(InvalidSignature):
+        public.verify(long, salt)
 
 
 def _mask(salt: bytes, first: bytes) -> bytes:
