@@ -1,4 +1,4 @@
-"""Programs in Go that the tests need: built once from their folders, kept under the digest of their sources."""
+"""Programs in Go that the tests need: built once from their folders, under the digest of their sources."""
 
 import hashlib
 import os
