@@ -45,7 +45,8 @@ _PROBLEMS = "/v1/data/gateway/prepare/problems"
 
 # Lists and administration hold nobody's statement up, and may be long.
 _SLOW_FACTOR = 20
-_REJUDGE_ITEMS = 16
+_REJUDGE_ITEMS = 32
+_REJUDGES_AT_ONCE = 2  # one alone would leave OPA idle while it is written down and the next is put together
 _TOO_LARGE = (answer.TOO_LARGE,)
 
 Facts: typing.TypeAlias = tuple[Classification, ...]
@@ -231,9 +232,17 @@ class PolicyClient:
             item: question for item, question in zip(asked, questions, strict=True) if item not in verdicts
         }
         items = list(distinct)
-        for start in range(0, len(items), _REJUDGE_ITEMS):
-            part = {item: distinct[item] for item in items[start : start + _REJUDGE_ITEMS]}
-            verdicts |= await self._rejudge(part)
+        parts = iter(
+            [items[start : start + _REJUDGE_ITEMS] for start in range(0, len(items), _REJUDGE_ITEMS)]
+        )
+
+        async def carry() -> None:
+            for part in parts:
+                verdicts.update(await self._rejudge({item: distinct[item] for item in part}))
+
+        async with asyncio.TaskGroup() as tasks:
+            for _ in range(_REJUDGES_AT_ONCE):
+                tasks.create_task(carry())
         return [self._issue(verdicts[item], document.digest(item), started) for item in asked]
 
     async def visible(self, identity: Identity, databases: Sequence[Database], time_ns: int) -> list[Visible]:
