@@ -76,27 +76,33 @@ class Secantus:
 
 
 @contextmanager
-def running(files: Files, users: Sequence[str] = ()) -> Iterator[Secantus]:
-    """A server that wants a client certificate; each of *users* may log in as the subject of one, CN=NAME."""
+def running(files: Files | None, users: Sequence[str] = ()) -> Iterator[Secantus]:
+    """A server that wants a client certificate; each of *users* may log in as the subject of one, CN=NAME.
+
+    Without *files* it speaks in the clear, and nobody logs in.
+    """
     port = process.free_port()
     with process.temporary_folder("regate-secantus-") as folder:
         authority = certificates.Authority(folder / "own")
-        trusted = folder / "trusted.crt"
-        trusted.write_bytes(files.client_ca.read_bytes() + authority.ca.read_bytes())
         arguments: list[str | Path] = [
             ensure(), "-m", "secantus", f"--host={process.LOOPBACK}", f"--port={port}",
             f"--storage-path={folder}/data", "--log-level=WARNING", "--enable-test-commands",
-            f"--tls-cert-file={files.certificate}", f"--tls-key-file={files.key}",
-            f"--tls-ca-file={trusted}", "--tls-require-client-cert",
         ]  # fmt: skip
+        if files is not None:
+            trusted = folder / "trusted.crt"
+            trusted.write_bytes(files.client_ca.read_bytes() + authority.ca.read_bytes())
+            arguments += [
+                f"--tls-cert-file={files.certificate}", f"--tls-key-file={files.key}",
+                f"--tls-ca-file={trusted}", "--tls-require-client-cert",
+            ]  # fmt: skip
         server = process.start(
             "secantusdb", arguments, log=folder / "start.log", directory=folder, as_unprivileged=False
         )
         try:
             server.wait_until(lambda: _listens(port), seconds=90)
             made = Secantus(server, port, authority.client("tests"))
-            with made.direct() as direct:
-                for user in users:
+            for user in users:
+                with made.direct() as direct:
                     direct["$external"].command("createUser", f"CN={user}", **RIGHTS, **BY_CERTIFICATE)
             yield made
         finally:
