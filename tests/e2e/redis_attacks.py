@@ -59,7 +59,8 @@ ATTEMPTS: Final[dict[str, Attempt]] = {
     ),
     "commands while messages are awaited": (
         ["SUBSCRIBE news", "GET secret:k", "GET app:none", "UNSUBSCRIBE", "PING"],
-        [b"*3\r\n$9\r\nsubscribe", NO, b"-ERR", b"*3\r\n$11\r\nunsubscribe", b"+PONG"],
+        # GET is an error on one server; on a cluster its key may be on a node that awaits nothing.
+        [b"*3\r\n$9\r\nsubscribe", NO, b"", b"*3\r\n$11\r\nunsubscribe", b"+PONG"],
     ),
     "a subscription inside of a transaction": (
         ["MULTI", "SUBSCRIBE news", "EXEC", "PING"],
