@@ -59,6 +59,11 @@ class NotFoundError(RegateError):
 
     exit_code = 4
 
+    @classmethod
+    def of(cls, kind: str, name: str) -> "NotFoundError":
+        """The error for a stored resource that is not there."""
+        return cls(f"{kind} {name!r} does not exist", hint=f"regate get {kind}s prints those that do")
+
 
 class ConflictError(RegateError):
     """There is one already, or it changed in between."""

@@ -155,7 +155,10 @@ def lock(path: Path) -> int:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         os.close(fd)
-        raise AuditError(f"audit log {path.parent} is open in another process") from None
+        raise AuditError(
+            f"audit log {path.parent} is open in another process",
+            hint="does regate start run already? regate status says",
+        ) from None
     return fd
 
 

@@ -161,7 +161,7 @@ async def require_roles(change: Change, roles: Sequence[str]) -> None:
         raise ConfigError(f"a role is given twice in {', '.join(roles)}")
     for role in roles:
         if await change.get("role", role) is None:
-            raise NotFoundError(f"role {role!r} does not exist")
+            raise NotFoundError.of("role", role)
 
 
 async def users_of_role(change: Change, role: str) -> list[str]:
@@ -204,7 +204,7 @@ async def _invite(desk: Desk, change: Change, name: str, ttl: timedelta) -> Invi
 async def _existing(change: Change, name: str) -> Resource:
     found = await change.get("user", name)
     if found is None:
-        raise NotFoundError(f"user {name!r} does not exist")
+        raise NotFoundError(f"user {name!r} does not exist", hint="regate users ls prints those that do")
     return found
 
 

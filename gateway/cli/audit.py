@@ -183,7 +183,8 @@ def _what(fields: Mapping[str, Any]) -> str:
     if fields.get("statement"):
         return str(fields["statement"])
     if "duration_ns" in fields and "executed" in fields:
-        rows = "" if fields.get("rows") is None else f"{fields['rows']} rows, "
+        count = fields.get("rows")
+        rows = "" if count is None else f"{count} row{'' if count == 1 else 's'}, "
         error = f", error {fields['error_code']}" if fields.get("error_code") else ""
         return f"{rows}{int(fields['duration_ns']) / 1e6:.1f} ms{error}"
     if fields.get("verdict") == "denied" and fields.get("reasons"):

@@ -14,7 +14,7 @@ from gateway.cli.failures import FindingError
 from gateway.cli.options import examples, format_option, names, proxy_option
 from gateway.cli.profile import DatabaseLogin, Profile
 from gateway.clock import SystemClock, utc
-from gateway.errors import ConfigError
+from gateway.errors import AccessError, ConfigError
 
 _ENVIRONMENT = {
     "host": "PGHOST",
@@ -94,6 +94,8 @@ def logout(database: str, proxy: str) -> None:
     """Remove the certificates of one database, or of all, from this machine."""
     chosen = profile.current(proxy, now=utc(SystemClock()))
     kept = {item.route.database for item in profile.database_logins(chosen, now=utc(SystemClock()))}
+    if not database and not kept:
+        click.echo("There was no certificate for any database")
     for name in [database] if database else sorted(kept):
         if profile.forget_database(chosen, name):
             click.echo(f'The certificates for "{output.clean(name)}" are gone')
@@ -176,7 +178,12 @@ def exec_(statement: str, dbs: list[str], db_user: str, db_name: str, proxy: str
     failed = []
     for name in dbs:
         click.echo(f"==> {output.clean(name)}")
-        if _execute(*_obtain(name, db_user, db_name, proxy), statement):
+        try:
+            code = _execute(*_obtain(name, db_user, db_name, proxy), statement)
+        except AccessError as error:  # the others are asked all the same
+            click.echo(f"error: {error}", err=True)
+            code = error.exit_code
+        if code:
             failed.append(name)
     if failed:
         raise FindingError(f"the statement failed on {', '.join(output.clean(name) for name in failed)}")

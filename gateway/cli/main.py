@@ -94,6 +94,9 @@ def run(arguments: Sequence[str]) -> int:
     except Exception as error:  # the one outermost place of this process
         if shared.get("debug"):
             raise
+        if isinstance(error, OSError) and error.errno and isinstance(error.filename, str):
+            _say(f"cannot use {error.filename}: {os.strerror(error.errno).lower()}", "")
+            return 1
         _say(f"unexpected {type(error).__name__}", "run it again with: regate --debug …")
         return 1
     return code if isinstance(code, int) else 0

@@ -1,6 +1,7 @@
 """``regate proxy db``: a port on this machine for graphical clients and whatever cannot do certificates."""
 
 import asyncio  # noqa: TID251
+import os
 import shlex
 import signal
 import socket
@@ -68,7 +69,8 @@ def _listen(port: int) -> socket.socket:
         return listen(port)
     except OSError as error:
         hint = "leave --port out to get a free one"
-        raise ConfigError(f"cannot listen on {HOST}:{port}: {error.strerror}", hint=hint) from error
+        reason = os.strerror(error.errno or 0).lower()  # the error's own words repeat the address
+        raise ConfigError(f"cannot listen on {HOST}:{port}: {reason}", hint=hint) from error
 
 
 class _Serving:
@@ -156,7 +158,10 @@ class _Serving:
                 click.echo(f"  {name.capitalize() + ':':<10}{output.clean(str(shown[name]))}")
             click.echo(f"  {'Password:':<10}leave it empty")
             click.echo(f"  {'SSL:':<10}{shown['ssl']}\n")
-            click.echo(f"or to:\n  {shown['uri']}\n  {shown['client']}\n")
+            if self._is_tunnel:
+                click.echo(f"or to:\n  {shown['uri']}\n  {shown['client']}\n")
+            else:
+                click.echo(f"or run:\n  {shown['client']}\n")
             click.echo("While it is open, everybody on this machine can use this port. Ctrl-C closes it.")
 
         output.show(shown, self._form, text)
@@ -176,8 +181,8 @@ class _Serving:
             psql |= {"sslmode": "disable", "gssencmode": "disable"}
         else:
             psql = route.settings(self._chosen, self._got) | {"hostaddr": HOST, "port": str(port)}
-            shown["ssl"] = f"verify-full, with the files of: regate db config {where.database}"
-            shown["uri"] = f"the name in the server's certificate is {self._chosen.proxy.host}"
+            name = self._chosen.proxy.host
+            shown["ssl"] = f"verify-full as {name}, with the files of: regate db config {where.database}"
         words = " ".join(f"{name}={_conninfo(value)}" for name, value in psql.items() if value)
         shown["psql"] = shown["client"] = f"psql {shlex.quote(words)}"
         return shown

@@ -1,5 +1,6 @@
 """Runs the ``opa`` program for a moment: to build, to check, to evaluate."""
 
+import os
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
@@ -34,5 +35,8 @@ def attempt(
         return subprocess.run(  # noqa: S603  # opa or regal, with arguments of our own
             command, cwd=cwd, capture_output=True, text=True, timeout=seconds, check=False
         )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise PolicyError(f"{program.name} {arguments[0]} could not be run: {error}") from error
+    except OSError as error:
+        reason = os.strerror(error.errno or 0).lower()
+        raise PolicyError(f"{program} cannot be run: {reason}", hint="opa.path names the program") from error
+    except subprocess.TimeoutExpired as error:
+        raise PolicyError(f"{program.name} {arguments[0]} took longer than {seconds:g} s") from error

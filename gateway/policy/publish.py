@@ -27,6 +27,7 @@ TEAM = "team"  # the folder of a bundle that holds the team's policies
 # Where a team's own packages may live; anything else could change what the shipped ones decide.
 _TEAM = re.compile(r"data\.gateway\.(guards|team)\.")
 _STATE = "bundle.json"
+_OTHER_OPA = "name another with opa.path, or leave it out: one is then found or installed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +145,10 @@ def write_public_key(path: Path, key: EllipticCurvePrivateKey) -> Path:
 
 def capabilities(opa: Path) -> dict[str, Any]:
     """What a policy may use: whatever comes out the same tomorrow, so that a decision can be proved again."""
-    value = json.loads(run(opa, "capabilities", "--current"))
+    try:
+        value = json.loads(run(opa, "capabilities", "--current"))
+    except ValueError:
+        raise PolicyError(f"{opa} is no OPA: it does not say what it can do", hint=_OTHER_OPA) from None
     value["builtins"] = [builtin for builtin in value["builtins"] if not builtin.get("nondeterministic")]
     value["allow_net"] = []
     return dict(value)

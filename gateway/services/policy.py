@@ -26,6 +26,9 @@ async def prepare(
     config: Config, store: Store, authorities: Authorities, clock: Clock, metrics: Metrics
 ) -> Sidecar:
     """A sidecar that has still to be entered, with the bundle that was published last, or one built here."""
+    if config.policy_dir is not None and not config.policy_dir.is_dir():
+        # Without them whatever the team's own guards refuse would be allowed.
+        raise ConfigError(f"there is no folder {config.policy_dir}", hint="policy.dir names it")
     if store.is_shared:
         await _agree(config, store)
     opa = await program(config)

@@ -52,6 +52,7 @@ from gateway.session.dial import Dialler
 from gateway.session.environment import Environment
 from gateway.session.facts import Classifier
 from gateway.session.lease import Lease
+from gateway.session.listener import listen
 from gateway.session.live import Live
 from gateway.session.minted import Minted, maker
 from gateway.tunnel.links import Links
@@ -76,6 +77,7 @@ async def run(config: Config) -> None:
         if config.services == ("proxy",):
             await proxy_alone.proxy_service(config, stop, _tune_interpreter)
             return
+        _find_ports_free(config)
         async with (
             cluster(config) as running,
             diagnostics.serving(running),
@@ -254,6 +256,12 @@ async def _watch_health(running: Cluster) -> None:
 def _nowhere(_name: str) -> Database | None:
     """Where no database service runs, nothing is dialled from here."""
     return None
+
+
+def _find_ports_free(config: Config) -> None:
+    """A port that is taken is found before the state is opened, an OPA started and a start recorded."""
+    for place in (config.listens_at, *config.proxy_service.protocols.values()):
+        listen(place.host, place.port).close()
 
 
 def _tune_interpreter() -> None:

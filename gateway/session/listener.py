@@ -222,10 +222,9 @@ def listen(host: str, port: int) -> socket.socket:
     try:
         return _listen(host, port)
     except OSError as error:
-        reason = os.strerror(error.errno).lower() if error.errno and error.errno > 0 else str(error)
-        raise ConfigError(
-            f"cannot listen on {host}:{port}: {reason}", hint="change proxy_service.listen_addr"
-        ) from error
+        reason = os.strerror(error.errno).lower() if error.errno and error.errno > 0 else error.strerror
+        hint = "does regate start run already? Else change proxy_service.listen_addr"
+        raise ConfigError(f"cannot listen on {host}:{port}: {reason}", hint=hint) from error
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -229,6 +229,23 @@ def test_diff_of_folders_bundles_and_revisions_is_the_same(repository: Path, tmp
     assert run("diff", str(repository), str(repository)).stdout.startswith("0 gained, 0 lost")
 
 
+def test_a_revision_with_a_link_for_a_policy_is_refused_and_other_links_are_nothing(repository: Path) -> None:
+    def committed(name: str, to: str) -> subprocess.CompletedProcess[str]:
+        (repository / name).symlink_to(to)
+        for command in (
+            ["init", "-q"],
+            ["add", "-A"],
+            ["-c", "user.name=a", "-c", "user.email=a@b", "commit", "-qm", "x"],
+        ):
+            subprocess.run(["git", *command], cwd=repository, check=True)
+        return run("diff", "HEAD", str(repository), cwd=repository)
+
+    assert committed("LICENCE", "/etc/hostname").returncode == 0
+    refused = committed("roles/other.yaml", "analyst.yaml")
+    assert refused.returncode == 2
+    assert "roles/other.yaml is a link in HEAD" in refused.stderr
+
+
 @pytest.mark.parametrize("wrong", ["no-such-thing", "-x", "roles/analyst.yaml"])
 def test_what_holds_no_policies_is_refused(repository: Path, wrong: str) -> None:
     done = run("diff", "--", wrong, str(repository), cwd=repository)

@@ -76,7 +76,7 @@ class Change:
         """Store a new form of a resource that nobody has changed since revision *expected*."""
         existing = await self.get(resource.kind, resource.name)
         if existing is None:
-            raise NotFoundError(f"{resource.kind} {resource.name!r} does not exist")
+            raise NotFoundError.of(resource.kind, resource.name)
         if existing.revision != expected:
             raise ConflictError(
                 f"{resource.kind} {resource.name!r} changed in between: it is at revision "
@@ -92,7 +92,7 @@ class Change:
             delete(resources).where(resources.c.kind == kind, resources.c.name == name)
         )
         if done.rowcount == 0:
-            raise NotFoundError(f"{kind} {name!r} does not exist")
+            raise NotFoundError.of(kind, name)
         await self._rise()
 
     async def _put(self, resource: Resource, *, existing: Resource | None) -> Resource:

@@ -80,7 +80,7 @@ class Store:
         """The resource; NotFoundError when there is none."""
         found = await self.find(kind, name)
         if found is None:
-            raise NotFoundError(f"{kind} {name!r} does not exist")
+            raise NotFoundError.of(kind, name)
         return found
 
     async def find(self, kind: str, name: str) -> Resource | None:

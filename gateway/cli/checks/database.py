@@ -19,7 +19,7 @@ from gateway.cli.checks import Check, bad, failed, good, note
 from gateway.cli.client import Api, SocketEndpoint, segment
 from gateway.clock import SystemClock
 from gateway.config import Config
-from gateway.errors import BackendError, ConfigError, RegateError
+from gateway.errors import BackendError, ConfigError, NotFoundError, RegateError
 from gateway.model.identity import Route
 from gateway.model.resource import BackendAuth, Database
 from gateway.sansio.preparation import EVERYWHERE, Preparation
@@ -42,7 +42,11 @@ def examine(config: Config, name: str, *, db_user: str, db_name: str) -> Iterato
 
 
 def lines(admin_socket: Path, name: str) -> str:
-    """What belongs into the server's files, word for word; PostgreSQL's while nobody knows the database."""
+    """What belongs into the server's files, word for word; PostgreSQL's while nobody can be asked.
+
+    Raises:
+        NotFoundError: there is no such database.
+    """
     from gateway.protocols import REGISTRY  # noqa: PLC0415 # imports every codec
 
     protocol = REGISTRY.get(_protocol(admin_socket, name)) or REGISTRY["postgres"]
@@ -53,6 +57,8 @@ def _protocol(admin_socket: Path, name: str) -> str:
     try:
         found = Api(SocketEndpoint(admin_socket)).get(f"/v1/resources/db/{segment(name)}")
         return str(found["document"]["spec"]["protocol"])
+    except NotFoundError:
+        raise
     except (RegateError, KeyError, TypeError):
         return ""
 

@@ -23,6 +23,7 @@ from gateway.schema import data_dir
 LIVE = "live"
 _NEEDED = ("role", "user", "db")
 _PEOPLE_AND_PLACES = ("user", "db")  # no publication changes them: in a repository they are for its tests
+_READ = frozenset((".yaml", ".yml", ".json", ".rego"))  # what means something in a policy repository
 _MOST = 64 * 1024 * 1024  # bytes of Rego in a bundle
 
 
@@ -121,9 +122,24 @@ def _revision(name: str, scratch: Path) -> World:
         ) from error
     if done.returncode != 0:
         raise ConfigError(f"there is no folder, bundle or git revision {name!r}", hint=hint)
-    with tarfile.open(fileobj=io.BytesIO(done.stdout)) as archive:
-        archive.extractall(scratch, filter="data")
+    _unpack(done.stdout, scratch, name)
     return world.read(scratch)
+
+
+def _unpack(content: bytes, scratch: Path, name: str) -> None:
+    """The files in an archive of git's. tarfile's own filters are not in every Python 3.11."""
+    with tarfile.open(fileobj=io.BytesIO(content)) as archive:
+        for member in archive:
+            path = PurePosixPath(member.name)
+            source = archive.extractfile(member) if member.isreg() else None
+            if path.is_absolute() or ".." in path.parts:
+                raise ConfigError(f"{name} holds {member.name!r}, which is outside of the repository")
+            if source is not None:
+                target = scratch / path
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.write_bytes(source.read())
+            elif not member.isdir() and path.suffix in _READ:
+                raise ConfigError(f"{member.name} is a link in {name}: what it leads to cannot be compared")
 
 
 def completed(first: World, second: World) -> tuple[World, World]:
