@@ -5,14 +5,14 @@ from dataclasses import replace
 from typing import Final
 
 from gateway.model.statement import Phase, Statement
-from gateway.protocols.mysql import attributes, bulk, capabilities, charsets, commands
+from gateway.protocols.mysql import attributes, bulk, capabilities, charsets, commands, errors
 from gateway.protocols.mysql.commands import Fate, Kind
 from gateway.protocols.mysql.packets import HEADER, Command, Fields, packet
 from gateway.protocols.mysql.prepared import Prepared
 from gateway.protocols.mysql.replies import Shape
 from gateway.protocols.mysql.state import Asked, Running, State
 from gateway.protocols.mysql.steering import defines, steers
-from gateway.sansio.protocol import Facts, Housekeeping, Request, Settle
+from gateway.sansio.protocol import Answered, Facts, Housekeeping, Request, Settle
 
 _UNKNOWN_COMMAND: Final = packet(0, b"\x00")
 _NO_BULK: Final = Kind("COM_STMT_BULK_EXECUTE", Fate.NEVER)  # where it was not agreed on
@@ -20,7 +20,7 @@ _NO_STATEMENT: Final = packet(0, bytes((commands.EXECUTE,)) + bytes(9))
 _NUMBER: Final = slice(HEADER + 1, HEADER + 5)  # of a prepared statement, in the bytes of its command
 
 
-def read(state: State, data: bytes) -> Iterator[Request | Housekeeping | Settle]:
+def read(state: State, data: bytes) -> Iterator[Request | Housekeeping | Settle | Answered]:
     """What the client's next bytes hold, lazily."""
     for command in state.commands.feed(data):
         if not state.is_settled:
@@ -55,9 +55,11 @@ def _remember(state: State, asked: Asked, facts: Facts) -> None:
         state.remember(item.fingerprint)
 
 
-def _read(state: State, command: Command) -> Request | Housekeeping:
+def _read(state: State, command: Command) -> Request | Housekeeping | Answered:
     code = command.payload[0]
     kind = commands.kind_of(code)
+    if code == commands.PREPARE and state.statements.is_full:
+        return _too_many(state, command)
     if code == commands.BULK and not state.flags & capabilities.BULK_OPERATIONS:
         kind = _NO_BULK
     if kind.fate is Fate.PASSED:
@@ -68,6 +70,13 @@ def _read(state: State, command: Command) -> Request | Housekeeping:
         return _ask(state, command, kind, Phase.QUERY, state.unreadable(kind.name.lower()))
     phase = Phase.PREPARE if code == commands.PREPARE else Phase.QUERY
     return _ask(state, command, kind, phase, _statement(state, kind, command.payload))
+
+
+def _too_many(state: State, command: Command) -> Answered:
+    """What a server says that keeps no more statements; nobody has to be asked for that."""
+    state.statements.failed()
+    words = "this session has too many prepared statements, or too long ones: close some"
+    return Answered(command.raw, errors.error(command.sequence + 1, errors.TOO_MANY_PREPARED, words))
 
 
 def _pass(state: State, raw: bytes, kind: Kind, code: int, sequence: int) -> Housekeeping:

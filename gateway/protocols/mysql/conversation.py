@@ -15,6 +15,7 @@ from gateway.protocols.mysql import client, errors, repetition
 from gateway.protocols.mysql.server import Server
 from gateway.protocols.mysql.state import begin
 from gateway.sansio.protocol import (
+    Answered,
     Duty,
     Facts,
     Housekeeping,
@@ -42,7 +43,7 @@ class MysqlConversation:
 
     # -- the client's direction
 
-    def from_client(self, data: bytes) -> Iterator[Request | Housekeeping | Settle]:
+    def from_client(self, data: bytes) -> Iterator[Request | Housekeeping | Settle | Answered]:
         """What the client's next bytes hold, lazily."""
         return client.read(self._state, data)
 

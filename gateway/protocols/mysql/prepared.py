@@ -12,7 +12,8 @@ from gateway.sansio.protocol import Facts
 
 LAST: Final = 0xFFFFFFFF
 NOWHERE: Final = 0  # servers count from 1
-MOST: Final = 16_384  # servers take as many (max_prepared_stmt_count)
+MOST: Final = 1_000  # of one session; drivers keep a few hundred
+MOST_TEXT: Final = 16 << 20  # characters of all their texts
 
 
 @dataclass(slots=True)
@@ -31,9 +32,10 @@ class Prepared:
 class Statements:
     """All of one session."""
 
-    __slots__ = ("_by_number", "_last")
+    __slots__ = ("_by_number", "_characters", "_last")
 
     def __init__(self) -> None:
+        self._characters = 0
         self._by_number: dict[int, Prepared] = {}
         self._last: Prepared | None = None
 
@@ -47,7 +49,9 @@ class Statements:
 
     def add(self, prepared: Prepared) -> None:
         """The server prepared one."""
+        self._gone(prepared.number)
         self._by_number[prepared.number] = self._last = prepared
+        self._characters += len(prepared.statement.text)
 
     def failed(self) -> None:
         """A PREPARE was refused, here or by the server: there is none that was prepared last."""
@@ -55,16 +59,22 @@ class Statements:
 
     def close(self, prepared: Prepared) -> None:
         """The client gave one up."""
-        self._by_number.pop(prepared.number, None)
+        self._gone(prepared.number)
         if self._last is prepared:
             self._last = None
 
     def forget(self) -> None:
         """The session begins anew."""
         self._by_number.clear()
+        self._characters = 0
         self._last = None
 
     @property
     def is_full(self) -> bool:
         """True when no further one is taken."""
-        return len(self._by_number) >= MOST
+        return len(self._by_number) >= MOST or self._characters >= MOST_TEXT
+
+    def _gone(self, number: int) -> None:
+        gone = self._by_number.pop(number, None)
+        if gone is not None:
+            self._characters -= len(gone.statement.text)

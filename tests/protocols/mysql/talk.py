@@ -8,7 +8,7 @@ from gateway.model.decision import Denied, Reason, Revisions
 from gateway.model.identity import Route
 from gateway.protocols.mysql import context
 from gateway.protocols.mysql.conversation import MysqlConversation
-from gateway.sansio.protocol import Facts, Housekeeping, Outcome, Ready, Repetition, Request, Settle
+from gateway.sansio.protocol import Answered, Facts, Housekeeping, Outcome, Ready, Repetition, Request, Settle
 from tests.protocols.mysql import wire
 
 ROUTE = Route("shop", "mysql", "alice", "mydb")
@@ -59,6 +59,8 @@ class Talk:
             match item:
                 case Housekeeping(raw):
                     self._forward(raw)
+                case Answered(_, answer):
+                    self.to_client += answer
                 case Settle():
                     assert self.talk.is_settled()
                 case Request():

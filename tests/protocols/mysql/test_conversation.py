@@ -368,3 +368,25 @@ def test_the_gateways_question_is_asked_again_where_it_was_interrupted() -> None
     (request,) = talk.from_client(wire.query("select 1"))
     assert request.statements[0].unreadable  # type: ignore[union-attr]  # it is a Request
     assert talk.names().search_path is None
+
+
+def test_a_session_keeps_a_thousand_prepared_statements_and_is_told_of_the_next() -> None:
+    numbers = iter(range(1, 2_000))
+    answers = {0x16: lambda: wire.prepared(next(numbers)), 0x17: wire.ok, 0x19: bytes}
+    session = Talk(lambda data: answers[data[4]]())
+    for _ in range(1_000):
+        session.send(wire.prepare("select 1"))
+    said = session.send(wire.prepare("select 2") + wire.execute(LAST))
+    assert said[3:7] == b"\1\xff\xb5\x05"  # packet 1, ERR 1461
+    assert session.requests[-1].statements[0].unreadable == "unknown_statement"
+    assert sum(data[4] == 0x16 for data in session.to_server) == 1_000
+    session.send(wire.command(0x19, struct.pack("<I", 7)))
+    assert session.send(wire.prepare("select 2")) == wire.prepared(1_001)
+
+
+def test_texts_of_prepared_statements_are_bounded_together() -> None:
+    numbers = iter(range(1, 100))
+    session = Talk(lambda _: wire.prepared(next(numbers)))
+    for _ in range(20):
+        session.send(wire.prepare("select '" + "x" * (1 << 20) + "'"))
+    assert len(session.to_server) == 16
