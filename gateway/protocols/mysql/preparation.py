@@ -7,9 +7,9 @@ from gateway.sansio.preparation import CAS, Preparation
 PREPARATION: Final = Preparation(
     lines=(
         "my.cnf, below [mysqld]:\n"
-        "  ssl_cert = /etc/mysql/server.crt       # regate auth sign --format=mysql --host=NAME --out=server\n"
-        "  ssl_key  = /etc/mysql/server.key       # owned by the server's user, mode 0600\n"
-        "  ssl_ca   = /etc/mysql/server.cas       # written beside them\n"
+        "  ssl_cert = /etc/mysql/server.crt      # regate auth sign --format=mysql --host=NAME --out=server\n"
+        "  ssl_key  = /etc/mysql/server.key      # owned by the server's user, mode 0600\n"
+        "  ssl_ca   = /etc/mysql/server.cas      # written beside them\n"
         "  require_secure_transport = ON\n"
         "for each database user:\n"
         "  CREATE USER 'alice'@'%' IDENTIFIED BY '' REQUIRE SUBJECT '/CN=alice';\n"
