@@ -9,6 +9,7 @@
 package gateway.query_batch
 
 import data.gateway.lib.frame
+import data.gateway.lib.obligations
 import data.gateway.lib.statements
 import data.gateway.lib.switches
 import data.gateway.query
@@ -20,9 +21,11 @@ answers := _granted if count(_granted) == count(input.items)
 
 else := object.union(_granted, _judged)
 
-# The short ways to a yes need no input of their own, and cost a fraction. They are for sessions about which nobody but
-# the granting roles has a say: then a role without restriction is enough, or that every statement is granted. They are
-# written out: a call costs more than what is called, and what it is given is hashed each time.
+# The short ways to a yes need no input of their own, and cost a fraction. They are for databases about which no guard
+# has a say. They are written out: a call costs more than what is called, and what it is given is hashed each time.
+#
+# This one is for users from whom no role takes anything: then a role without restriction is enough, or that every
+# statement is granted.
 _granted[id] := {
 	"contract": frame.contract,
 	"allow": true,
@@ -34,14 +37,41 @@ _granted[id] := {
 	revision := data.regate.data_revision
 	some id, item in input.items
 	session := item.session
+	not _burdened(session.user)
 	session.data_revision == revision
 	count(session.roles) > 0
 	every name in session.roles {
 		data.regate.index.roles[name]
 	}
-	not _burdened(session.user)
 	switches.quiet(session.database)
 	reasons := _reasons(session, item.request.statements)
+}
+
+# And this one for the others: what is granted must not be taken away, and comes with what their roles ask for.
+_granted[id] := {
+	"contract": frame.contract,
+	"allow": true,
+	"reasons": [{"code": "role_permits", "role": name} | some name in session.roles],
+	"obligations": due,
+	"policy_revision": frame.policy_revision,
+	"data_revision": revision,
+} if {
+	revision := data.regate.data_revision
+	some id, item in input.items
+	session := item.session
+	_burdened(session.user)
+	session.data_revision == revision
+	count(session.roles) > 0
+	every name in session.roles {
+		data.regate.index.roles[name]
+	}
+	switches.quiet(session.database)
+	asked := item.request.statements
+	is_array(asked)
+	every statement in asked {
+		_stands(statement, session)
+	}
+	due := obligations.due(obligations.of_roles(session.user), asked)
 }
 
 # Denies and obligations hold whichever role granted the session.
@@ -67,12 +97,28 @@ _reasons(session, asked) := [{"code": "role_permits", "role": lifting[0]}] if {
 }
 
 _granted_in_full(statement, session) if {
-	statement.complete == true
-	statement.class != "unknown"
-	is_array(statement.effects)
+	_does_no_more(statement)
 	every effect in statement.effects {
 		_passes(effect, session)
 	}
+}
+
+# Granted, and nobody takes it away. It asks for more than some sessions need; what fails here is judged in full.
+_stands(statement, session) if {
+	_does_no_more(statement)
+	every effect in statement.effects {
+		_is_given(effect, session)
+		not statements.taken_away(effect.operation, effect.object, session)
+		not statements.column_taken_away(effect, session)
+		not obligations.tells(effect.object)
+	}
+}
+
+# Its effects are all that it does.
+_does_no_more(statement) if {
+	statement.complete == true
+	statement.class != "unknown"
+	is_array(statement.effects)
 	_all_builtin(statement.functions)
 	_all_builtin(statement.operators)
 	_all_builtin(statement.casts)
@@ -81,6 +127,10 @@ _granted_in_full(statement, session) if {
 		statements.may_set(setting)
 	}
 }
+
+_is_given(effect, session) if _passes(effect, session)
+
+_is_given(_, session) if count(statements.lifting(session.roles)) > 0
 
 _all_builtin([])
 

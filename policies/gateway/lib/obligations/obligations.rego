@@ -15,8 +15,10 @@ _obliging(user) := {name |
 	data.regate.index.obliging[name]
 }
 
-_of_roles := [obligation |
-	some name in sort(_obliging(input.session.user))
+# METADATA
+# title: What the roles of this user ask for
+of_roles(user) := [obligation |
+	some name in sort(_obliging(user))
 	some obligation in data.regate.index.roles[name].obligations
 ]
 
@@ -38,70 +40,75 @@ _shaped(obligation, _) := obligation if {
 
 _filters(obligation) if is_object(obligation.row_filter)
 
-_all := array.concat(_of_roles, _of_guards)
+_all := array.concat(of_roles(input.session.user), _of_guards)
 
-# What conceals is asked for with every statement that touches something; what bounds, with all but transactions.
-asked := object.union(
+asked := due(_all, input.request.statements)
+
+# METADATA
+# title: Which of these obligations come with these statements
+# description: |
+#   What conceals is asked for with every statement that touches something; what bounds, with all but transactions.
+due(obligations, statements) := object.union(
 	{kind: wanted |
-		some kind in _kinds
-		_is_due(kind)
-		wanted := [each | some obligation in _all; each := obligation[kind]]
+		some kind in _kinds(obligations)
+		_is_due(kind, statements)
+		wanted := [each | some obligation in obligations; each := obligation[kind]]
 	},
-	_holds,
+	_holds(obligations, statements),
 )
 
-_kinds := {kind | some obligation in _all; some kind, _ in obligation} - {"hold"}
+_kinds(obligations) := {kind | some obligation in obligations; some kind, _ in obligation} - {"hold"}
 
-_is_due("mask") if _touches
+_is_due("mask", statements) if _touches(statements)
 
-_is_due("row_filter") if _touches
+_is_due("row_filter", statements) if _touches(statements)
 
-_is_due(kind) if {
+_is_due(kind, statements) if {
 	not kind in {"mask", "row_filter"}
-	_runs
+	_runs(statements)
 }
 
-_touches if {
-	some statement in input.request.statements
+_touches(statements) if {
+	some statement in statements
 	some effect in statement.effects
 	is_object(effect.object)
 }
 
-_runs if {
-	some statement in input.request.statements
+_runs(statements) if {
+	some statement in statements
 	not statement.operation in _transactions
 }
 
 _transactions := {"begin", "commit", "release", "rollback", "savepoint", "set", "show", "transaction"}
 
-# A hold that is none is passed on, to be refused.
-_bad_holds := [each | some obligation in _all; each := obligation.hold; not is_object(each)]
-
 # A hold waits once; without operations it holds every statement that does something to something.
-default _holds := {}
+default _holds(_, _) := {}
 
-_holds := {"hold": wanted} if {
-	wanted := array.concat(_bad_holds, [object.remove(each, ["operations"]) |
-		some obligation in _all
+_holds(obligations, statements) := {"hold": wanted} if {
+	wanted := array.concat(_bad_holds(obligations), [object.remove(each, ["operations"]) |
+		some obligation in obligations
 		each := obligation.hold
 		is_object(each)
-		_holds_this(object.get(each, "operations", []))
+		_holds_these(object.get(each, "operations", []), statements)
 	])
 	count(wanted) > 0
 }
 
-_holds_this([]) if _touches
+# A hold that is none is passed on, to be refused.
+_bad_holds(obligations) := [each | some obligation in obligations; each := obligation.hold; not is_object(each)]
 
-_holds_this(operations) if {
-	some statement in input.request.statements
+_holds_these([], statements) if _touches(statements)
+
+_holds_these(operations, statements) if {
+	some statement in statements
 	some effect in statement.effects
 	upper(effect.operation) in operations
 }
 
 # Where the operation is not known, it may be any.
-_holds_this(operations) if {
+_holds_these(operations, statements) if {
 	count(operations) > 0
-	some statement in input.request.statements
+	some statement in statements
 	not statement.complete == true
 }
 
@@ -115,22 +122,25 @@ conceals if {
 }
 
 # METADATA
-# title: What tells of values by another way than reading the table
-# description: The statistics hold values of columns, and other views hold the texts that were sent.
+# title: What these statements would tell of values by another way than reading the table
 telling contains effect.object if {
 	conceals
 	some statement in input.request.statements
 	some effect in statement.effects
-	_tells(effect.object)
+	tells(effect.object)
 }
 
-_tells(thing) if {
+# METADATA
+# title: A relation that tells of values in others
+# description: The statistics hold values of columns, and other views hold the texts that were sent.
+# scope: document
+tells(thing) if {
 	thing.schema == "pg_catalog"
 	thing.name in _tellers
 }
 
 # An extension's view, wherever it was put.
-_tells(thing) if startswith(thing.name, "pg_stat_statements")
+tells(thing) if startswith(thing.name, "pg_stat_statements")
 
 _tellers := {
 	"pg_cursors",

@@ -159,18 +159,18 @@ _is_here(thing, session) if thing.catalog == session.db_name
 
 # A role of the user takes the operation on the thing away.
 taken_away(operation, thing, session) if {
-	attributes := permissions.attributes(thing, session)
 	some name in denying(session.user)
 	some permission in data.regate.index.roles[name].permissions.deny
+	attributes := permissions.attributes(thing, session)
 	permissions.covers(permission, operation, attributes)
 }
 
 # A role of the user takes a column away that the effect touches, or may touch.
 column_taken_away(effect, session) if {
 	is_object(effect.object)
-	attributes := permissions.attributes(effect.object, session)
 	some name in denying(session.user)
 	some permission in data.regate.index.roles[name].columns.deny
+	attributes := permissions.attributes(effect.object, session)
 	permissions.touches(permission, effect, attributes)
 }
 
