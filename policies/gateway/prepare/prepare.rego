@@ -22,9 +22,10 @@ index := {
 	"contract": frame.contract,
 	"roles": {name: _entry(document) | some name, document in input.roles},
 	"locks": [lock | some document in input.locks; lock := _lock(document); count(lock.target) > 0],
-	"denying": {name: true |
+	"denying": {name: permissions.reach(selectors) |
 		some name, document in input.roles
 		count(_list(_part(document, "deny"), "db_permissions")) > 0
+		selectors := [_objects(_selector(entry, "match")) | some entry in _entries(document, "deny")]
 	},
 	"obliging": {name: true |
 		some name, document in input.roles

@@ -10,6 +10,7 @@ package gateway.query_batch
 
 import data.gateway.lib.frame
 import data.gateway.lib.obligations
+import data.gateway.lib.permissions
 import data.gateway.lib.statements
 import data.gateway.lib.switches
 import data.gateway.query
@@ -103,13 +104,16 @@ _granted_in_full(statement, session) if {
 	}
 }
 
-# Granted, and nobody takes it away. It asks for more than some sessions need; what fails here is judged in full.
+# Granted, on what no role denies anything about. It asks for more than some sessions need; what fails here is judged in full.
 _stands(statement, session) if {
 	_does_no_more(statement)
+	denials := _denials(session.user)
 	every effect in statement.effects {
 		_is_given(effect, session)
-		not statements.taken_away(effect.operation, effect.object, session)
-		not statements.column_taken_away(effect, session)
+		place := permissions.place(effect.object)
+		every denial in denials {
+			not regex.match(denial, place)
+		}
 		not obligations.tells(effect.object)
 	}
 }
@@ -127,6 +131,9 @@ _does_no_more(statement) if {
 		statements.may_set(setting)
 	}
 }
+
+# Where the objects lie about which the user's roles deny something.
+_denials(user) := [data.regate.index.denying[name] | some name in data.regate.users[user].roles]
 
 _is_given(effect, session) if _passes(effect, session)
 

@@ -55,6 +55,17 @@ expression(value) := value if {
 	_is_expression(value)
 } else := concat("", ["^(?s:", concat(".*", [_quoted(part) | some part in split(value, "*")]), ")$"])
 
+# METADATA
+# title: An expression for all that these values match, and maybe more
+# description: Without anchors, to be part of a longer one; what cannot be is anything.
+loosely(values) := concat("", ["(?:", concat("|", [_loosely(value) | some value in values]), ")"])
+
+_loosely(value) := concat(".*", [_quoted(part) | some part in split(value, "*")]) if {
+	is_string(value)
+	not _is_expression(value)
+	not templates.is_template(value)
+} else := ".*"
+
 _quoted(text) := regex.replace(text, `[\\.+?()|\[\]{}^$]`, `\$0`)
 
 # A selector of labels, compiled: all keys must match, and one without keys selects nothing.

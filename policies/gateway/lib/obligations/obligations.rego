@@ -48,16 +48,20 @@ asked := due(_all, input.request.statements)
 # title: Which of these obligations come with these statements
 # description: |
 #   What conceals is asked for with every statement that touches something; what bounds, with all but transactions.
+# scope: document
+due([], _) := {}
+
 due(obligations, statements) := object.union(
 	{kind: wanted |
-		some kind in _kinds(obligations)
+		kinds := {kind | some obligation in obligations; some kind, _ in obligation} - {"hold"}
+		some kind in kinds
 		_is_due(kind, statements)
 		wanted := [each | some obligation in obligations; each := obligation[kind]]
 	},
 	_holds(obligations, statements),
-)
-
-_kinds(obligations) := {kind | some obligation in obligations; some kind, _ in obligation} - {"hold"}
+) if {
+	count(obligations) > 0
+}
 
 _is_due("mask", statements) if _touches(statements)
 
@@ -85,6 +89,7 @@ _transactions := {"begin", "commit", "release", "rollback", "savepoint", "set", 
 default _holds(_, _) := {}
 
 _holds(obligations, statements) := {"hold": wanted} if {
+	"hold" in {kind | some obligation in obligations; some kind, _ in obligation}
 	wanted := array.concat(_bad_holds(obligations), [object.remove(each, ["operations"]) |
 		some obligation in obligations
 		each := obligation.hold

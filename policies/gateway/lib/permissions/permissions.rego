@@ -100,6 +100,24 @@ _own(thing) := {} if is_null(thing)
 _own(thing) := {"object_kind": thing.kind, "schema": thing.schema, "name": thing.name} if is_object(thing)
 
 # METADATA
+# title: The places of the objects that these selectors can be about, as one expression
+# description: |
+#   It may be about more than they are, never about less: what it does not match no selector selects. Written from the
+#   selectors as they stand, before they are compiled.
+reach(selectors) := concat("", ["^(?s:", concat("|", [_reach(selector) | some selector in selectors]), ")$"])
+
+_reach(selector) := concat("\u0000", [labels.loosely(labels.as_list(object.get(selector, key, "*"))) |
+	some key in ["object_kind", "schema", "name"]
+])
+
+# METADATA
+# title: The place of an object, for an expression of `reach`
+# scope: document
+place(thing) := "\u0000\u0000" if is_null(thing)
+
+place(thing) := concat("\u0000", [thing.kind, thing.schema, thing.name]) if is_object(thing)
+
+# METADATA
 # title: What permissions without patterns grant
 # description: By kind, schema, name and operation, so that a question needs one look and no matching.
 exact(granted) := object.union_n([found |

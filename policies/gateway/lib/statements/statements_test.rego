@@ -1,5 +1,6 @@
 package gateway.lib.statements_test
 
+import data.gateway.lib.permissions
 import data.gateway.query
 import data.gateway.query_batch
 import data.gateway.testing_test as t
@@ -120,4 +121,31 @@ test_all_operations_on_a_column_are_those_on_its_row_too if {
 		t.codes(_decide(["wide", "denies_all"], ["wide"], change)) == ["column_denied"]
 	}
 	_decide(["wide", "denies_all"], ["wide"], {"columns": ["id"]}).allow == true
+}
+
+# Selectors of a deny, an object, and whether the deny may be about it.
+_reached := [
+	[{"*": "*"}, t.table("app", "people"), true],
+	[{"*": "*"}, null, true],
+	[{"schema": "app"}, t.table("app", "people"), true],
+	[{"schema": "app"}, t.table("apps", "people"), false],
+	[{"schema": "a.p"}, t.table("app", "people"), false],
+	[{"schema": ["x", "app"], "name": "peo*"}, t.table("app", "people"), true],
+	[{"schema": ["x", "app"], "name": "peo*"}, t.table("app", "orders"), false],
+	[{"name": "^no|people$"}, t.table("app", "people"), true],
+	[{"name": "^no|people$"}, t.table("app", "other"), true],
+	[{"name": "{{external.x}}"}, t.table("app", "people"), true],
+	[{"name": "p(e*"}, t.table("app", "p(e\nople"), true],
+	[{"object_kind": "view"}, t.table("app", "people"), false],
+	[{"object_kind": "view"}, null, false],
+	[{"database": "app"}, t.table("app", "people"), true],
+]
+
+test_what_a_deny_reaches if {
+	every row in _reached {
+		[selector, thing, expected] := row
+		pattern := permissions.reach([{"schema": "elsewhere"}, selector])
+		regex.match(pattern, permissions.place(thing)) == expected
+	}
+	not regex.match(permissions.reach([]), permissions.place(t.table("app", "people")))
 }
