@@ -14,10 +14,14 @@ def _locked() -> list[str]:
 
 def _licence(name: str) -> str:
     """All that a package says of its licence, apart from the licence's text."""
-    about = metadata.metadata(name)
-    said = [about.get("License-Expression", ""), *about.get_all("Classifier", [])]
-    short = about.get("License", "")
-    return " ".join(item for item in [*said, short if len(short) < 100 else ""] if item)
+    about = metadata.metadata(name).json
+    short = str(about.get("license", ""))
+    said = [
+        about.get("license_expression", ""),
+        *about.get("classifier", []),
+        short if len(short) < 100 else "",
+    ]
+    return " ".join(str(item) for item in said if item)
 
 
 def _installed() -> dict[str, str]:
