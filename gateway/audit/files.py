@@ -1,6 +1,7 @@
 """The few system calls the log needs, behind a seam where tests inject a failing disk."""
 
 import contextlib
+import errno
 import fcntl
 import os
 import stat
@@ -98,8 +99,13 @@ class SystemFiles:
         os.ftruncate(fd, size)
 
     def sync(self, fd: int) -> None:
-        """Return once the file's data, and the length to read it by, are on stable storage."""
+        """Return once the file's data, and the length to read it by, are on stable storage.
+
+        A file that was removed meanwhile is on none: it ends with the process, whatever is written to it.
+        """
         os.fdatasync(fd)
+        if not os.fstat(fd).st_nlink:
+            raise FileNotFoundError(errno.ENOENT, "the file was removed while it was written to")
 
     def allocate(self, fd: int, size: int) -> None:
         """Take *size* bytes of room."""

@@ -15,8 +15,12 @@ _NEXT = {
     "db": "regate db configure create --token=FILE --ca-pin={pin} --proxy={proxy} \\\n"
     "      --name=my-postgres --protocol=postgres --uri=HOST:5432 --output=file:///etc/regate-db.yaml",
     "proxy": "write its file with: regate: {{auth_token: FILE, ca_pin: '{pin}'}}, and run: regate start -c …",
-    "bot": "keep it for the machine that will join",
 }
+
+_NO_BOTS = (
+    "note: nothing joins with a token for a bot yet; until it does, let the machine log in as a user:\n"
+    "  regate users add NAME --roles=ROLE, and on the machine: regate login --user=NAME --password-stdin"
+)
 
 
 @click.group()
@@ -31,7 +35,9 @@ def tokens() -> None:
         "regate tokens add --type=db --uses=20 --format=json",
     )
 )
-@click.option("--type", "types", type=names, required=True, help="What may join: db, proxy, bot (for later).")
+@click.option(
+    "--type", "types", type=names, required=True, help="What may join: db, proxy; of bot, see above."
+)
 @click.option(
     "--ttl", type=duration, default="30m", show_default=True, help="How long it is good, 30m at most."
 )
@@ -56,6 +62,9 @@ def add(form: str | None, config: str, proxy: str, **given: Any) -> None:
 
     The cluster keeps only its digest. With labels or names it lets an agent serve only databases that have
     them; the policy decides that, at every heartbeat.
+
+    A token for a bot is made, listed and removed like the others, and nothing joins with it yet: machines
+    with an identity of their own come later. Until then a machine logs in as a user that is kept for it.
     """
     if given["multi_use"] and given["uses"] is not None:
         raise click.UsageError("give --uses or --multi-use, not both")
@@ -69,6 +78,8 @@ def add(form: str | None, config: str, proxy: str, **given: Any) -> None:
         body["databases"] = given["databases"]
     body |= {"multi_use": True} if given["multi_use"] else {"uses": given["uses"] or 1}
     made = channel.admin(config, proxy).post("/v1/tokens", body)
+    if "bot" in given["types"]:
+        click.echo(_NO_BOTS, err=True)
     if form == "text":
         click.echo(made["token"])
     else:
@@ -118,7 +129,9 @@ def _guide(made: Mapping[str, Any]) -> None:
         f'The token "{output.clean(made["name"])}" lets a {kinds} service join {often}, until {end}:\n'
     )
     click.echo(f"  {made['token']}\n")
-    click.echo("Put it into a file on the other host, readable by its owner only. There:")
+    steps = [_NEXT[kind] for kind in made["types"] if kind in _NEXT]
+    if steps:
+        click.echo("Put it into a file on the other host, readable by its owner only. There:")
     proxy = shlex.quote(made.get("proxy") or "HOST:PORT")
-    for kind in made["types"]:
-        click.echo("  " + _NEXT.get(kind, "").format(pin=made["ca_pin"], proxy=proxy))
+    for step in steps:
+        click.echo("  " + step.format(pin=made["ca_pin"], proxy=proxy))

@@ -436,3 +436,24 @@ def test_a_file_that_may_not_grow(directory: Path) -> None:
     assert words == "audit log cannot be written: file too large"
     assert 30 < int(count) < 50
     assert second == f"{int(count) + 1} True"
+
+
+def empty(directory: Path, left: str) -> None:
+    """Remove every file but those whose names end so."""
+    for path in directory.iterdir():
+        if not (left and path.name.endswith(left)):
+            path.unlink()
+
+
+@pytest.mark.parametrize("left", ["", "checkpoints", ".log"], ids=["nothing", "checkpoints", "the log"])
+async def test_what_is_written_to_a_file_that_was_removed_is_not_confirmed(
+    directory: Path, left: str
+) -> None:
+    async with opened(directory) as log:
+        await log.append([query()])
+        empty(directory, left)
+        if left == ".log":  # the records are there, and nobody can sign for them any more
+            await log.append([query()])
+            await until(lambda: not log.healthy)
+        assert "no such file or directory" in await refused(log, query())
+        assert not log.healthy

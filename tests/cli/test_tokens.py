@@ -42,6 +42,16 @@ def test_a_list_shows_what_is_left_and_never_the_secret(admin: Person) -> None:
     assert (gone.code, "does not exist" in gone.err) == (4, True)
 
 
+@pytest.mark.parametrize("form", [(), ("--format=text",), ("--format=json",)], ids=["guide", "text", "json"])
+def test_a_token_for_a_bot_says_that_nothing_joins_with_it_yet(admin: Person, form: tuple[str, ...]) -> None:
+    made = admin.run("tokens", "add", "--type=bot", *form)
+    assert made.code == 0
+    assert "nothing joins with a token for a bot yet" in made.err
+    assert "regate login --user=NAME --password-stdin" in made.err
+    assert "There:" not in made.out, "no next step that leads nowhere"
+    assert "bot" not in admin.run("tokens", "add", "--type=db", *form).err
+
+
 def test_a_token_for_any_number(admin: Person) -> None:
     admin.ok("tokens", "add", "--type=db", "--multi-use", "--name=many")
     assert re.search(r"many +db +any +any +any ", admin.ok("tokens", "ls"))

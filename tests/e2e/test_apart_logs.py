@@ -55,3 +55,17 @@ def test_what_a_service_recorded_is_at_the_auth_service_and_stays_there() -> Non
         assert len(kinds(cluster, service)) >= before
         cluster.admin("audit", "settle", service.id, "--reason=the disk was replaced")
         assert cluster.admin("audit", "verify", check=False).code == 0
+
+        # Emptied under a service that runs: from then on nothing could be kept, so nothing is done.
+        for path in service.audit.iterdir():
+            path.unlink()
+        with pytest.raises(psycopg.OperationalError, match="no such file or directory"):
+            psycopg.connect(access.conninfo)
+        service.stop()
+        service.start()
+        for _ in eventually("the third beginning", seconds=30):
+            if len(reports(cluster, service)) == 3:
+                break
+        done = cluster.admin("audit", "verify", check=False)
+        assert done.code == 10
+        assert "log restarted at 0" in done.stdout
