@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, cast
 
@@ -15,6 +15,7 @@ from gateway.errors import AuditError
 from gateway.model.decision import Allowed, Decision, Denied, Reason, Revisions
 from gateway.model.event import Event, Kind
 from gateway.model.identity import Identity, Route, Use
+from gateway.model.obligation import Obligations
 from gateway.model.resource import Database
 from gateway.model.statement import NameContext
 from gateway.protocols.redis import REDIS
@@ -221,6 +222,14 @@ async def test_a_refused_command_is_refused_at_its_place_and_recorded_once(ends:
     assert said == b"$1\r\nx\r\n-NOPERM no_role (decision no)\r\n$1\r\nx\r\n"
     assert [each["statement"] for each in ends.world.written(Kind.SESSION_DENIED)] == ["SET app:a 1"]
     assert len(ends.world.written(Kind.SESSION_QUERY)) == 2
+
+
+async def test_an_obligation_that_redis_cannot_carry_out_is_a_refusal(ends: Ends) -> None:
+    ends.world.answer = lambda _: replace(allowed(), obligations=Obligations(timeout_ms=5))
+    assert await ends.sends(GET, SET) == SUBSTITUTE * 2
+    assert ends.answers(b"-ERR unknown\r\n" * 2).count(b"timeout_ms cannot be carried out here") == 2
+    codes = {each["reasons"][0]["code"] for each in ends.world.written(Kind.SESSION_DENIED)}
+    assert codes == {"obligation_unsupported"}
 
 
 async def test_what_cannot_be_recorded_is_not_forwarded(ends: Ends) -> None:

@@ -7,7 +7,6 @@ pipeline keeps its order, and a transaction that was refused a command is aborte
 
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Final
 
 from gateway.errors import ProtocolError
@@ -17,7 +16,8 @@ from gateway.protocols.redis import errors, pubsub, resp, table
 from gateway.protocols.redis.address import is_address_line
 from gateway.protocols.redis.commands import DIALECT, is_never
 from gateway.protocols.redis.errors import SUBSTITUTE
-from gateway.protocols.redis.piping import Commands, RedisPipeline, Run
+from gateway.protocols.redis.expected import Expected, Run
+from gateway.protocols.redis.piping import Commands, RedisPipeline
 from gateway.protocols.redis.pubsub import Subscriptions
 from gateway.protocols.redis.replies import Part, Reply, ReplyReader, short_ends
 from gateway.sansio.outcomes import not_known
@@ -38,22 +38,10 @@ from gateway.sansio.protocol import (
 )
 
 MAX_OUTSTANDING: Final = 10_000  # commands without their answer
+MAX_OUTSTANDING_BYTES: Final = resp.MAX_COMMAND  # of such commands, which are kept until they are answered
 CARRIED_OUT: Final = frozenset({"hold"})
 _LIST, _PUSH = ord("*"), ord(">")
 _ERRORS: Final = frozenset(b"-!")
-
-
-@dataclass(slots=True)
-class _Expected:
-    """A command that was sent, and what its answer is to become."""
-
-    name: str
-    request: Request | None = None  # None: a substitute
-    instead: bytes = b""  # what the client reads in the place of the answer
-    channels: int = 0  # that it subscribes to, or ends: 0 ends all of them
-    frames: int = 0  # confirmations that are missing, one for each channel; 0: not known yet
-    version: bytes = b""  # that HELLO asks for
-    passed: int = 0  # bytes of the answer so far
 
 
 class RedisConversation:
@@ -69,6 +57,7 @@ class RedisConversation:
         "_known",
         "_names",
         "_owed",
+        "_owed_bytes",
         "_queue",
         "_replies",
         "_subscriptions",
@@ -81,8 +70,9 @@ class RedisConversation:
         self._commands = resp.CommandReader()
         self._replies = ReplyReader()
         self._known = Commands(names)
-        self._queue: deque[_Expected | Run] = deque()
+        self._queue: deque[Expected | Run] = deque()
         self._owed = 0  # commands without their answer
+        self._owed_bytes = 0  # of those that went by themselves
         self._is_full = False
         self._is_resp3 = False
         self._in_transaction = False
@@ -100,7 +90,7 @@ class RedisConversation:
                     yield Housekeeping(command.raw)
                 continue
             self._is_first = False
-            if self._owed >= MAX_OUTSTANDING:
+            if self._owed >= MAX_OUTSTANDING or self._owed_bytes >= MAX_OUTSTANDING_BYTES:
                 self._is_full = True
                 yield Settle()
             if command is not last:  # the same bytes are the same statement, which is classified once
@@ -129,9 +119,9 @@ class RedisConversation:
             # Their answers come with EXEC's, or never: how answers are to be read would be a guess.
             against = "subscriptions and HELLO cannot be part of a transaction here"
         if against:
-            self._expect(_Expected(name, request, errors.not_offered(name, against)))
+            self._expect(Expected(name, request, errors.not_offered(name, against)))
             return SUBSTITUTE
-        expected = _Expected(name, request)
+        expected = Expected(name, request)
         if name in pubsub.WORDS:
             expected.channels = len(arguments) - 1
         elif name == "hello" and len(arguments) > 1:
@@ -145,7 +135,7 @@ class RedisConversation:
         """A command that nobody knows goes to the server, and its error comes back in the policy's words."""
         del facts
         name = table.name_of(request.statements[0].arguments)
-        self._expect(_Expected(name, None, errors.refused(denial)))
+        self._expect(Expected(name, None, errors.refused(denial)))
         return Refusal(to_backend=SUBSTITUTE)
 
     def pipeline(self, data: bytes) -> RedisPipeline | None:
@@ -162,13 +152,17 @@ class RedisConversation:
         assert isinstance(pipeline, RedisPipeline), "it was made here"
         self._commands.skip(pipeline.rest)
         self._in_transaction = pipeline.leaves_transaction
-        self._queue.append(Run(pipeline))
-        self._owed += len(pipeline.requests)
-        return pipeline.raw
+        count, raw = len(pipeline.requests), pipeline.raw
+        # Nobody needs what was sent while the answers are awaited, which may be for long.
+        pipeline.raw, pipeline.requests, pipeline.facts = b"", (), ()
+        self._queue.append(Run(pipeline, count))
+        self._owed += count
+        return raw
 
-    def _expect(self, expected: _Expected) -> None:
+    def _expect(self, expected: Expected) -> None:
         self._queue.append(expected)
         self._owed += 1
+        self._owed_bytes += expected.size
 
     def oblige(self, request: Request, facts: Facts, duty: Duty) -> Obliged | Unable:
         """Holding is the engine's, before anything is sent; nothing can be done with answers."""
@@ -252,7 +246,7 @@ class RedisConversation:
         if word not in pubsub.WORDS:
             return reply.kind == _PUSH or (self._subscriptions.total > 0 and word in pubsub.MESSAGES)
         head = self._queue[0] if self._queue else None
-        if not isinstance(head, _Expected) or head.name != word:
+        if not isinstance(head, Expected) or head.name != word:
             # The server may end a subscription by itself; a list that looks like one is an answer.
             is_message = reply.kind == _PUSH or self._subscriptions.total > 0
             if is_message:
@@ -269,8 +263,10 @@ class RedisConversation:
         return True
 
     def _answered(self) -> None:
-        self._queue.popleft()
+        expected = self._queue.popleft()
+        assert isinstance(expected, Expected), "of pipelines many are answered together"
         self._owed -= 1
+        self._owed_bytes -= expected.size
 
     # -- the rest of the contract
 
@@ -287,9 +283,9 @@ class RedisConversation:
 
     def abandon(self) -> tuple[Outcome, ...]:
         """Every command whose answer did not come; of pipelines the engine knows itself."""
-        left = [expected.request for expected in self._queue if isinstance(expected, _Expected)]
+        left = [expected.request for expected in self._queue if isinstance(expected, Expected)]
         self._queue.clear()
-        self._owed = 0
+        self._owed = self._owed_bytes = 0
         return not_known(left)
 
     def farewell(self, denial: Denied) -> bytes:
@@ -297,7 +293,7 @@ class RedisConversation:
         return errors.refused(denial)
 
 
-def _outcome(expected: _Expected, reply: Reply) -> Outcome:
+def _outcome(expected: Expected, reply: Reply) -> Outcome:
     assert expected.request is not None
     if reply.kind in _ERRORS:
         return Outcome(expected.request, None, reply.size, reply.word.decode("latin-1"))

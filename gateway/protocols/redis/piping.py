@@ -1,4 +1,4 @@
-"""Pipelines of plain commands: what is known of each command, and whose answers are still to come.
+"""Pipelines of plain commands: what is known of each command that a session sent last.
 
 Plain is what is answered by one reply, in its turn, and changes nothing about how commands and replies are
 read. Subscriptions, HELLO and what is never forwarded are not; they go the long way.
@@ -23,19 +23,6 @@ class RedisPipeline(Pipeline):
     """A pipeline, and whether a transaction is open behind it."""
 
     leaves_transaction: bool = False
-
-
-@dataclass(slots=True, eq=False)
-class Run:
-    """A pipeline that was sent, of which *done* commands are answered."""
-
-    pipeline: Pipeline
-    done: int = 0
-
-    @property
-    def left(self) -> int:
-        """How many are not."""
-        return len(self.pipeline.requests) - self.done
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,9 @@ from gateway.errors import ProtocolError
 MAX_ARGUMENTS: Final = 1 << 20
 MAX_COMMAND: Final = 64 << 20  # bytes of one command: it is judged before any of it goes on
 MAX_INLINE: Final = 64 << 10
-_MAX_AGAIN: Final = 64 << 10  # bytes of a command that is not whole, that may be looked at twice
+_MAX_AGAIN: Final = (
+    1 << 10
+)  # bytes of a command that is not whole which may be looked at again for each chunk
 _DIGITS: Final = 20
 CRLF: Final = b"\r\n"
 _ARRAY, _BULK = 0x2A, 0x24
