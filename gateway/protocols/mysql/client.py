@@ -41,18 +41,12 @@ def admit(state: State, request: Request, facts: Facts) -> bytes:
     elif asked.code != commands.FETCH and raw is not _NO_STATEMENT:
         running.steers = not state.is_known or steers(request.statements[0].text, facts)
         running.defines = defines(facts)
-        if not running.steers and not running.defines:
-            _remember(state, asked, facts)
+        if asked.is_obliged:
+            state.forget(asked, facts)
+        elif not running.steers and not running.defines:
+            state.remember(asked, facts)
     state.begin(running)
     return raw
-
-
-def _remember(state: State, asked: Asked, facts: Facts) -> None:
-    """It changes nothing that later commands depend on, so it may be known again."""
-    if asked.prepared is not None:
-        asked.prepared.repeated = (asked.request.statements[0], facts)
-    for item in facts:
-        state.remember(item.fingerprint)
 
 
 def _read(state: State, command: Command) -> Request | Housekeeping | Answered:

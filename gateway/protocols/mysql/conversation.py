@@ -62,9 +62,9 @@ class MysqlConversation:
 
     def refuse(self, request: Request, facts: Facts, denial: Denied) -> Refusal:
         """An error as the server's own where a privilege is missing."""
-        del facts
         asked, self._state.asked = self._state.asked, None
         assert asked is not None, "one request is judged at a time"
+        self._state.forget(asked, facts)
         if request.phase is Phase.PREPARE:
             self._state.statements.failed()
         return Refusal(to_client=errors.refused(asked.sequence + 1, denial))
@@ -84,6 +84,8 @@ class MysqlConversation:
     def oblige(self, request: Request, facts: Facts, duty: Duty) -> Obliged | Unable:
         """Time limits and second persons are the engine's; nothing is carried out on results."""
         del request, facts, duty
+        assert self._state.asked is not None, "one request is judged at a time"
+        self._state.asked.is_obliged = True
         return Obliged()
 
     def overdue(self, request: Request, denial: Denied) -> bool:

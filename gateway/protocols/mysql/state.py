@@ -16,7 +16,7 @@ from gateway.protocols.mysql.context import Context
 from gateway.protocols.mysql.packets import CommandReader
 from gateway.protocols.mysql.prepared import Prepared, Statements
 from gateway.protocols.mysql.replies import Replies, Shape
-from gateway.sansio.protocol import Ready, Request
+from gateway.sansio.protocol import Facts, Ready, Request
 
 MOST_SHAPES: Final = 1_000  # kinds of statements of one session that are known as allowed before
 _ASSUMED: Final = capabilities.OFFERED & ~capabilities.SHAPES | capabilities.DEPRECATE_EOF
@@ -63,6 +63,7 @@ class Asked:
     sequence: int
     raw: bytes  # what is sent if it is admitted
     prepared: Prepared | None = None  # what it runs
+    is_obliged: bool = False  # more than a plain yes was said to it
 
 
 @dataclass(slots=True)
@@ -120,12 +121,22 @@ class State:
         if path != self.names.search_path:
             self.names = replace(self.names, search_path=path)
 
-    def remember(self, fingerprint: str) -> None:
-        """A statement of this shape was allowed."""
-        if fingerprint not in self.shapes:
-            if len(self.shapes) >= MOST_SHAPES:
-                del self.shapes[next(iter(self.shapes))]
-            self.shapes[fingerprint] = None
+    def remember(self, asked: Asked, facts: Facts) -> None:
+        """A request got a plain yes and changes nothing that later ones depend on."""
+        if asked.prepared is not None:
+            asked.prepared.repeated = (asked.request.statements[0], facts)
+        for item in facts:
+            if item.fingerprint not in self.shapes:
+                if len(self.shapes) >= MOST_SHAPES:
+                    del self.shapes[next(iter(self.shapes))]
+                self.shapes[item.fingerprint] = None
+
+    def forget(self, asked: Asked, facts: Facts) -> None:
+        """A request got another answer: its like is not asked about in haste, which would be in vain."""
+        if asked.prepared is not None:
+            asked.prepared.repeated = None
+        for item in facts:
+            self.shapes.pop(item.fingerprint, None)
 
 
 def begin(ready: Ready, route: Route) -> State:

@@ -4,10 +4,11 @@ import pytest
 
 from gateway.classify import sql
 from gateway.errors import ProtocolError
+from gateway.model.obligation import Obligations
 from gateway.model.statement import Catalog, Phase
-from gateway.sansio.protocol import Facts, Repetition, Request
+from gateway.sansio.protocol import Duty, Facts, Obliged, Repetition, Request
 from tests.protocols.mysql import wire
-from tests.protocols.mysql.talk import Talk
+from tests.protocols.mysql.talk import DENIAL, Talk
 
 SELECT = "select item from orders where id = ?"
 VALUES = b"\0\1\x08\0\x01\0\0\0\0\0\0\0"
@@ -202,3 +203,22 @@ def test_an_error_and_a_reply_that_is_nonsense_end_it_as_ever() -> None:
         talk.talk.from_backend(wire.packet(b"\1\1"))
     (over,) = talk.talk.abandon()
     assert (over.request, over.error_code) == (repeated.request, "unknown")
+
+
+@pytest.mark.parametrize("answer", ["no", "yes, but"])
+def test_what_got_another_answer_than_a_plain_yes_is_not_asked_about_in_haste(answer: str) -> None:
+    talk = session()
+    text = wire.query("select total from orders where id = 1")
+    talk.send(text)
+    for data in (RUN, text):
+        assert found(talk, data) is not None
+        (request,) = talk.talk.from_client(data)
+        assert isinstance(request, Request)
+        if answer == "no":
+            talk.talk.refuse(request, facts_of(request), DENIAL)
+        else:
+            duty = Duty(Obligations(timeout_ms=5))
+            assert isinstance(talk.talk.oblige(request, facts_of(request), duty), Obliged)
+            talk.talk.admit(request, facts_of(request))
+            talk.talk.from_backend(wire.ok())
+        assert found(talk, data) is None
