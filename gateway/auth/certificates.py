@@ -68,7 +68,11 @@ async def for_database(desk: Desk, identity: Identity, wanted: Wanted) -> sign.I
             route = Route(database.name, database.protocol, wanted.db_user, wanted.db_name)
         case Denied():
             await _record_denied(desk, identity, wanted, decision)
-            raise AccessError(decision.sentence, code=decision.code)
+            # The same words for one that is not there and one that may not be seen.
+            hint = (
+                "regate db ls prints those that you may see" if decision.code == UNKNOWN_DATABASE.code else ""
+            )
+            raise AccessError(decision.sentence, code=decision.code, hint=hint)
         case other:
             assert_never(other)
     lifetime = min(wanted.ttl or DATABASE_MAX, DATABASE_MAX)

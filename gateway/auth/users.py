@@ -209,7 +209,11 @@ async def _existing(change: Change, name: str) -> Resource:
 
 
 def _bad_token() -> AccessError:
-    return AccessError("the token is not known, was used, or has expired", code="token_invalid")
+    return AccessError(
+        "the token is not known, was used, or has expired",
+        code="token_invalid",
+        hint="an administrator makes another: regate users reset NAME",
+    )
 
 
 def _view(user: Resource, known: Credentials | None) -> UserView:

@@ -84,8 +84,11 @@ def labels(value: Mapping[str, str]) -> str:
 
 def until(end: datetime, now: datetime) -> str:
     """``2026-01-01 12:00:00 UTC [valid for 7h59m]``."""
-    minutes = max(0, round((end - now).total_seconds() / 60))
-    left = f"{minutes // 60}h{minutes % 60:02d}m" if minutes >= 60 else f"{minutes}m"
+    seconds = max(0, round((end - now).total_seconds()))
+    minutes = round(seconds / 60)
+    left = f"{minutes}m" if seconds >= 60 else f"{seconds}s"
+    if minutes >= 60:
+        left = f"{minutes // 60}h{minutes % 60:02d}m"
     return f"{end:%Y-%m-%d %H:%M:%S} UTC [valid for {left}]"
 
 
