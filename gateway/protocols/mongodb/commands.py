@@ -5,8 +5,10 @@ name, a NUL and its documents. For a getMore the arguments of the command that o
 behind ``OPENED_BY``: asking on is asking for that again.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from dataclasses import field as held
 from functools import lru_cache
 from itertools import islice
 from typing import Any, Final
@@ -16,7 +18,7 @@ from bson.dbref import DBRef
 from gateway.errors import ProtocolError
 from gateway.model.classification import Class, Classification, worst
 from gateway.model.statement import Statement
-from gateway.protocols.mongodb import documents, readers, redact, table
+from gateway.protocols.mongodb import documents, readers, redact, shapes, table
 from gateway.protocols.mongodb.documents import UnreadableError
 from gateway.protocols.mongodb.effects import Effects
 from gateway.protocols.mongodb.fields import DoubtError
@@ -41,6 +43,7 @@ _MOST_CHANGES: Final = 1_000  # as hello says
 _NOISE: Final = frozenset(
     {"lsid", "$clusterTime", "txnNumber", "autocommit", "startTransaction", "stmtId", "stmtIds"}
 )
+_NOISY: Final = re.compile(rb"lsid\0|\$clusterTime\0|txnNumber\0|autocommit\0|startTransaction\0|stmtIds?\0")
 _ANYWHERE: Final = frozenset(
     {"renameCollection", "bulkWrite", "listDatabases"}
 )  # sent to admin, whatever they name
@@ -92,10 +95,12 @@ def _judged(arguments: Sequence[bytes], opened: str) -> tuple[Facts, str]:
     size = sum(map(len, arguments))
     if size > _KEPT_BYTES + _MAX_NOISE:
         return (_seen if size <= _SEEN_BYTES else _facts)(tuple(arguments), opened)
-    plain = _plain(arguments)
-    if sum(map(len, plain)) <= _KEPT_BYTES:
-        return _remembered(plain, opened)
-    return _facts(plain, opened)
+    body = arguments[1]
+    if _NOISY.search(body):
+        arguments = (arguments[0], plain(body)[0], *arguments[2:])
+    if sum(map(len, arguments)) <= _KEPT_BYTES:
+        return _remembered(tuple(arguments), opened)
+    return _facts(tuple(arguments), opened)
 
 
 def take(arguments: Sequence[bytes]) -> Command:
@@ -153,18 +158,23 @@ def _changes(held: bytes) -> list[dict[str, Any]]:
     return found
 
 
-def _plain(arguments: Sequence[bytes]) -> tuple[bytes, ...]:
-    """The arguments without the fields that change with each command and mean nothing here."""
+def plain(body: bytes) -> tuple[bytes, list[bytes]]:
+    """A command without the fields that change with each and mean nothing here, and the values of ``lsid``.
+
+    What cannot be taken apart stays as it is, and names a session that is nobody's.
+    """
+    if not _NOISY.search(body):
+        return body, []
     try:
-        body = arguments[1]
         found = list(documents.elements(body))
-        names = [field for field, *_ in found]
-        if _NOISE.isdisjoint(names) or len(set(names)) != len(names):
-            return tuple(arguments)
-        kept = documents.joined([body[start:end] for field, _, start, _, end in found if field not in _NOISE])
+        names = {field for field, *_ in found}
+        sessions = [body[value:end] for field, _, _, value, end in found if field == "lsid"]
+        if len(names) != len(found):
+            return body, sessions
+        kept = [body[start:end] for field, _, start, _, end in found if field not in _NOISE]
+        return documents.joined(kept), sessions
     except ProtocolError:
-        return tuple(arguments)
-    return (arguments[0], kept, *arguments[2:])
+        return body, [b""]
 
 
 @lru_cache(maxsize=16)
@@ -174,7 +184,29 @@ def _seen(arguments: tuple[bytes, ...], opened: str) -> tuple[Facts, str]:
 
 @lru_cache(maxsize=2048)
 def _remembered(arguments: tuple[bytes, ...], opened: str) -> tuple[Facts, str]:
+    """The facts of a short command; the shape of those that differ in plain values is read once."""
+    found = shapes.slots(arguments)
+    known = None if found is None else _shape(_Like(found.key, arguments, found), opened)
+    if found is not None and known is not None:
+        facts = shapes.filled(known, found, arguments[1])
+        if facts is not None:
+            return (facts,), known.refused
     return _facts(arguments, opened)
+
+
+@dataclass(frozen=True, slots=True)
+class _Like:
+    """A command that is equal to all of its shape."""
+
+    key: tuple[bytes, ...]
+    arguments: tuple[bytes, ...] = held(compare=False)
+    slots: shapes.Slots = held(compare=False)
+
+
+@lru_cache(maxsize=512)
+def _shape(like: _Like, opened: str) -> shapes.Shape | None:
+    (facts,), refused = _facts(shapes.strange(like.arguments, like.slots), opened)
+    return shapes.shape(like.slots, facts, refused)
 
 
 def _facts(arguments: tuple[bytes, ...], opened: str) -> tuple[Facts, str]:

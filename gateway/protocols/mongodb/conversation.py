@@ -5,7 +5,7 @@ byte of it goes on; where it stood in a transaction, that is aborted at the serv
 A command that was let through and yet must not be sent is replaced by a ping whose answer is exchanged.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from bson.int64 import Int64
@@ -19,7 +19,7 @@ from gateway.protocols.mongodb.answers import Answers, Asked, Expected
 from gateway.protocols.mongodb.cursors import Cursor, Cursors, Owner
 from gateway.protocols.mongodb.documents import UnreadableError
 from gateway.protocols.mongodb.messages import Message, Query
-from gateway.protocols.mongodb.sessions import Sessions
+from gateway.protocols.mongodb.sessions import Sessions, listed
 from gateway.sansio.protocol import (
     Answered,
     Duty,
@@ -84,9 +84,10 @@ class MongoConversation:
         name = documents.first_name(message.body)
         if name in hello.ANSWERED:
             return self._answered(name, message)
+        body, sessions = commands.plain(message.body)
         arguments = (
             name.encode(),
-            message.body,
+            body,
             *[key.encode() + b"\0" + held for key, held in message.sequences],
         )
         asked = Asked(message, name, arguments)
@@ -98,7 +99,7 @@ class MongoConversation:
             asked.arguments += opener
         elif name == "killCursors" and not self._are_own(message.body):
             asked.arguments += (commands.FORGOTTEN,)
-        if not self._is_own_session(name, message.body):
+        if not self._is_own_session(name, message.body, sessions):
             asked.arguments += (commands.FOREIGN,)
         statement = Statement("", commands.DIALECT, self._names, arguments=asked.arguments)
         request = Request(message.raw, Phase.QUERY, (statement,))
@@ -130,9 +131,10 @@ class MongoConversation:
             return False
         return isinstance(numbers, list) and self._cursors.all_of(self._owner, numbers)
 
-    def _is_own_session(self, name: str, body: bytes) -> bool:
-        listed = name != "refreshSessions" or self._sessions.are_all_own(self._owner, body)
-        return listed and self._sessions.are_own(self._owner, body)
+    def _is_own_session(self, name: str, body: bytes, sessions: Sequence[bytes]) -> bool:
+        if name == "refreshSessions":
+            sessions = [*sessions, *listed(body)]
+        return not sessions or self._sessions.are_own(self._owner, sessions)
 
     def _taken(self, request: Request) -> Asked:
         self._held -= len(request.raw)

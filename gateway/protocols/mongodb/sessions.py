@@ -7,6 +7,7 @@ was forgotten here is not to be guessed.
 """
 
 from collections import OrderedDict
+from collections.abc import Iterable
 from typing import Final
 
 from gateway.errors import ProtocolError
@@ -14,7 +15,6 @@ from gateway.protocols.mongodb import documents
 from gateway.protocols.mongodb.cursors import Owner
 
 MOST: Final = 100_000  # in one process; the one that was used longest ago is forgotten
-_FIELD: Final = b"lsid\0"
 _UUID: Final = b"\x1e\0\0\0\x05id\0\x10\0\0\0\x04"  # a document with nothing but an id, which is a UUID
 _SIZE: Final = 30
 
@@ -26,24 +26,9 @@ class Sessions:
         self._most = most
         self._of: OrderedDict[tuple[str, str, bytes], str] = OrderedDict()
 
-    def are_own(self, owner: Owner, body: bytes) -> bool:
-        """False for a command in a session of somebody else's, or in one that is no plain one."""
-        if _FIELD not in body:
-            return True
-        try:
-            named = [body[value:end] for name, _, _, value, end in documents.elements(body) if name == "lsid"]
-        except ProtocolError:
-            return False
+    def are_own(self, owner: Owner, named: Iterable[bytes]) -> bool:
+        """True when every session that is *named*, as a value of ``lsid``, is a plain one of *owner*'s."""
         return all(self._is_own(owner, each) for each in named)
-
-    def are_all_own(self, owner: Owner, body: bytes) -> bool:
-        """True when the command's value is a list of nothing but sessions of *owner*'s."""
-        try:
-            _, kind, _, value, end = next(documents.elements(body))
-            listed = [body[value:end][at:stop] for _, _, _, at, stop in documents.elements(body[value:end])]
-        except (ProtocolError, StopIteration):
-            return False
-        return kind == documents.ARRAY and all(self._is_own(owner, each) for each in listed)
 
     def _is_own(self, owner: Owner, session: bytes) -> bool:
         if len(session) != _SIZE or not session.startswith(_UUID):
@@ -55,3 +40,15 @@ class Sessions:
         if len(self._of) > self._most:
             self._of.popitem(last=False)
         return True
+
+
+def listed(body: bytes) -> list[bytes]:
+    """The sessions in the list that is a command's value; one that is nobody's where it is no list."""
+    try:
+        _, kind, _, value, end = next(documents.elements(body))
+        held = body[value:end]
+        if kind == documents.ARRAY:
+            return [held[at:stop] for _, _, _, at, stop in documents.elements(held)]
+    except (ProtocolError, StopIteration):
+        pass
+    return [b""]
