@@ -333,3 +333,22 @@ async def test_a_record_says_what_it_says_on_the_ordinary_way(ends: Ends) -> Non
             for each in ends.world.written(kind)
         ]
         assert first == second
+
+
+async def test_large_commands_without_an_answer_are_bounded(
+    ends: Ends, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.protocols.redis.conversation.MAX_OUTSTANDING_BYTES", 1_000)
+    ends.client.offer_to(lambda _data: False)  # by themselves, as large ones come
+    large = encode(b"SET", b"app:a", b"x" * 600)
+    assert await ends.sends(large, large) == large + large
+    ends.to_backend.changed.clear()
+    ends.client.data_received(large)
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert ends.to_backend.take() == b""
+    ends.answers(b"+OK\r\n")
+    assert ends.to_backend.take() == b""
+    ends.answers(b"+OK\r\n")
+    await asyncio.wait_for(ends.to_backend.changed.wait(), 5)
+    assert ends.to_backend.take() == large

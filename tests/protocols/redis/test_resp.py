@@ -78,3 +78,39 @@ def test_replies_end_where_they_end_in_whatever_pieces_they_come(
 def test_what_is_no_reply_is_the_servers_fault(data: bytes) -> None:
     with pytest.raises(ProtocolError):
         answers.ReplyReader().feed(data)
+
+
+@given(
+    st.lists(st.sampled_from([resp.encode(b"GET", b"k"), resp.encode(b"PING"), b"PING\r\n", b"*0\r\n"])),
+    st.integers(0, 40),
+)
+def test_what_lies_ahead_is_what_the_reader_would_find(commands: list[bytes], cut: int) -> None:
+    whole = b"".join(commands)
+    at = max(0, len(whole) - cut)
+    first, second = whole[:at], whole[at:]
+    plain, looking = resp.CommandReader(), resp.CommandReader()
+    expected = [*plain.feed(first)]
+    found = looking.ahead(first)
+    assert found is not None
+    assert [command.arguments for command in found[0]] == [command.arguments for command in expected]
+    looking.skip(found[1])
+    behind = looking.ahead(second)
+    assert behind is not None
+    assert [each.arguments for each in behind[0]] == [each.arguments for each in plain.feed(second)]
+    assert behind[1] == b""
+
+
+def test_a_long_command_that_is_not_whole_is_not_looked_at_again() -> None:
+    reader = resp.CommandReader()
+    assert list(reader.feed(b"*1000\r\n" + b"$1\r\na\r\n" * 500)) == []
+    assert reader.ahead(b"$1\r\na\r\n") is None
+    assert len(next(reader.feed(b"$1\r\na\r\n" * 500)).arguments) == 1_000
+
+
+def test_what_is_no_command_is_left_to_the_reader() -> None:
+    reader = resp.CommandReader()
+    assert reader.ahead(resp.encode(b"PING") + b"*1\r\n!1\r\n") is None
+    feeding = reader.feed(resp.encode(b"PING") + b"*1\r\n!1\r\n")
+    assert next(feeding).arguments == (b"PING",)
+    with pytest.raises(ProtocolError):
+        next(feeding)
