@@ -14,31 +14,20 @@ from gateway.classify.doubt import Doubt, DoubtError
 from gateway.classify.facts import Action, Piece, Use
 from gateway.classify.mysql.changes import Changes
 from gateway.classify.mysql.cursor import Cursor
-from gateway.classify.mysql.lexer import Token, lowered
+from gateway.classify.mysql.defined import named_in, query_at, used
+from gateway.classify.mysql.lexer import Token
 from gateway.classify.mysql.scope import Scope
-from gateway.classify.mysql.words import COLUMN_TYPES, ENGINES
 from gateway.classify.operations import CLASS_OF
 from gateway.classify.pieces import effect, piece
-from gateway.classify.tokens import LITERALS, MARK, WORD
+from gateway.classify.tokens import WORD
 from gateway.model.classification import Class
 
 STORED: Final = frozenset(("procedure", "function", "trigger", "event", "package"))
-_QUERY: Final = frozenset(("select", "with", "values", "table"))
-_ELSEWHERE: Final = frozenset(
-    """
-    connection directory union file_name srcdef table_type tabname dbname wrapper
-    """.split()  # noqa: SIM905 - a list of words reads best as words
-)
 _DROPPED: Final = STORED | {"database", "server"}
 _USERS: Final = frozenset(("user", "role"))
 _OF_SERVER: Final = frozenset(
     ("server", "tablespace", "undo", "logfile", "spatial", "resource", "catalog", "instance", "library")
 )
-
-
-def _use(schema: str, name: str, *operations: str, kind: str = "table", is_new: bool = False) -> Use:
-    actions = tuple(Action(operation, CLASS_OF[operation]) for operation in operations)
-    return Use("", schema, name, actions, kind, is_new)
 
 
 def read_create(cursor: Cursor) -> Piece:
@@ -76,7 +65,7 @@ def _create(cursor: Cursor) -> Piece:
     if word == "sequence":
         cursor.take("if", "not", "exists")
         use = cursor.use("create", "sequence", is_new=True)
-        _definition(cursor.rest())
+        named_in(cursor.rest())
         return piece("create", uses=(use,))
     if word in _USERS:
         cursor.rest()
@@ -125,7 +114,7 @@ def _stored(cursor: Cursor, operation: str, word: str) -> Piece:
         while not cursor.is_end() and cursor.word() != "on":
             cursor.next()
         if cursor.take("on"):
-            uses = (_use(*cursor.path(), "alter"),)
+            uses = (used(*cursor.path(), "alter"),)
     cursor.rest()
     return piece(operation, effect(operation, word, name, schema), uses=uses, reason=Doubt.BODY.value)
 
@@ -158,26 +147,26 @@ def _index(cursor: Cursor) -> Piece:
         cursor.next()
     cursor.expect("on")
     schema, table = cursor.path()
-    _definition(cursor.rest())
-    return piece("create", effect("create", "index", name, schema), uses=(_use(schema, table, "alter"),))
+    named_in(cursor.rest())
+    return piece("create", effect("create", "index", name, schema), uses=(used(schema, table, "alter"),))
 
 
 def _create_table(cursor: Cursor) -> Piece:
     cursor.take("if", "not", "exists")
     new = cursor.use("create", is_new=True)
     if cursor.take("like"):
-        other = _use(*cursor.path(), "select")
+        other = used(*cursor.path(), "select")
         cursor.end()
         return piece("create", uses=(new, other))
     if cursor.is_mark("(") and cursor.word(1) == "like":
         cursor.at += 2
-        other = _use(*cursor.path(), "select")
+        other = used(*cursor.path(), "select")
         cursor.expect_mark(")")
         cursor.end()
         return piece("create", uses=(new, other))
     start = cursor.at
-    at = _query_at(cursor)
-    uses, reason = _definition(cursor.tokens[start:at])
+    at = query_at(cursor)
+    uses, reason = named_in(cursor.tokens[start:at])
     if at == len(cursor.tokens):
         cursor.rest()
         return piece("create", uses=(new, *uses), reason=reason)
@@ -186,83 +175,6 @@ def _create_table(cursor: Cursor) -> Piece:
     reader.query(Scope({}))
     inner = reader.piece("create")
     return replace(inner, uses=_with(inner, new, *uses), reason=reason)
-
-
-def _query_at(cursor: Cursor) -> int:
-    """Where the query begins that fills the table, outside of brackets or right behind one."""
-    depth = 0
-    tokens = cursor.tokens
-    for at in range(cursor.at, len(tokens)):
-        token = tokens[at]
-        if token.kind is MARK:
-            follows = tokens[at + 1] if at + 1 < len(tokens) else None
-            if token.value == "(" and depth == 0 and follows is not None and _opens_query(follows):
-                return at
-            depth += (token.value == "(") - (token.value == ")")
-        elif depth == 0 and token.kind is WORD and token.value in _QUERY and not _is_option(tokens, at):
-            return at
-    return len(tokens)
-
-
-def _opens_query(token: Token) -> bool:
-    return (token.kind is WORD and token.value in _QUERY) or (token.kind is MARK and token.value == "(")
-
-
-def _is_option(tokens: list[Token], at: int) -> bool:
-    """``WITH SYSTEM VERSIONING``."""
-    return tokens[at].value == "with" and at + 1 < len(tokens) and tokens[at + 1].value == "system"
-
-
-def _definition(tokens: list[Token]) -> tuple[tuple[Use, ...], str]:
-    """What columns, constraints and options name besides: (tables, why it is not understood)."""
-    uses: list[Use] = []
-    reason = ""
-    for at, token in enumerate(tokens):
-        if token.kind is not WORD:
-            continue
-        if token.value in {"select", "insert", "update", "delete"} and not _is_action(tokens, at):
-            raise DoubtError(Doubt.SYNTAX)
-        sequence = _sequence(tokens, at)
-        if sequence:
-            uses.append(_use(*Cursor(tokens, sequence).path(), "update", kind="sequence"))
-        elif token.value == "references":
-            uses.append(_use(*Cursor(tokens, at + 1).path(), "select"))
-        elif (token.value in _ELSEWHERE and _is_said(tokens, at)) or (
-            token.value == "engine" and _leads_away(tokens, at)
-        ):
-            reason = Doubt.BODY.value
-    return tuple(uses), reason
-
-
-def _sequence(tokens: list[Token], at: int) -> int:
-    """Where the sequence is named that a default takes its values from; 0 for none."""
-    cursor = Cursor(tokens, at)
-    if cursor.take_any(("nextval", "lastval", "setval")) and cursor.mark("("):
-        return cursor.at
-    if cursor.take_any(("next", "previous")) and cursor.take("value", "for"):
-        return cursor.at
-    return 0
-
-
-def _is_action(tokens: list[Token], at: int) -> bool:
-    """``ON DELETE CASCADE``, ``ON UPDATE CURRENT_TIMESTAMP``."""
-    return at > 0 and tokens[at - 1].value == "on"
-
-
-def _is_said(tokens: list[Token], at: int) -> bool:
-    """An option with its value; a column may be called so as well."""
-    after = tokens[at + 1] if at + 1 < len(tokens) else None
-    return after is not None and (after.value == "=" or after.kind in LITERALS or after.value == "(")
-
-
-def _leads_away(tokens: list[Token], at: int) -> bool:
-    """``ENGINE = x`` where nobody knows that x keeps rows itself; no type of a column is called so."""
-    cursor = Cursor(tokens, at + 1)
-    is_option = cursor.mark("=")
-    follows = cursor.peek()
-    if not is_option and (follows.kind is MARK or (follows.kind is WORD and follows.value in COLUMN_TYPES)):
-        return False
-    return lowered(follows.value) not in ENGINES
 
 
 def read_alter(cursor: Cursor) -> Piece:
@@ -287,7 +199,7 @@ def read_alter(cursor: Cursor) -> Piece:
     if word == "sequence":
         cursor.take("if", "exists")
         use = cursor.use("alter", "sequence")
-        _definition(cursor.rest())
+        named_in(cursor.rest())
         return piece("alter", uses=(use,))
     if word in _USERS:
         cursor.rest()
@@ -302,7 +214,7 @@ def _alter_table(cursor: Cursor) -> Piece:
     cursor.take("if", "exists")
     schema, name = cursor.path()
     tokens = cursor.rest()
-    uses, reason = _definition(tokens)
+    uses, reason = named_in(tokens)
     others = [other for at, token in enumerate(tokens) if token.kind is WORD for other in _other(tokens, at)]
     work = ["alter"]
     if others:
@@ -314,20 +226,20 @@ def _alter_table(cursor: Cursor) -> Piece:
     words = [token.value for token in tokens if token.kind is WORD]
     if ("drop", "partition") in pairwise(words) or ("truncate", "partition") in pairwise(words):
         work.append("truncate")
-    return piece("alter", uses=(_use(schema, name, *work), *uses, *others), reason=reason)
+    return piece("alter", uses=(used(schema, name, *work), *uses, *others), reason=reason)
 
 
 def _other(tokens: list[Token], at: int) -> list[Use]:
     """Another table that this word leads to."""
     cursor = Cursor(tokens, at)
     if cursor.take("with", "table") or cursor.take("convert", "table"):
-        return [_use(*cursor.path(), "alter", "select", "insert", "delete")]
+        return [used(*cursor.path(), "alter", "select", "insert", "delete")]
     if cursor.take("to", "table"):
-        return [_use(*cursor.path(), "create", is_new=True)]
+        return [used(*cursor.path(), "create", is_new=True)]
     if cursor.take("rename") and cursor.word() not in {"column", "index", "key"}:
         if not cursor.take("to") and not cursor.take("as"):
             cursor.mark("=")
-        return [_use(*cursor.path(), "create", is_new=True)]
+        return [used(*cursor.path(), "create", is_new=True)]
     return []
 
 
@@ -359,7 +271,7 @@ def read_drop(cursor: Cursor) -> Piece:
         cursor.expect("on")
         schema, table = cursor.path()
         cursor.rest()
-        return piece("drop", effect("drop", "index", name, schema), uses=(_use(schema, table, "alter"),))
+        return piece("drop", effect("drop", "index", name, schema), uses=(used(schema, table, "alter"),))
     if word in STORED:
         schema, name = cursor.path()
         cursor.end()
@@ -383,13 +295,13 @@ def read_rename(cursor: Cursor) -> Piece:
     cursor.take("if", "exists")
     uses: list[Use] = []
     while True:
-        uses.append(_use(*cursor.path(), "alter", "drop"))
+        uses.append(used(*cursor.path(), "alter", "drop"))
         if cursor.take("wait"):
             cursor.number()
         else:
             cursor.take("nowait")
         cursor.expect("to")
-        uses.append(_use(*cursor.path(), "create", is_new=True))
+        uses.append(used(*cursor.path(), "create", is_new=True))
         if not cursor.mark(","):
             break
     cursor.end()
