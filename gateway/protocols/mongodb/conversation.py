@@ -14,7 +14,7 @@ from gateway.errors import ProtocolError
 from gateway.model.decision import Denied
 from gateway.model.identity import Route
 from gateway.model.statement import Catalog, NameContext, Phase, Statement
-from gateway.protocols.mongodb import commands, documents, duties, hello, messages, results
+from gateway.protocols.mongodb import commands, documents, duties, hello, messages, results, taking
 from gateway.protocols.mongodb.answers import Answers, Asked, Expected
 from gateway.protocols.mongodb.cursors import Cursor, Cursors, Owner
 from gateway.protocols.mongodb.documents import UnreadableError
@@ -84,7 +84,7 @@ class MongoConversation:
         name = documents.first_name(message.body)
         if name in hello.ANSWERED:
             return self._answered(name, message)
-        body, sessions = commands.plain(message.body)
+        body, sessions = taking.plain(message.body)
         arguments = (
             name.encode(),
             body,

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from gateway.model.obligation import Mask
-from gateway.protocols.mongodb import commands, messages, stages, table
 from gateway.protocols.mongodb import documents as bson
+from gateway.protocols.mongodb import messages, stages, table, taking
 from gateway.protocols.mongodb.documents import UnreadableError
 from gateway.protocols.mongodb.effects import Effects
 from gateway.protocols.mongodb.fields import (
@@ -24,6 +24,7 @@ from gateway.protocols.mongodb.fields import (
     update,
 )
 from gateway.protocols.mongodb.messages import Message
+from gateway.protocols.mongodb.pipeline import Pipeline
 from gateway.sansio.protocol import Facts
 
 _UNTIMED: Final = frozenset({"getMore", "killCursors", "commitTransaction", "abortTransaction"})
@@ -81,7 +82,7 @@ def refused(arguments: Sequence[bytes], masks: Sequence[Mask]) -> str:
     if not masks:
         return ""
     try:
-        command = commands.take(arguments)
+        command = taking.take(arguments)
         fields = _looked_at(command.name, command.fields)
     except (UnreadableError, DoubtError):
         return "it was not understood, and something that it reads is concealed"
@@ -189,7 +190,7 @@ def _pipeline(command: Mapping[str, Any], found: Fields) -> Fields | None:
         if name == "$project":
             _projected(value, found)
         else:
-            stages.STAGES[name](stages.Pipeline(Effects("", ""), None, found), value)
+            stages.STAGES[name](Pipeline(Effects("", ""), None, found), value)
     found.whole = found.whole or bool(command.get("let"))
     return found
 

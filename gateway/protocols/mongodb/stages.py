@@ -4,39 +4,14 @@ https://www.mongodb.com/docs/manual/reference/operator/aggregation-pipeline/. A 
 the command unclear.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Final, TypeAlias
+from collections.abc import Mapping
+from typing import Any, Final
 
 from gateway.protocols.mongodb.effects import Effects
-from gateway.protocols.mongodb.fields import (
-    DoubtError,
-    Fields,
-    document,
-    documents,
-    expression,
-    order,
-    projection,
-    query,
-)
+from gateway.protocols.mongodb.fields import DoubtError, Fields, document, documents, expression, query
+from gateway.protocols.mongodb.pipeline import OWN, Pipeline, Stage, each_expression, only
 
 MOST: Final = 1_000  # stages of one pipeline, as servers have it
-
-
-@dataclass(slots=True)
-class Pipeline:
-    """One pipeline while it is read. ``collection`` is None where it starts with no documents of its own."""
-
-    effects: Effects
-    collection: str | None
-    fields: Fields = field(default_factory=Fields)
-    is_narrow: bool = False  # a stage lets only those fields on that it names
-    has_where: bool = False
-    limit: int | None = None
-    writes: bool = False
-
-
-_Stage: TypeAlias = Callable[[Pipeline, Any], None]
 
 
 def read(pipe: Pipeline, stages: Any) -> None:
@@ -77,59 +52,6 @@ def _inner(pipe: Pipeline, collection: str | None, stages: Any, database: Any = 
     return inner
 
 
-def _match(pipe: Pipeline, value: Any) -> None:
-    query(value, pipe.fields)
-
-
-def _project(pipe: Pipeline, value: Any) -> None:
-    if projection(value, pipe.fields):
-        pipe.is_narrow = True
-
-
-def _expressions(pipe: Pipeline, value: Any) -> None:
-    for inner in document(value).values():
-        expression(inner, pipe.fields)
-
-
-def _narrow_expressions(pipe: Pipeline, value: Any) -> None:
-    expression(value, pipe.fields)
-    pipe.is_narrow = True
-
-
-def _group(pipe: Pipeline, value: Any) -> None:
-    _expressions(pipe, value)
-    pipe.is_narrow = True
-
-
-def _nothing(pipe: Pipeline, value: Any) -> None:
-    del pipe, value
-
-
-def _narrow(pipe: Pipeline, value: Any) -> None:
-    del value
-    pipe.is_narrow = True
-
-
-def _limit(pipe: Pipeline, value: Any) -> None:
-    if isinstance(value, int) and not isinstance(value, bool):
-        pipe.limit = value if pipe.limit is None else min(pipe.limit, value)
-
-
-def _unwind(pipe: Pipeline, value: Any) -> None:
-    path = value.get("path") if isinstance(value, dict) else value
-    if not isinstance(path, str) or not path.startswith("$") or path.startswith("$$"):
-        raise DoubtError("stage_not_clear")
-    pipe.fields.add(path[1:])
-
-
-def _bucket(pipe: Pipeline, value: Any) -> None:
-    given = document(value)
-    for key in ("groupBy", "boundaries", "default"):
-        expression(given.get(key), pipe.fields)
-    _expressions(pipe, given.get("output", {}))
-    pipe.is_narrow = True
-
-
 def _facet(pipe: Pipeline, value: Any) -> None:
     for stages in document(value).values():
         inner = Pipeline(pipe.effects, pipe.collection, is_narrow=pipe.is_narrow)
@@ -152,8 +74,8 @@ def _source(value: Any) -> tuple[Any, Any]:
 
 def _lookup(pipe: Pipeline, value: Any) -> None:
     given = document(value)
-    _only(given, {"from", "localField", "foreignField", "as", "let", "pipeline", "_internalUnwind"})
-    _expressions(pipe, given.get("let", {}))
+    only(given, {"from", "localField", "foreignField", "as", "let", "pipeline", "_internalUnwind"})
+    each_expression(pipe, given.get("let", {}))
     if isinstance(given.get("localField"), str):
         pipe.fields.add(given["localField"])
     if "from" in given:
@@ -167,7 +89,7 @@ def _lookup(pipe: Pipeline, value: Any) -> None:
 
 def _graph_lookup(pipe: Pipeline, value: Any) -> None:
     given = document(value)
-    _only(given, {"from", "startWith", "connectFromField", "connectToField", "as", "maxDepth", "depthField",
+    only(given, {"from", "startWith", "connectFromField", "connectToField", "as", "maxDepth", "depthField",
                   "restrictSearchWithMatch"})  # fmt: skip
     expression(given.get("startWith"), pipe.fields)
     inner = Fields(whole=True)
@@ -182,7 +104,7 @@ def _union(pipe: Pipeline, value: Any) -> None:
         pipe.effects.of_collection("select", value, Fields(whole=True))
         return
     given = document(value)
-    _only(given, {"coll", "db", "pipeline"})
+    only(given, {"coll", "db", "pipeline"})
     if "coll" in given:
         _inner(pipe, given["coll"], given.get("pipeline", []), given.get("db"))
     else:
@@ -199,27 +121,14 @@ def _out(pipe: Pipeline, value: Any) -> None:
 
 def _merge(pipe: Pipeline, value: Any) -> None:
     given = {"into": value} if isinstance(value, str) else document(value)
-    _only(given, {"into", "on", "let", "whenMatched", "whenNotMatched"})
+    only(given, {"into", "on", "let", "whenMatched", "whenNotMatched"})
     name, database = _source(given.get("into"))
     for operation in ("insert", "update"):
         pipe.effects.of_collection(operation, name, Fields(whole=True), database=database)
-    _expressions(pipe, given.get("let", {}))
+    each_expression(pipe, given.get("let", {}))
     if isinstance(given.get("whenMatched"), list):
         change(pipe.effects, given["whenMatched"], pipe.fields)
     pipe.writes = True
-
-
-def _geo_near(pipe: Pipeline, value: Any) -> None:
-    given = document(value)
-    query(given.get("query", {}), pipe.fields)
-    for key, inner in given.items():
-        if key not in {"query", "key"}:
-            expression(inner, pipe.fields)
-    if isinstance(given.get("key"), str):
-        pipe.fields.add(given["key"])
-    else:
-        pipe.fields.whole = True  # the index says which field
-    pipe.has_where = True
 
 
 def looks_at_a_field(condition: Any) -> bool:
@@ -227,34 +136,6 @@ def looks_at_a_field(condition: Any) -> bool:
     found = Fields()
     query(condition, found)
     return found.whole or bool(found.paths)
-
-
-def _window(pipe: Pipeline, value: Any) -> None:
-    given = document(value)
-    _only(given, {"partitionBy", "sortBy", "output"})
-    expression(given.get("partitionBy"), pipe.fields)
-    order(given.get("sortBy", {}), pipe.fields)
-    for output in document(given.get("output", {})).values():
-        expression({key: inner for key, inner in document(output).items() if key != "window"}, pipe.fields)
-
-
-def _fill(pipe: Pipeline, value: Any) -> None:
-    given = document(value)
-    _only(given, {"partitionBy", "partitionByFields", "sortBy", "output"})
-    expression(given.get("partitionBy"), pipe.fields)
-    for output in document(given.get("output", {})).values():
-        expression(document(output).get("value"), pipe.fields)
-    pipe.fields.whole = True
-
-
-def _whole(pipe: Pipeline, value: Any) -> None:
-    """Search, and what finds gaps: any field may be looked at."""
-    del value
-    pipe.fields.whole = True
-
-
-def _documents(pipe: Pipeline, value: Any) -> None:
-    expression(value, pipe.fields)
 
 
 def _changes(pipe: Pipeline, value: Any) -> None:
@@ -286,11 +167,6 @@ def _documents_first(stages: Any) -> None:
         raise DoubtError("stage_not_clear")
 
 
-def _only(given: Mapping[str, Any], known: set[str]) -> None:
-    if not set(given) <= known:
-        raise DoubtError("unknown_field")
-
-
 def change(effects: Effects, stages: Any, fields: Fields) -> None:
     """A pipeline that changes one document at a time."""
     pipe = Pipeline(effects, None, fields)
@@ -308,23 +184,10 @@ def change(effects: Effects, stages: Any, fields: Fields) -> None:
     effects.code(fields)
 
 
-def _unset(pipe: Pipeline, value: Any) -> None:
-    del pipe
-    if not isinstance(value, str | list):
-        raise DoubtError("stage_not_clear")
-
-
-STAGES: Final[Mapping[str, _Stage]] = {
-    "$match": _match, "$project": _project, "$set": _expressions, "$addFields": _expressions,
-    "$unset": _unset, "$group": _group, "$sort": lambda pipe, value: order(value, pipe.fields),
-    "$limit": _limit, "$skip": _nothing, "$unwind": _unwind, "$count": _narrow, "$sample": _nothing,
-    "$sortByCount": _narrow_expressions, "$bucket": _bucket, "$bucketAuto": _bucket,
-    "$replaceRoot": lambda pipe, value: _narrow_expressions(pipe, document(value).get("newRoot")),
-    "$replaceWith": _narrow_expressions, "$redact": _documents, "$facet": _facet,
-    "$lookup": _lookup, "$graphLookup": _graph_lookup, "$unionWith": _union, "$out": _out, "$merge": _merge,
-    "$geoNear": _geo_near, "$densify": _whole, "$fill": _fill, "$setWindowFields": _window,
-    "$search": _whole, "$searchMeta": _whole, "$vectorSearch": _whole, "$documents": _documents,
-    "$changeStream": _changes, "$changeStreamSplitLargeEvent": _nothing,
+STAGES: Final[Mapping[str, Stage]] = {
+    **OWN,
+    "$facet": _facet, "$lookup": _lookup, "$graphLookup": _graph_lookup, "$unionWith": _union, "$out": _out,
+    "$merge": _merge, "$changeStream": _changes,
     "$collStats": _about_collection, "$indexStats": _about_collection,
     "$listSearchIndexes": _about_collection,
     "$planCacheStats": _about_server, "$currentOp": _about_server, "$listSessions": _about_server,
