@@ -38,7 +38,7 @@ CATALOG: Final = Catalog(
         ("app", "v_pay"): Relation("view", ("id", "who", "amount")),
         ("secret", "pay"): Relation("table", ("id", "who", "amount")),
     },
-    functions=frozenset({("app", "leak"), ("app", "get_pay"), ("app", "count"), ("app", "proc")}),
+    functions=frozenset({("app", "leak"), ("app", "get_pay"), ("app", "proc")}),
     operators=frozenset({("app", "@@@")}),
     types=frozenset({("app", "mood")}),
 )
