@@ -118,4 +118,5 @@ MONGODB: Final = Protocol(
     rehearsals=REHEARSALS,
     obligations=frozenset({"mask", "max_rows", "timeout_ms", "hold"}),
     preparation=PREPARATION,
+    strangers=("(18)", "(11)"),  # AuthenticationFailed and UserNotFound: it looked at who it is
 )
