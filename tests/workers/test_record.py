@@ -12,6 +12,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from gateway.audit.encode import body
+from gateway.audit.lines import Briefs, Lines
 from gateway.audit.log import AuditLog
 from gateway.audit.read import Query, records
 from gateway.clock import SystemClock, new_id
@@ -120,3 +121,11 @@ async def test_what_a_lost_worker_had_open_is_closed(tmp_path: Path) -> None:
         ("db.session.end", "unknown"),
         ("db.session.query.end", "unknown"),
     ]
+
+
+def test_records_that_were_made_together_cross_as_they_are() -> None:
+    fields = {"session_id": "s", "user": "ada", "decision_id": "d", "db_name": "0"}
+    made = Lines(Briefs(Kind.SESSION_QUERY, 1, ["one", "two"], [fields, fields]), [b"1 ", b"2 "], b" end")
+    crossed, _ = unpack(*pack(made))
+    assert [line.line(at) for at, (_, line) in enumerate(crossed, 7)] == made.lines(7)
+    assert [(seen.id, dict(seen.fields)) for seen, _ in crossed] == [("one", fields), ("two", fields)]
