@@ -35,9 +35,9 @@ def test_what_is_not_judged_here_is_known() -> None:
 
 @pytest.mark.parametrize("entry", ENTRIES, ids=IDS)
 def test_verdict(entry: dict[str, Any]) -> None:
-    started = time.perf_counter()
+    started = time.process_time()
     facts = facts_of(entry["payload"])
-    assert time.perf_counter() - started < 0.5  # C6 asks for 100 ms on a machine that is not shared
+    assert time.process_time() - started < 0.5  # C6 asks for 100 ms on a machine that is not shared
     against = objections(facts)
     assert (against == []) == (entry["must"] == "parse"), against
 

@@ -35,9 +35,9 @@ BOMBS = [
 
 @pytest.mark.parametrize("text", BOMBS, ids=lambda text: str(text[:30]))
 def test_a_bomb_is_refused_before_it_goes_off(text: str) -> None:
-    started = time.perf_counter()
+    started = time.process_time()
     parsed = parse_uncached(text, "postgres")
-    assert time.perf_counter() - started < 1.0  # a shared machine; most take a few milliseconds
+    assert time.process_time() - started < 1.0  # a shared machine; most take a few milliseconds
     assert all(piece.reason for piece in parsed.pieces)
 
 

@@ -51,6 +51,21 @@ def test_no_secret(text: str) -> None:
         assert SECRET not in item.fingerprint
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "insert into app.users (id, token) values (1, 8675309)",
+        "update app.users set token = 8675309 where id = 7",
+        "select id from app.users where api_key = 8675309",
+        "SELECT crypt(8675309, 'x')",
+    ],
+)
+def test_a_number_may_be_a_secret_too(text: str) -> None:
+    for item in facts_of(text):
+        assert item.redacted
+        assert "8675309" not in item.redacted + item.fingerprint
+
+
 def test_what_is_understood_is_recorded_as_it_is() -> None:
     text = "SELECT id FROM app.orders WHERE note = 'x' AND amount > 10"
     assert facts_of(text)[0].redacted == text

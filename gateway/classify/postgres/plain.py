@@ -10,7 +10,7 @@ from functools import cache
 
 from gateway.classify.facts import Piece
 from gateway.classify.fingerprint import fingerprint
-from gateway.classify.postgres import inventory, limits, sqlglot_words, tree
+from gateway.classify.postgres import inventory, limits, secrets, sqlglot_words, tree
 from gateway.classify.postgres.changes import Walk
 
 MAX_PLAIN = 2_000
@@ -67,6 +67,11 @@ def _are_in_place(words: list[str], met: set[str]) -> bool:
     return words.count("by") == words.count("group") + words.count("order")
 
 
+def _may_hold_secrets(lowered: str) -> bool:
+    """A number beside a name of secrets: what is recorded of it takes a closer look."""
+    return any(name in lowered for name in secrets.NAMES_OF_SECRETS)
+
+
 def read(text: str) -> Piece | None:  # noqa: C901 - a chain of reasons to go the long way
     """The facts of *text* if it is one plain statement; None when it must go the long way."""
     body = text.strip(" \t\n")
@@ -79,7 +84,7 @@ def read(text: str) -> Piece | None:  # noqa: C901 - a chain of reasons to go th
     lowered = body.lower()
     words = _WORD.findall(lowered)
     met = set(words)
-    if not words or words[0] not in _FIRST:
+    if not words or words[0] not in _FIRST or _may_hold_secrets(lowered):
         return None
     if not _are_in_place(words, met):
         return None

@@ -16,8 +16,11 @@ _SECRET_CALLS = re.compile(
 _SECRET_NAME = re.compile(r"pass(word|wd|phrase)?$|pwd|secret|token|credential|api_?key|private_?key|jwt")
 
 
-SUSPECTS = tuple(
-    """pass pwd secret token credential key jwt identified program create alter dblink http url s3 mysql
+NAMES_OF_SECRETS = ("pass", "pwd", "secret", "token", "credential", "key", "jwt")
+"""What the names of columns that hold secrets have in them; a number beside one may be a secret too."""
+
+SUSPECTS = NAMES_OF_SECRETS + tuple(
+    """identified program create alter dblink http url s3 mysql
     postgres remote
     aws_ pgp_ crypt hmac digest armor :// /* --""".split()
 )
