@@ -59,6 +59,7 @@ bench: servers  ## pgbench and COPY, direct, through pgbouncer and through regat
 
 bench-policy: setup  ## what a decision costs, by the number of roles; QUICK=1 takes under 50 s
 	$(BIN)/python -m benchmarks.policy $(if $(QUICK),--quick)
+	$(if $(QUICK),,$(BIN)/python -m benchmarks.replay)
 
 lock: setup  ## write both locks anew from pyproject.toml: for development, and for the container
 	$(BIN)/python -m uv pip compile -q pyproject.toml --group dev --generate-hashes --universal \

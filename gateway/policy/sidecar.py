@@ -194,6 +194,7 @@ class Sidecar:
             if bundle.number < self._bundle.number and not rollback:
                 raise PolicyError(f"bundle {bundle.revision} is older than {self._bundle.revision}")
             fresh = await self._start(bundle)
+            before = self._data, self._index, self._held
             try:
                 if self._data is not None:
                     # The new policy may prepare another index of the same documents.
@@ -202,7 +203,11 @@ class Sidecar:
                 if tried is not None:
                     with closing(PolicyClient(fresh.socket, self._token, clock=self._clock)) as asker:
                         await tried(asker)
+                if self._data is not None:
+                    await self._check(fresh, self._data)  # it may have died in the meantime
             except BaseException:
+                # The old one goes on with what its own policy prepared.
+                self._data, self._index, self._held = before
                 await stop(fresh.process)
                 raise
             old, self._child, self._bundle = self._child, fresh, bundle
@@ -272,6 +277,10 @@ class Sidecar:
             await self._put(child, data.pushed)
         except (aiohttp.ClientError, PatchDataError, RegoParseError, OSError, ValueError, KeyError) as error:
             raise PolicyError("opa did not take the data") from error
+        await self._check(child, data)
+
+    async def _check(self, child: Child, data: _Data) -> None:
+        """Ask the canaries."""
         revisions = Revisions(child.bundle.revision, data.revision)
         with closing(PolicyClient(child.socket, self._token, clock=self._clock)) as asker:
             for question in canary.canaries(data.revision, self._clock.now_ns()):

@@ -160,7 +160,8 @@ class Policies:
         if isinstance(self._sidecar, Remote):
             raise ConflictError(
                 "opa.address names an OPA of the operator's: its bundle cannot be changed from here",
-                hint="let regate run OPA, or give the team's policies by policy.dir and start it again",
+                hint="take opa.address out while you publish or roll back (what is in force then, that OPA "
+                "gets as policy/gateway.tar.gz), or give the team's policies by policy.dir",
             )
 
     async def _replace(

@@ -1,6 +1,8 @@
 """OPA for this cluster: found or installed, with the shipped policies and the team's in one signed bundle."""
 
 import asyncio  # noqa: TID251
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import structlog
@@ -34,7 +36,7 @@ async def prepare(
     opa = await program(config)
     bundle = await asyncio.to_thread(_bundle, opa, config, authorities)
     if config.opa.address:
-        return _remote(opa, bundle, config, authorities, clock, metrics)
+        return await asyncio.to_thread(_remote, opa, bundle, config, authorities, clock, metrics)
     return Sidecar(opa=opa, bundle=bundle, key=authorities.bundle_key, clock=clock, metrics=metrics)
 
 
@@ -49,6 +51,7 @@ def _remote(
             f"{config.opa.token_file} does not hold a token of at least {MIN_TOKEN} plain characters",
             hint=f"openssl rand -hex 32 > {config.opa.token_file}",
         )
+    bundle = _for_the_operator(bundle, config.data_dir / "policy")
     return Remote(
         endpoint=client_endpoint.parse(config.opa.address, config.opa.ca_file),
         token=token,
@@ -59,6 +62,18 @@ def _remote(
         say=lambda said: structlog.get_logger("regate").warning(said),
         metrics=metrics,
     )
+
+
+def _for_the_operator(bundle: Bundle, folder: Path) -> Bundle:
+    """The bundle at the place from which an operator's OPA takes it, one that was published, too."""
+    place = folder / "gateway.tar.gz"
+    if bundle.path == place:
+        return bundle
+    for source, target in ((bundle.path, place), (bundle.verification_key, place.with_name("gateway.pem"))):
+        aside = target.with_name(f"{target.name}.new")
+        shutil.copyfile(source, aside)
+        aside.replace(target)
+    return replace(bundle, path=place, verification_key=place.with_name("gateway.pem"))
 
 
 async def _agree(config: Config, store: Store) -> None:

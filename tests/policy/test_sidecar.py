@@ -28,6 +28,7 @@ from gateway.policy.client_endpoint import Endpoint
 from gateway.policy.client_line import Lines
 from gateway.policy.publish import Bundle
 from gateway.policy.sidecar import Sidecar
+from gateway.policy.sidecar_child import Child
 from gateway.schema import data_dir
 from tests.policy import documents
 
@@ -352,6 +353,49 @@ async def test_an_older_bundle_needs_to_be_asked_for(
     await sidecar.replace_bundle(older, rollback=True)
     assert sidecar.ready
     assert sidecar.client.revisions.policy == older.revision
+
+
+@pytest.mark.parametrize("moment", ["fed", "tried", "swapped"])
+async def test_a_second_opa_that_dies_on_the_way_leaves_the_first_in_force(
+    moment: str, sidecar: Sidecar, opa: Path, bundle_key: ec.EllipticCurvePrivateKey, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    newer = publish.build_bundle(opa, data_dir("policies"), None, tmp_path / "new.tar.gz", 5, bundle_key)
+    started, start = list[Child](), sidecar._start
+    held, pid = sidecar.client.revisions, sidecar.pid
+
+    async def noted(bundle: Bundle) -> Child:
+        started.append(await start(bundle))
+        if moment == "fed":
+            await _killed(started[0])
+        return started[0]
+
+    async def tried(asker: PolicyClient) -> None:
+        if moment == "tried":
+            await _killed(started[0])
+            await asker.index({}, [], [])
+        await _killed(started[0])  # behind its last answer
+
+    monkeypatch.setattr(sidecar, "_start", noted)
+    with pytest.raises(PolicyError):
+        await sidecar.replace_bundle(newer, tried=tried)
+    monkeypatch.undo()
+    assert (sidecar.ready, sidecar.client.revisions, sidecar.pid) == (True, held, pid)
+    assert _code(await sidecar.client.connect(documents.connect("alice", "db-access"))) == "allowed"
+    # What is pushed next, and what a restart pushes, is of the first one's own making.
+    await sidecar.push(documents.data((documents.lock(user="alice"),), 8), 8)
+    assert pid is not None
+    os.kill(pid, signal.SIGKILL)
+    await _until(lambda: not sidecar.ready)
+    await _until(lambda: sidecar.ready)
+    assert sidecar.client.revisions == replace(held, data=8)
+    assert _code(await sidecar.client.connect(documents.connect("alice", "db-access"))) == "locked"
+
+
+async def _killed(child: Child) -> None:
+    if child.process.returncode is None:
+        child.process.kill()
+    await child.process.wait()
 
 
 async def test_a_bundle_of_another_key_or_with_a_byte_changed_is_not_started(
