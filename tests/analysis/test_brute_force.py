@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from gateway.analysis.access import Access, Route, changes
@@ -21,7 +21,7 @@ from gateway.cli.policy.asking import Asker, access, asking
 from gateway.cli.policy.judging_again import Again
 from gateway.clock import SystemClock
 from gateway.model.classification import ObjectRef
-from gateway.policy import canary, install
+from gateway.policy import canary, document, install
 from gateway.policy.offline import offline
 from gateway.schema import data_dir
 
@@ -46,27 +46,44 @@ ACTS = [
     for schema, name in (("app", "orders"), ("app", "notes"), ("app", FRESH), (FRESH, "notes"))
 ]
 
+ACTS += [Act("delete", ObjectRef("table", "orders", "app"), has_where=False)]
+EXPRESSIONS = [
+    'labels["env"] == "dev"',
+    'contains(user.spec.traits["db_users"], "ada") && !(labels["team"] == "b")',
+    'labels["env"] == "prod" || labels["team"] == "a"',
+]
+GUARDS: list[dict[str, Any]] = [
+    {"guard": "writes/where-required", "except": {"env": "prod"}},
+    {"guard": "schema/no-ddl"},
+    {"guard": "reads/bounded-pii", "settings": {"tables": [{"schema": "app", "name": "n*"}], "max_rows": 5}},
+]
+
 _names = st.lists(st.sampled_from(NAMES), min_size=1, max_size=2, unique=True)
 _allow = st.fixed_dictionaries(
     {"db_labels": st.sampled_from(LABELS), "db_users": _names, "db_names": _names},
-    optional={"db_permissions": st.lists(st.sampled_from(PERMISSIONS), min_size=1, max_size=2)},
+    optional={
+        "db_permissions": st.lists(st.sampled_from(PERMISSIONS), min_size=1, max_size=2),
+        "db_labels_expression": st.sampled_from(EXPRESSIONS),
+    },
 )
 _deny = st.fixed_dictionaries(
     {},
     optional={
         "db_labels": st.sampled_from(LABELS[:2]),
+        "db_labels_expression": st.sampled_from(EXPRESSIONS),
         "db_users": st.sampled_from([["bob"], ["{{internal.db_users}}"]]),
         "db_permissions": st.sampled_from([PERMISSIONS[:1]]),
     },
 )
 _roles = st.lists(st.tuples(_allow, st.one_of(st.just({}), _deny)), min_size=2, max_size=3)
 _held = st.lists(st.sampled_from(["r0", "r1", "r2"]), max_size=2, unique=True)
-_worlds = st.tuples(_roles, _held, _held)
+_guards = st.lists(st.sampled_from(GUARDS), max_size=2, unique_by=lambda guard: guard["guard"])
+_worlds = st.tuples(_roles, _held, _held, _guards)
 
 
-def world_of(made: tuple[list[tuple[Any, Any]], list[str], list[str]]) -> World:
-    """A world of generated roles, two people and two databases."""
-    roles, *held = made
+def world_of(made: tuple[list[tuple[Any, Any]], list[str], list[str], list[Any]]) -> World:
+    """A world of generated roles and guards, two people and two databases."""
+    roles, *held, guards = made
     documents: list[dict[str, Any]] = [
         {
             "kind": "role",
@@ -80,6 +97,9 @@ def world_of(made: tuple[list[tuple[Any, Any]], list[str], list[str]]) -> World:
         known = [role for role in names if int(role[1]) < len(roles)]
         spec = {"roles": known, "traits": {"db_users": ["ada"]} if name == "ann" else {}}
         documents.append({"kind": "user", "version": "v2", "metadata": {"name": name}, "spec": spec})
+    for guard in guards:
+        metadata = {"name": guard["guard"].replace("/", "-")}
+        documents.append({"kind": "guard", "version": "regate/v1", "metadata": metadata, "spec": guard})
     for name, labels in DATABASES.items():
         metadata = {"name": name, "labels": labels}
         spec = {"protocol": "postgres", "uri": "localhost:1"}
@@ -92,7 +112,7 @@ class Brute:
 
     def __init__(self, world: World) -> None:
         whole = canary.with_canary(world.data())
-        asked = {"contract": 1, "roles": whole["roles"], "locks": whole["locks"]}
+        asked = document.index(whole["roles"], whole["locks"], whole["guards"])
         self._data: dict[str, Any] = {}
         index = self._eval("data.gateway.prepare.index", asked)
         self._data = {"regate": {**whole, "index": index}}
@@ -230,7 +250,16 @@ def check_replay(old: World, new: World) -> None:
 _QUIET = [HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large]
 
 
-@settings(max_examples=2, deadline=None, derandomize=True, suppress_health_check=_QUIET)
+_BY_LABELS = {"db_labels": LABELS[2], "db_users": ["*"], "db_names": ["ada"]}
+_BY_EXPRESSION = _BY_LABELS | {"db_labels_expression": EXPRESSIONS[1]}
+_GUARDED: Any = (
+    [(_BY_EXPRESSION, {}), (_BY_LABELS, {"db_labels_expression": EXPRESSIONS[2]})], ["r0"], ["r1"], GUARDS[:2]
+)  # fmt: skip
+_UNGUARDED: Any = ([(_BY_LABELS, {}), (_BY_EXPRESSION, {})], ["r0"], ["r0"], GUARDS[2:])
+
+
+@settings(max_examples=1, deadline=None, derandomize=True, suppress_health_check=_QUIET)
+@example(_GUARDED, _UNGUARDED)
 @given(_worlds, _worlds)
 def test_diff_and_replay_agree_with_every_single_answer(old: Any, new: Any) -> None:
     check_diff(world_of(old), world_of(new))
