@@ -41,6 +41,7 @@ def operated(cluster: Cluster, socket: Path) -> Iterator[None]:
                 environment={"HOME": str(cluster.folder), "PATH": os.environ["PATH"]}, as_unprivileged=False,
             )
         )  # fmt: skip
+        over.wait()  # the server lives as long as the thread that started it
 
     thread = Thread(target=operate)
     thread.start()

@@ -124,9 +124,13 @@ class _Work:
         if not self.concealed:
             return
         for effect in item.effects:
-            if effect.object is None or effect.operation in _SHOW_NOTHING:
+            if effect.object is None:
                 continue
             key = (effect.object.schema, effect.object.name)
+            if effect.operation == "truncate":
+                self._may_be_emptied(key, item)
+            if effect.operation in _SHOW_NOTHING:
+                continue
             if effect.object.kind == "schema" and effect.object.name in {each[0] for each in self.concealed}:
                 # Under another name its relations would be shown as they are.
                 raise self._refused(("", effect.object.name), "holds what is concealed, so it stays as it is")
@@ -134,6 +138,18 @@ class _Work:
                 self._may_be_read(key)
             if key in self.concealed:
                 raise self._refused(key, f"is concealed in part, so {item.operation} is refused")
+
+    def _may_be_emptied(self, key: Key, item: Classification) -> None:
+        """Refuse what removes rows that are filtered out: of the relation, or of what hangs on it."""
+        if not any(found.condition for found in self.concealed.values()):
+            return
+        self._may_be_read(key)
+        if key in self.concealed and self.concealed[key].condition:
+            raise self._refused(key, "has rows that are concealed, so truncate is refused")
+        if "cascade" in item.text.lower():
+            raise self._refused(
+                key, "may be referred to by what is concealed, so truncate cascade is refused"
+            )
 
     def _may_be_read(self, key: Key) -> None:
         """Refuse what shows rows of a concealed relation under another name, or may."""
