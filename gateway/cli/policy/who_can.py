@@ -28,7 +28,7 @@ _CONNECT = "connect"
     ),
 )
 @click.argument("operation")
-@click.argument("on", type=click.Choice(["on"]))
+@click.argument("on", type=click.Choice(["on"]), metavar="on")
 @click.argument("what", metavar="DATABASE[/SCHEMA.TABLE]")
 @click.option("--kind", default="table", show_default=True, help="The kind of object that is meant.")
 @source_option
