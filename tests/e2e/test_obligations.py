@@ -398,7 +398,10 @@ def ole(cluster: Cluster) -> Access:
            $$ declare c refcursor := 'c'; begin
               begin close c; exception when others then null; end;
               open c for select ssn from app.people; return c; end $$;
-           grant execute on function app.opened() to mary""",
+           create or replace function app.opened_early() returns int immutable language plpgsql as
+           $$ declare c refcursor := 'c'; begin
+              close c; open c for select ssn || '' from app.people; return 1; end $$;
+           grant execute on all functions in schema app to mary""",
         "mydb",
     )
     everything = [{"match": {"*": "*"}, "permissions": ["*"]}]
@@ -416,6 +419,29 @@ def test_a_cursor_that_may_be_another_s_is_not_read(ole: Access, statements: lis
             connection.execute(statement)
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             connection.execute(last)
+
+
+def test_a_cursor_that_a_function_opens_when_a_statement_is_bound_is_not_known(ole: Access) -> None:
+    async def talk() -> None:
+        values = ole.environment
+        connection = await asyncpg.connect(
+            dsn="postgresql://",
+            host=values["PGHOST"],
+            port=int(values["PGPORT"]),
+            user="mary",
+            database="mydb",
+            ssl=_context(ole),
+        )
+        try:
+            async with connection.transaction():
+                await connection.execute("declare c cursor for select id from app.people")
+                await connection.cursor("select app.opened_early()")  # bound, and never run
+                with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                    await connection.fetch("fetch all from c")
+        finally:
+            await connection.close()
+
+    asyncio.run(talk())
 
 
 def test_a_cursor_stays_known_while_nothing_unread_runs(ole: Access) -> None:

@@ -106,7 +106,9 @@ class PostgresConversation:
             if steer is NOTHING and raw is request.raw:
                 _remember(expected, request, facts)
             return raw
-        if request.phase is not Phase.BIND:
+        if request.phase is Phase.BIND:
+            expected.cursors = cursors.FORGETS  # planning may run a function
+        else:
             state.copy_may_follow = steer.copy
             expected.cursors = cursors.after(
                 request.statements[0], facts, _sent(expected, request), steers_portals=steer.portals

@@ -5,7 +5,8 @@ nobody reads may have closed it and opened another under its name; then FETCH sa
 is one of a cursor that is not known. An entry that the end of a transaction outlived does no harm: another
 cursor of that name must be declared first, or come from such code.
 
-Names of more than 60 bytes are not known: the server cuts them where this module might not.
+Names of more than 60 bytes, and with letters beyond ASCII, are not known: the server cuts them, or takes two
+for one (its encoding and locale decide), where this module might not.
 """
 
 import re
@@ -43,7 +44,8 @@ def made(statement: Statement, facts: Facts, sent: str) -> Cursor | None:
     for effect in facts[0].effects:
         if effect.operation == "declare" and effect.object is not None:
             name = effect.object.name
-            return Cursor(name, facts[0], statement, sent) if len(name.encode()) <= _LONGEST_NAME else None
+            is_plain = name.isascii() and len(name) <= _LONGEST_NAME
+            return Cursor(name, facts[0], statement, sent) if is_plain else None
     return None
 
 

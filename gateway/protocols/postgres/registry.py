@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from gateway.model.statement import Catalog, NameContext, Statement
-from gateway.protocols.postgres.cursors import Cursors, may_read
+from gateway.protocols.postgres.cursors import Cursor, Cursors, may_read
 from gateway.protocols.postgres.messages import MAX_NAME, decode
 from gateway.sansio.protocol import Facts, Request
 
@@ -96,7 +96,7 @@ class Registry:
         if readable is None:
             return self.unreadable(NOT_UTF8)
         own = tuple(sorted({number for number in types if number >= FIRST_OWN_TYPE}))
-        cursor = self.cursors.read_by(readable) if self.cursors else None
+        cursor = self._read_by(readable, own)
         return Statement(
             readable, "postgres", self.names, server_version=self.server_version, parameters=own,
             cursor=None if cursor is None else cursor.facts,
@@ -125,8 +125,12 @@ class Registry:
             known = prepared.statement = self.statement(prepared.text, prepared.types)
         return known
 
+    def _read_by(self, text: str, own: tuple[int, ...]) -> Cursor | None:
+        """The cursor that *text* reads; with a value whose type runs code of its own that is any."""
+        return self.cursors.read_by(text) if self.cursors and not own else None
+
     def _still_reads(self, statement: Statement) -> bool:
-        cursor = self.cursors.read_by(statement.text)
+        cursor = self._read_by(statement.text, statement.parameters)
         return statement.cursor is (None if cursor is None else cursor.facts)
 
     def parse(self, name: bytes, text: bytes | None, types: tuple[int, ...], segment: int) -> Prepared:
