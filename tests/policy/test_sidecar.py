@@ -398,6 +398,39 @@ async def _killed(child: Child) -> None:
     await child.process.wait()
 
 
+async def test_a_bundle_that_was_refused_leaves_nothing_to_an_opa_that_is_started_again(
+    opa: Path, bundle: Bundle, bundle_key: ec.EllipticCurvePrivateKey, tmp_path: Path
+) -> None:
+    guards = tmp_path / "team" / "guards"
+    guards.mkdir(parents=True)
+    (guards / "never.rego").write_text(
+        "package gateway.guards.data.never\n\n"
+        'deny contains {"code": "never"} if input.request.statements[_].operation == "delete"\n'
+    )
+    guarded = publish.build_bundle(
+        opa, data_dir("policies"), tmp_path / "team", tmp_path / "guarded.tar.gz", bundle.number, bundle_key
+    )
+
+    async def refuse(_: PolicyClient) -> None:
+        raise PolicyError("it is refused")
+
+    async with Sidecar(
+        opa=opa, bundle=guarded, key=bundle_key, clock=SystemClock(), deadline_seconds=2.0
+    ) as sidecar:
+        await sidecar.push(documents.data(), documents.REVISION)
+        with pytest.raises(PolicyError, match="it is refused"):
+            await sidecar.replace_bundle(bundle, tried=refuse)  # one without guards: its index says so
+        session = documents.session("alice", "db-access")
+        assert _code(await sidecar.client.query(session, documents.deletes("t"))) == "never"
+        assert sidecar.pid is not None
+        os.kill(sidecar.pid, signal.SIGKILL)
+        for _ in range(600):
+            if sidecar.restarts and sidecar.ready:
+                break
+            await asyncio.sleep(0.05)
+        assert _code(await sidecar.client.query(session, documents.deletes("t"))) == "never"
+
+
 async def test_a_bundle_of_another_key_or_with_a_byte_changed_is_not_started(
     sidecar: Sidecar, opa: Path, bundle: Bundle, tmp_path: Path
 ) -> None:
