@@ -38,4 +38,5 @@ def _operations(
 
 
 def _escaped(name: str) -> str:
-    return name.replace("~", "~0").replace("/", "~1")
+    """As RFC 6901 has it, and ``%`` as in an address: OPA reads both, else ``%61`` would be ``a``."""
+    return name.replace("~", "~0").replace("/", "~1").replace("%", "%25")

@@ -2,23 +2,25 @@
 
 import copy
 from typing import Any
+from urllib.parse import unquote
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.policy import patching
 
-_NAMES = st.sampled_from(["a", "b", "a/b", "~", "~1", "", "index", "é"])
+_NAMES = st.sampled_from(["a", "b", "a/b", "~", "~1", "", "index", "é", "%61"])
 _LEAVES = st.one_of(st.integers(0, 3), st.lists(st.integers(0, 2), max_size=2), st.booleans())
 _VALUES = st.recursive(_LEAVES, lambda inner: st.dictionaries(_NAMES, inner, max_size=4), max_leaves=12)
 _DOCUMENTS = st.dictionaries(_NAMES, _VALUES, max_size=4)
 
 
 def _patched(document: dict[str, Any], operations: list[dict[str, Any]]) -> dict[str, Any]:
-    """RFC 6902, as far as objects go."""
+    """RFC 6902, as far as objects go, with paths as OPA reads them."""
     found = copy.deepcopy(document)
     for operation in operations:
-        *way, last = (part.replace("~1", "/").replace("~0", "~") for part in operation["path"].split("/")[1:])
+        parts = operation["path"].split("/")[1:]
+        *way, last = (unquote(part).replace("~1", "/").replace("~0", "~") for part in parts)
         place = found
         for part in way:
             place = place[part]
