@@ -454,7 +454,7 @@ async def test_an_opa_that_is_none_says_so(
     bundle: Bundle, bundle_key: ec.EllipticCurvePrivateKey, tmp_path: Path
 ) -> None:
     sidecar = Sidecar(opa=tmp_path / "missing", bundle=bundle, key=bundle_key, clock=SystemClock())
-    with pytest.raises(PolicyError, match="could not be run"):
+    with pytest.raises(PolicyError, match="cannot be run"):
         await sidecar.__aenter__()
 
 
