@@ -178,7 +178,9 @@ class MongoConversation:
         del facts
         asked = self._taken(request)
         to_client = b"" if asked.message.is_silent else self._reply(asked.message, hello.refused(denial))
-        return Refusal(self._aborted(asked.message), to_client)
+        # In a session of somebody else's the transaction is that person's: nobody ends it from here.
+        is_foreign = commands.FOREIGN in asked.arguments
+        return Refusal(b"" if is_foreign else self._aborted(asked.message), to_client)
 
     def oblige(self, request: Request, facts: Facts, duty: Duty) -> Obliged | Unable:
         """What can be done on an answer is done there; what a mask could not hide is refused."""

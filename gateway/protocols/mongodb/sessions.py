@@ -8,6 +8,7 @@ was forgotten here is not to be guessed.
 
 from collections import OrderedDict
 from collections.abc import Iterable
+from itertools import islice
 from typing import Final
 
 from gateway.errors import ProtocolError
@@ -15,6 +16,7 @@ from gateway.protocols.mongodb import documents
 from gateway.protocols.mongodb.cursors import Owner
 
 MOST: Final = 100_000  # in one process; the one that was used longest ago is forgotten
+MOST_LISTED: Final = 10_000  # in one command; drivers name no more at once
 _UUID: Final = b"\x1e\0\0\0\x05id\0\x10\0\0\0\x04"  # a document with nothing but an id, which is a UUID
 _SIZE: Final = 30
 
@@ -43,12 +45,14 @@ class Sessions:
 
 
 def listed(body: bytes) -> list[bytes]:
-    """The sessions in the list that is a command's value; one that is nobody's where it is no list."""
+    """The sessions in the list that is a command's value; one that is nobody's where it is none, or too long."""
     try:
         _, kind, _, value, end = next(documents.elements(body))
         held = body[value:end]
-        if kind == documents.ARRAY:
-            return [held[at:stop] for _, _, _, at, stop in documents.elements(held)]
+        if kind != documents.ARRAY or len(held) > documents.MAX_READ:
+            return [b""]
+        places = islice(documents.elements(held), MOST_LISTED + 1)
+        found = [held[at:stop] for _, _, _, at, stop in places]
     except (ProtocolError, StopIteration):
-        pass
-    return [b""]
+        return [b""]
+    return found if len(found) <= MOST_LISTED else [b""]

@@ -19,7 +19,8 @@ from gateway.protocols.mongodb import MONGODB, messages
 from gateway.protocols.mongodb.checksum import crc32c
 from gateway.protocols.mongodb.conversation import MongoConversation
 from gateway.protocols.mongodb.cursors import Cursors
-from gateway.protocols.mongodb.sessions import Sessions
+from gateway.protocols.mongodb.documents import MAX_FIELDS, MAX_READ
+from gateway.protocols.mongodb.sessions import MOST_LISTED, Sessions
 from gateway.sansio.protocol import Answered, Duty, Obliged, Outcome, Ready, Request, Settle, Startup, Unable
 from tests.protocols.mongodb import wire
 
@@ -128,11 +129,11 @@ def test_a_refusal_is_answered_and_nothing_goes_on() -> None:
 
 def test_a_refusal_inside_a_transaction_ends_it_at_the_server() -> None:
     talk = Talk()
-    inside = {"find": "o", "lsid": {"id": 1}, "txnNumber": Int64(3), "autocommit": False}
+    inside = {"find": "o", **session(1), "txnNumber": Int64(3), "autocommit": False}
     to_backend, _ = talk.refuse(asked(inside))
     body = wire.body_of(to_backend)
     assert next(iter(body)) == "abortTransaction"
-    assert (body["lsid"], body["txnNumber"], body["autocommit"]) == ({"id": 1}, 3, False)
+    assert (body["lsid"], body["txnNumber"], body["autocommit"]) == (session(1)["lsid"], 3, False)
     number = struct.unpack_from("<i", to_backend, 4)[0]
     assert talk.hear(wire.message(1, {"ok": 1.0}, response_to=number)) == b""
     assert talk.refuse(asked({**inside, "startTransaction": True}))[0] == b"", "nothing has begun"
@@ -481,6 +482,18 @@ def test_a_session_belongs_to_whoever_used_it_first() -> None:
     assert (said["code"], "none of yours" in said["errmsg"]) == (13, True)
 
 
+def test_a_refusal_ends_nobody_elses_transaction() -> None:
+    sessions = Sessions()
+    inside = {"find": "o", **session(1), "txnNumber": Int64(1), "autocommit": False}
+    ann, bob = (Talk(user=user, sessions=sessions) for user in ("ann", "bob"))
+    assert is_forwarded(ann, {**inside, "startTransaction": True})
+    to_backend, to_client = bob.refuse(asked(inside))
+    assert to_backend == b""
+    assert wire.body_of(to_client)["code"] == 13
+    to_backend, _ = ann.refuse(asked(inside))
+    assert wire.body_of(to_backend)["abortTransaction"] == 1, "one's own ends"
+
+
 @pytest.mark.parametrize(
     "lsid",
     [
@@ -502,6 +515,20 @@ def test_only_own_sessions_are_kept_alive() -> None:
     assert is_forwarded(Talk(sessions=sessions), {"refreshSessions": named})
     assert not is_forwarded(Talk(user="bob", sessions=sessions), {"refreshSessions": named})
     assert not is_forwarded(Talk(), {"refreshSessions": 1})
+
+
+def test_no_more_sessions_are_looked_at_than_drivers_name_at_once() -> None:
+    listed = [session(number)["lsid"] for number in range(MOST_LISTED + 1)]
+    sessions = Sessions()
+    assert not is_forwarded(Talk(sessions=sessions), {"refreshSessions": listed})
+    assert is_forwarded(Talk(user="bob", sessions=sessions), {"find": "o", "lsid": listed[0]}), "none was taken"
+    assert is_forwarded(Talk(sessions=Sessions()), {"refreshSessions": listed[1:]})
+    padded = [{"id": Binary(bytes(16), 4), "x": b"y" * MAX_READ}]
+    assert not is_forwarded(Talk(), {"refreshSessions": padded})
+    wide = {"find": "o", **{f"f{number}": 1 for number in range(MAX_FIELDS)}, **session(1)}
+    sessions = Sessions()
+    assert not is_forwarded(Talk(sessions=sessions), wide)
+    assert is_forwarded(Talk(user="bob", sessions=sessions), {"find": "o", **session(1)})
 
 
 def test_the_session_that_was_used_longest_ago_is_forgotten() -> None:
