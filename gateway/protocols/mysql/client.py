@@ -123,7 +123,8 @@ def _about_prepared(state: State, command: Command, kind: Kind, code: int) -> Re
     if found is None:
         return _about_nothing(state, command, kind)
     found.statement = _as_of_now(state, found.statement)
-    statement = found.statement if state.is_still_read(found) else state.unreadable(charsets.UNREADABLE)
+    reason = state.unread(found)
+    statement = state.unreadable(reason) if reason else found.statement
     number = found.number.to_bytes(4, "little")
     raw = command.raw[: HEADER + 1] + number + command.raw[HEADER + 5 :]
     if code == commands.EXECUTE:

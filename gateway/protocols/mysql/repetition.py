@@ -59,6 +59,8 @@ def admit(state: State, repetition: Repetition) -> bytes:
 
 def _execute(state: State, data: bytes) -> Repetition | None:
     number = data[_NUMBER]
+    if len(data) < _VALUES:
+        return None
     prepared = state.statements.numbered(int.from_bytes(number, "little"))
     if prepared is None or prepared.repeated is None or not _stands(state, prepared):
         return None
@@ -83,7 +85,7 @@ def _stands(state: State, prepared: Prepared) -> bool:
         prepared.repeated is not None
         and prepared.repeated[0] is prepared.statement
         and prepared.statement.names.catalog is state.names.catalog
-        and state.is_still_read(prepared)
+        and not state.unread(prepared)
     )
 
 

@@ -15,6 +15,7 @@ from gateway.protocols.mysql.state import Running, State
 from gateway.sansio.protocol import Outcome, Relay, Request
 
 MOST_TRIES: Final = 3  # of the gateway's own question
+MOST_OWN: Final = 64 << 10  # bytes of the answer to it
 _CANCELLED: Final = b"\xff\x25\x05"  # ERR 1317: query execution was interrupted
 
 
@@ -72,6 +73,8 @@ class Server:
     def _passed(self, running: Running, chunk: bytes) -> bytes:
         if running.is_own:
             self._own += chunk
+            if len(self._own) > MOST_OWN:
+                raise ProtocolError("the database server does not say how it reads statements")
             return b""
         if running.is_drained:
             return b""

@@ -7,10 +7,11 @@ a command again. None of them does anything but move this.
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+from gateway.classify.mysql import lexer
 from gateway.model.decision import Denied
 from gateway.model.identity import Route
 from gateway.model.statement import NameContext, Statement
-from gateway.protocols.mysql import capabilities
+from gateway.protocols.mysql import capabilities, charsets
 from gateway.protocols.mysql.commands import Kind
 from gateway.protocols.mysql.context import Context
 from gateway.protocols.mysql.packets import CommandReader
@@ -19,6 +20,8 @@ from gateway.protocols.mysql.replies import Replies, Shape
 from gateway.sansio.protocol import Facts, Ready, Request
 
 MOST_SHAPES: Final = 1_000  # kinds of statements of one session that are known as allowed before
+MODE_CHANGED: Final = "sql_mode"
+_STEERED: Final = ('"', "\\")  # what sql_mode gives another meaning: quotes, and escapes in them
 _ASSUMED: Final = capabilities.OFFERED & ~capabilities.SHAPES | capabilities.DEPRECATE_EOF
 
 
@@ -108,9 +111,27 @@ class State:
         """A command that nobody can read."""
         return Statement("", self.dialect, self.names, unreadable=reason, server_version=self.version)
 
-    def is_still_read(self, found: Prepared) -> bool:
-        """False where the server may read its text again (a table has changed) in another character set."""
-        return found.statement.text.isascii() or (self.is_known and found.charset == self.charset)
+    def unread(self, found: Prepared) -> str:
+        """Why its text may mean another thing to the server by now; empty where it means the same.
+
+        Once a table has changed the server reads it again, in the character set of that moment, and MySQL
+        with the ``sql_mode`` of that moment, too.
+        """
+        statement = found.statement
+        if not statement.text.isascii() and not (self.is_known and found.charset == self.charset):
+            return charsets.UNREADABLE
+        if statement.modes is self.modes and self.is_known:
+            return ""
+        return "" if self._reads_alike(statement) else MODE_CHANGED
+
+    def _reads_alike(self, statement: Statement) -> bool:
+        """True where the settings of now lead to what was judged."""
+        if not any(mark in statement.text for mark in _STEERED):
+            return True
+        then, now = (
+            lexer.reading(self.dialect, self.version, modes) for modes in (statement.modes, self.modes)
+        )
+        return self.is_known and then == now
 
     def learn(self, found: Context | None) -> None:
         """What the server says of how it reads statements; None where it did not say."""

@@ -8,6 +8,9 @@ from gateway.errors import ProtocolError
 from gateway.model.statement import Phase
 from gateway.protocols.mysql import charsets, commands, context
 from gateway.protocols.mysql.commands import Fate
+from gateway.protocols.mysql.replies import Shape
+from gateway.protocols.mysql.server import Server
+from gateway.protocols.mysql.state import Running
 from tests.protocols.mysql import wire
 from tests.protocols.mysql.talk import DENIAL, Talk, conversation, facts_of
 
@@ -279,6 +282,44 @@ def test_rows_of_sixteen_mebibytes_pass_unread(first: bytes) -> None:
     assert session.send(wire.query("select 1")) == reply
     assert session.talk.is_settled()
     assert session.outcomes[0].rows == 2
+
+
+@pytest.mark.parametrize("dialect", ["mysql", "mariadb"])
+@pytest.mark.parametrize(
+    ("text", "modes", "unreadable"),
+    [
+        ('select "salary" from staff', "", ""),
+        ('select "salary" from staff', "STRICT_TRANS_TABLES", ""),
+        ('select "salary" from staff', "ANSI_QUOTES", "sql_mode"),
+        ('select "salary" from staff', "POSTGRESQL", "sql_mode"),
+        ("select '\\' or 1=1 -- '", "NO_BACKSLASH_ESCAPES", "sql_mode"),
+        ("select salary from staff", "ANSI_QUOTES,NO_BACKSLASH_ESCAPES", ""),
+    ],
+)
+def test_a_prepared_text_is_read_as_it_was_judged_or_not_at_all(
+    dialect: str, text: str, modes: str, unreadable: str
+) -> None:
+    # MySQL reads it again once a table has changed, with the sql_mode of that moment.
+    session = Talk(lambda _: wire.prepared(7))
+    session.send(wire.prepare(text))
+    talk, state = session.talk, session.talk._state
+    state.dialect, state.modes = dialect, frozenset(modes.split(",")) - {""}
+    (request,) = talk.from_client(wire.execute(7))
+    assert request.statements[0].unreadable == unreadable  # type: ignore[union-attr]  # it is a Request
+    state.asked, state.is_known = None, False
+    (request,) = talk.from_client(wire.execute(7))
+    known = "" if text.startswith("select salary") else "sql_mode"
+    assert request.statements[0].unreadable == known  # type: ignore[union-attr]  # it is a Request
+
+
+def test_the_answer_to_the_gateways_own_question_has_an_end() -> None:
+    state = Talk(ok_to_all).talk._state
+    server = Server(state)
+    state.begin(Running(commands.QUERY, Shape.RESULT, is_own=True))
+    server.receive(wire.packet(b"\1", 1) + wire.column(2))
+    server.receive(wire.packet(b"x" * 60_000, 3))
+    with pytest.raises(ProtocolError, match="does not say"):
+        server.receive(wire.packet(b"x" * 6_000, 4))
 
 
 def test_text_in_another_character_set_is_read_only_where_it_is_ascii() -> None:

@@ -163,6 +163,27 @@ def test_a_prepared_text_is_not_known_in_another_character_set() -> None:
     assert found(talk, wire.query("select 1")) is None
 
 
+def test_a_prepared_text_is_not_known_where_quotes_mean_something_else() -> None:
+    talk = Talk(answers, facts=facts_of)
+    talk.send(wire.prepare('select item from orders where id = ? and item <> "salary"'))
+    talk.send(wire.execute(7, values=VALUES))
+    assert found(talk, RUN) is not None
+    talk.talk._state.modes = frozenset({"STRICT_TRANS_TABLES"})
+    assert found(talk, RUN) is not None
+    talk.talk._state.modes = frozenset({"ANSI_QUOTES"})
+    assert found(talk, RUN) is None
+
+
+def test_a_packet_that_ends_early_is_read_as_ever() -> None:
+    talk = Talk(lambda data: wire.prepared(7) if data[4] == 0x16 else wire.rows(b"lamp"), facts=facts_of)
+    talk.send(wire.prepare("select item from orders"))
+    talk.send(wire.execute(7))
+    run = wire.execute(7)
+    assert found(talk, run) is not None
+    for size in range(1, len(run) - 4):
+        assert found(talk, wire.packet(run[4 : 4 + size])) is None, "the first bytes of a number are another"
+
+
 def test_shapes_are_remembered_for_some_statements_only() -> None:
     talk = session()
     for number in range(1_100):
