@@ -45,7 +45,7 @@ class Sessions:
 
 
 def listed(body: bytes) -> list[bytes]:
-    """The sessions in the list that is a command's value; one that is nobody's where it is none, or too long."""
+    """The sessions in the list that is a command's value; nobody's where it is none, or too long."""
     try:
         _, kind, _, value, end = next(documents.elements(body))
         held = body[value:end]
