@@ -141,6 +141,9 @@ class Agent:
 
     async def _is_wanted(self, sock: socket.socket) -> bool:
         """Wait with a spare connection until its session begins; False, and it is closed, when none does."""
+        if self._spares >= MOST_SPARES:  # several were asked for before the first had come
+            sock.close()
+            return False
         self._spares += 1
         wanted = False
         try:
