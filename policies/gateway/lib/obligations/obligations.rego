@@ -10,15 +10,11 @@ package gateway.lib.obligations
 
 import data.gateway.lib.guards
 
-_obliging(user) := {name |
-	some name in data.regate.users[user].roles
-	data.regate.index.obliging[name]
-}
-
 # METADATA
 # title: What the roles of this user ask for
 of_roles(user) := [obligation |
-	some name in sort(_obliging(user))
+	some name in data.regate.users[user].roles
+	data.regate.index.obliging[name]
 	some obligation in data.regate.index.roles[name].obligations
 ]
 
@@ -51,24 +47,26 @@ asked := due(_all, input.request.statements)
 # scope: document
 due([], _) := {}
 
-due(obligations, statements) := object.union(
-	{kind: wanted |
-		kinds := {kind | some obligation in obligations; some kind, _ in obligation} - {"hold"}
+due(obligations, statements) := _with_holds(kinds, bounds, obligations, statements) if {
+	count(obligations) > 0
+	kinds := {kind | some obligation in obligations; some kind, _ in obligation}
+	bounds := {kind: wanted |
 		some kind in kinds
 		_is_due(kind, statements)
 		wanted := [each | some obligation in obligations; each := obligation[kind]]
-	},
-	_holds(obligations, statements),
-) if {
-	count(obligations) > 0
+	}
 }
+
+_with_holds(kinds, bounds, _, _) := bounds if not "hold" in kinds
+
+_with_holds(kinds, bounds, obligations, statements) := object.union(bounds, _holds(obligations, statements)) if "hold" in kinds
 
 _is_due("mask", statements) if _touches(statements)
 
 _is_due("row_filter", statements) if _touches(statements)
 
 _is_due(kind, statements) if {
-	not kind in {"mask", "row_filter"}
+	not kind in {"hold", "mask", "row_filter"}
 	_runs(statements)
 }
 
@@ -89,7 +87,6 @@ _transactions := {"begin", "commit", "release", "rollback", "savepoint", "set", 
 default _holds(_, _) := {}
 
 _holds(obligations, statements) := {"hold": wanted} if {
-	"hold" in {kind | some obligation in obligations; some kind, _ in obligation}
 	wanted := array.concat(_bad_holds(obligations), [object.remove(each, ["operations"]) |
 		some obligation in obligations
 		each := obligation.hold
