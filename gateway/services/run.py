@@ -64,13 +64,26 @@ _GENERATIONS = (50_000, 20, 50)  # fewer collector pauses: what lives long is fr
 
 
 async def run(config: Config) -> None:
-    """Serve until SIGINT or SIGTERM; prints the addresses and the CA pin when ready."""
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
+    """Serve until SIGINT or SIGTERM; prints the addresses and the CA pin when ready.
+
+    What still starts, and may wait for something that never comes, is given up at once; so is, at a second
+    signal, what does not end.
+    """
+    stop, heeds = asyncio.Event(), asyncio.Event()
+    task, loop = asyncio.current_task(), asyncio.get_running_loop()
+    assert task is not None
+
+    def end() -> None:
+        if stop.is_set() or not heeds.is_set():
+            task.cancel()
+        stop.set()
+
     for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
+        loop.add_signal_handler(number, end)
     logs.configure(level=_level(config.log.severity), json=_json(config.log.format))
     try:
+        if config.services in {("db",), ("proxy",)}:
+            heeds.set()  # those look at *stop* while they start, too
         if config.services == ("db",):
             await alone.database_service(config, stop, _tune_interpreter)
             return
@@ -85,9 +98,14 @@ async def run(config: Config) -> None:
             _farewell(running),
         ):
             _tune_interpreter()
+            heeds.set()
             _announce(running, address)
             await stop.wait()
             print("Stopping", flush=True)  # noqa: T201 - the command's own words
+    except asyncio.CancelledError:
+        if not stop.is_set():
+            raise
+        print("Stopped", flush=True)  # noqa: T201 - the same
     except BaseExceptionGroup as group:
         raise _innermost(group) from None
 

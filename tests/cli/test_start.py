@@ -1,11 +1,13 @@
 """What ``regate start`` says when it cannot: one sentence, what to do, and nothing half begun."""
 
+import signal
 import socket
+import subprocess
 from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import Person
+from tests.cli.conftest import REGATE, Person
 
 
 @pytest.fixture
@@ -56,3 +58,22 @@ def test_a_data_directory_that_cannot_be_made_is_named(operator: Person) -> None
     done = operator.run("start", "-c", _config(operator.home, 0, data_dir="file"))
     assert done.code == 1
     assert done.err == f"error: cannot use {operator.home}/file: file exists\n"
+
+
+def test_a_signal_ends_what_still_waits_for_an_opa(operator: Person) -> None:
+    token = operator.home / "token"
+    token.write_text("t" * 64)
+    token.chmod(0o600)
+    opa = f"opa: {{address: 'unix:{operator.home}/nobody.sock', token_file: {token}}}\n"
+    path = _config(operator.home, 0, opa)
+    command = [str(REGATE), "start", "-c", path]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as started:
+        assert started.stdout is not None
+        assert any("waiting for the OPA" in line for line in started.stdout)
+        started.send_signal(signal.SIGTERM)
+        try:
+            said, _ = started.communicate(timeout=60)
+        finally:
+            started.kill()
+    assert started.returncode == 0
+    assert said.splitlines()[-1] == "Stopped"
