@@ -8,6 +8,7 @@ import ctypes
 import multiprocessing
 import os
 import signal
+import threading
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
@@ -18,6 +19,7 @@ from gateway.sansio.protocol import Facts, Protocol, Request
 
 PARSE_SECONDS = 0.25  # the wall limit of a text up to a kibibyte; short time bombs are caught before, by R3
 PARSE_SECONDS_PER_KIB = 0.002
+_END_SECONDS = 2.0
 _PR_SET_PDEATHSIG = 1  # prctl(2)
 
 
@@ -36,7 +38,7 @@ class Classifier:
 
     async def close(self) -> None:
         """End the parsing process."""
-        self._kill()
+        await self._end()
 
     def now(self, protocol: Protocol, request: Request) -> Facts | None:
         """The facts at once, or None when a text is so long or deep that ``later`` must be awaited."""
@@ -73,16 +75,21 @@ class Classifier:
                         self._pool, sql.parse_uncached, text, dialect, version, modes
                     )
             except (TimeoutError, BrokenProcessPool):
-                self._kill()
+                await self._end()
                 parsed = sql.not_parsed(text, dialect)
             sql.remember(text, dialect, version, parsed, modes)
 
-    def _kill(self) -> None:
-        if self._pool is not None:
-            with suppress(ProcessLookupError):
-                os.kill(self._worker, signal.SIGKILL)
-            self._pool.shutdown(wait=False, cancel_futures=True)
-            self._pool = None
+    async def _end(self) -> None:
+        pool, self._pool = self._pool, None
+        if pool is None:
+            return
+        with suppress(ProcessLookupError):
+            os.kill(self._worker, signal.SIGKILL)
+        # shutdown(wait=True) can hang before Python 3.11.5; typeshed takes this for something else.
+        thread: threading.Thread | None = pool._executor_manager_thread  # type: ignore[assignment] # noqa: SLF001
+        pool.shutdown(wait=False, cancel_futures=True)
+        if thread is not None:  # an interpreter that ends in the middle of its end complains on stderr
+            await asyncio.to_thread(thread.join, _END_SECONDS)
 
 
 def _ready() -> int:

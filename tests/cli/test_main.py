@@ -151,8 +151,11 @@ def test_an_interrupt_ends_quietly(person: Person) -> None:
         command, env=person.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
     accepted, _ = listening.accept()
+    assert (
+        accepted.recv(1) == b"\x16"
+    )  # it has begun to speak; before, the signal may meet a connect half made
     running.send_signal(signal.SIGINT)
-    _, said = running.communicate(timeout=10)
+    _, said = running.communicate(timeout=60)
     accepted.close()
     listening.close()
     assert running.returncode == 130
