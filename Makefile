@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.setup
 export ONCE QUICK
 
-.PHONY: setup demo test check bench bench-policy policy-test soak lock servers docs
+.PHONY: setup demo test check bench bench-policy policy-test soak lock servers docs sbom audit
 .DEFAULT_GOAL := setup
 
 setup: $(STAMP)  ## make .venv with regate and everything for development in it
@@ -30,8 +30,8 @@ servers: setup  ## install PostgreSQL, pgbouncer, Java and Maven where they are 
 demo: setup  ## the whole story on a real PostgreSQL; ONCE=1 ends after it
 	$(BIN)/python demo/run.py
 
-test: servers  ## every test but the long counts
-	$(BIN)/python -m pytest -q -m "not soak"
+test: servers  ## every test but the long counts; one that fails runs once more, and is listed
+	$(BIN)/python -m pytest -q -m "not soak" --reruns 1 -raR
 
 soak: servers  ## the full counts
 	$(BIN)/python -m pytest -q -m soak --timeout=0
@@ -61,8 +61,23 @@ bench-policy: setup  ## what a decision costs, by the number of roles; QUICK=1 t
 	$(BIN)/python -m benchmarks.policy $(if $(QUICK),--quick)
 	$(if $(QUICK),,$(BIN)/python -m benchmarks.replay)
 
+.venv-supply/.setup: $(STAMP) requirements-supply.lock
+	$(BIN)/python -m uv venv -q --clear .venv-supply
+	$(BIN)/python -m uv pip install -q --python .venv-supply/bin/python --require-hashes -r requirements-supply.lock
+	@touch $@
+
+sbom: .venv-supply/.setup  ## dist/sbom.json: what a release is made of, each with its digests, in CycloneDX
+	@mkdir -p dist
+	.venv-supply/bin/cyclonedx-py requirements requirements.lock --pyproject pyproject.toml --output-reproducible \
+	  --of JSON -o dist/sbom.json
+
+audit: .venv-supply/.setup  ## known vulnerabilities of what a release is made of; asks the package index
+	.venv-supply/bin/pip-audit -r requirements.lock --require-hashes --disable-pip --progress-spinner off
+
 lock: setup  ## write both locks anew from pyproject.toml: for development, and for the container
 	$(BIN)/python -m uv pip compile -q pyproject.toml --group dev --generate-hashes --universal \
 	  --python-version 3.11 --no-header -o requirements-dev.lock
 	$(BIN)/python -m uv pip compile -q pyproject.toml --generate-hashes --universal \
 	  --python-version 3.11 --no-header -c requirements-dev.lock -o requirements.lock
+	$(BIN)/python -m uv pip compile -q --group pyproject.toml:supply --generate-hashes --universal \
+	  --python-version 3.11 --no-header -o requirements-supply.lock

@@ -24,7 +24,7 @@ from benchmarks import policy_rig
 from benchmarks.policy_rig import EMPTY, PEOPLE, Size
 from gateway.model.decision import Allowed
 from gateway.policy import document
-from gateway.policy.sidecar import Sidecar
+from gateway.policy.sidecar.supervisor import Sidecar
 from tests.e2e import cluster as clusters
 from tests.e2e.cluster import Cluster, User, wide_role
 from tests.servers import process
@@ -32,6 +32,7 @@ from tests.servers import process
 SIZES = (10, 1_000, 10_000)
 LISTS = (100, 10_000)
 _BURST = 25
+_TRIES = 5
 BARS = {
     **{f"query_{person.name}_vs_empty": 2.0 for person in PEOPLE},
     "query_most_vs_least_roles": 1.5,
@@ -177,11 +178,15 @@ def command() -> dict[str, float]:
 
 
 def _listing(user: User, count: int) -> float:
-    started = time.perf_counter()
-    said = user.regate("db", "ls").stdout
-    took = time.perf_counter() - started
+    for _ in range(_TRIES):
+        started = time.perf_counter()
+        done = user.regate("db", "ls", check=False)
+        took = time.perf_counter() - started
+        if done.code == 0:
+            break  # on a machine that is busy elsewhere, OPA may be too late
+    said = done.stdout
     if said.count("\n") != count + 2:  # the heading has two lines
-        raise BenchError(f"db ls: {said.count(chr(10))} lines for {count} databases")
+        raise BenchError(f"db ls: {said.count(chr(10))} lines for {count} databases: {done.stderr}")
     return took
 
 
@@ -192,12 +197,13 @@ def main() -> int:
     options = parser.parse_args()
     gc.freeze()
     costs = uvloop.run(measure(SIZES[:2] if options.quick else SIZES, 8 if options.quick else 40))
-    commands = {} if options.quick else command()
     heading = "microseconds (of OPA)"
     print(f"\n{heading:<24}" + "".join(f"{number:>18}" for number in costs))
     for name in costs[max(costs)]:
         row = (one.get(name) for one in costs.values())
         print(f"{name:<24}" + "".join(f"{c.clock:>9.0f} ({c.opa:>6.0f})" if c else " " * 18 for c in row))
+    sys.stdout.flush()  # what was measured so far stands, whatever becomes of the rest
+    commands = {} if options.quick else command()
     for name, seconds in commands.items():
         print(f"{name:<24}{seconds:>9.2f} s")
     found = ratios(costs, commands)

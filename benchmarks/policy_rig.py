@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
@@ -22,9 +23,11 @@ from gateway.model.identity import Identity, Use
 from gateway.model.resource import Database
 from gateway.model.statement import NameContext, Statement
 from gateway.policy import install, publish
+from gateway.policy.data import build_data
 from gateway.policy.document import ConnectQuestion, SessionQuestion
-from gateway.policy.sidecar import Sidecar
-from gateway.sansio.protocol import Facts
+from gateway.policy.sidecar import authorization
+from gateway.policy.sidecar.supervisor import Sidecar
+from gateway.sansio.exchange import Facts
 from gateway.schema import data_dir
 
 EMPTY = "team/empty/answers"
@@ -75,7 +78,7 @@ def size(number: int) -> Size:
     users = [_resource("user", person.name, {"roles": list(person.roles)}) for person in PEOPLE]
     users += [_resource("user", f"user-{index}", {"roles": [f"role-{index}"]}) for index in range(number)]
     roles = [*_special(), *(_role(f"role-{index}", _team(index)) for index in range(number))]
-    return Size(number, publish.build_data(roles, users, [], documents, number), listed)
+    return Size(number, build_data(roles, users, [], documents, number), listed)
 
 
 def databases(number: int) -> tuple[Database, ...]:
@@ -112,10 +115,12 @@ async def running() -> AsyncIterator[Sidecar]:
     opa, key = install.ensure_opa(), ec.generate_private_key(ec.SECP256R1())
     with tempfile.TemporaryDirectory() as name:
         bundle = _bundle(opa, Path(name), key)
-        async with _Opened(
+        made = Sidecar(
             opa=opa, bundle=bundle, key=key, clock=SystemClock(), deadline_seconds=5.0, token=_TOKEN
-        ) as sidecar:
-            yield sidecar
+        )
+        with patch.object(authorization, "build", _opened):
+            async with made as sidecar:
+                yield sidecar
 
 
 def _bundle(opa: Path, folder: Path, key: ec.EllipticCurvePrivateKey) -> publish.Bundle:
@@ -125,26 +130,24 @@ def _bundle(opa: Path, folder: Path, key: ec.EllipticCurvePrivateKey) -> publish
     return publish.publish(opa, data_dir("policies"), team, folder / "bundle", key)
 
 
-class _Opened(Sidecar):
-    """An OPA that may be asked the empty rule as well, at the same place of its authorization."""
-
-    def _build_authorization(self) -> None:
-        with tempfile.TemporaryDirectory(dir=self._folder) as name:
-            staging = Path(name)
-            rules = (data_dir("opa") / "authz" / "authz.rego").read_text(encoding="utf-8")
-            head, judged, tail = rules.partition(_JUDGED)
-            path = json.dumps(["v1", "data", "gateway", *EMPTY.split("/")])
-            rule = head[head.rindex("allow if") :] + path
-            end = tail.index("\n}\n") + 3
-            (staging / "authz.rego").write_text(
-                f"{head}{judged}{tail[:end]}\n{rule}{tail[:end]}{tail[end:]}", encoding="utf-8"
-            )
-            token = {"token_sha256": hashlib.sha256(_TOKEN.encode()).hexdigest()}
-            data = {"system": {"authz": {"supervisor": token}}}
-            (staging / "data.json").write_text(json.dumps(data), encoding="utf-8")
-            manifest = {"roots": ["system/authz"], "rego_version": 1}
-            (staging / ".manifest").write_text(json.dumps(manifest), encoding="utf-8")
-            publish.sign(self._opa, staging, self._authorization(), self._key)
+def _opened(opa: Path, token: str, key: ec.EllipticCurvePrivateKey, out: Path) -> None:
+    """An authorization that lets the empty rule be asked as well, at the same place."""
+    with tempfile.TemporaryDirectory() as name:
+        staging = Path(name)
+        rules = (data_dir("opa") / "authz" / "authz.rego").read_text(encoding="utf-8")
+        head, judged, tail = rules.partition(_JUDGED)
+        path = json.dumps(["v1", "data", "gateway", *EMPTY.split("/")])
+        rule = head[head.rindex("allow if") :] + path
+        end = tail.index("\n}\n") + 3
+        (staging / "authz.rego").write_text(
+            f"{head}{judged}{tail[:end]}\n{rule}{tail[:end]}{tail[end:]}", encoding="utf-8"
+        )
+        digest = {"token_sha256": hashlib.sha256(token.encode()).hexdigest()}
+        data = {"system": {"authz": {"supervisor": digest}}}
+        (staging / "data.json").write_text(json.dumps(data), encoding="utf-8")
+        manifest = {"roots": ["system/authz"], "rego_version": 1}
+        (staging / ".manifest").write_text(json.dumps(manifest), encoding="utf-8")
+        publish.sign(opa, staging, out, key)
 
 
 def _database(index: int) -> Database:

@@ -21,13 +21,15 @@ from typing import Any, cast
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from benchmarks.measure import cpu_seconds
+from gateway.audit.wording import PLAIN
 from gateway.clock import SystemClock
 from gateway.model.decision import Allowed, Denied
 from gateway.model.identity import Identity, Route, Use
 from gateway.model.resource import Database
 from gateway.policy import install, publish
+from gateway.policy.data import build_data
 from gateway.policy.document import ConnectQuestion
-from gateway.policy.sidecar import Sidecar
+from gateway.policy.sidecar.supervisor import Sidecar
 from gateway.protocols import REGISTRY
 from gateway.schema import data_dir
 from gateway.session.environment import Environment
@@ -99,14 +101,16 @@ def _sessions(people: int, env: Environment) -> list[Open]:
 async def _measure(sidecar: Sidecar, people: int, revision: int) -> tuple[tuple[float, float, float], ...]:
     """Until all were judged, allowed and then refused: seconds, and those of processor of OPA and of us."""
     shop = Database("shop", "postgres", "localhost:5432", labels={"env": "dev"})
-    env = SimpleNamespace(clock=SystemClock(), databases={"shop": shop}.get, policy=sidecar.client)
+    env = SimpleNamespace(
+        clock=SystemClock(), databases={"shop": shop}.get, policy=sidecar.client, wording=PLAIN
+    )
     sessions, live = _sessions(people, cast("Environment", env)), Live()
     for session in sessions:
         live.add(session)
     users = [_user(f"user-{number}") for number in range(people)]
     took, engine = [], children(os.getpid())
     for step, label in enumerate(("dev", "prod")):
-        data = publish.build_data([_role("developer", label)], users, [], [], revision + step)
+        data = build_data([_role("developer", label)], users, [], [], revision + step)
         began, busy, own = time.perf_counter(), sum(map(cpu_seconds, engine)), time.process_time()
         await sidecar.push(data, revision + step)
         unanswered = await live.rejudge(sidecar.client)

@@ -25,7 +25,8 @@ DATABASE = "bench"
 class Plan:
     """How much of everything; the quick one shows the direction, the full one the numbers."""
 
-    seconds: float
+    seconds: float  # connecting counts, so one second would be mostly that
+    modes: tuple[str, ...]
     clients: tuple[int, ...]
     connects: int
     copies: int
@@ -34,8 +35,26 @@ class Plan:
     is_full: bool
 
 
-QUICK = Plan(seconds=1, clients=(1, 32), connects=25, copies=1, sessions=40, scale=1, is_full=False)
-FULL = Plan(seconds=10, clients=(1, 8, 32), connects=200, copies=5, sessions=100, scale=10, is_full=True)
+QUICK = Plan(
+    seconds=2,
+    modes=("prepared",),
+    clients=(1, 32),
+    connects=20,
+    copies=2,
+    sessions=40,
+    scale=1,
+    is_full=False,
+)
+FULL = Plan(
+    seconds=10,
+    modes=("simple", "extended", "prepared"),
+    clients=(1, 8, 32),
+    connects=200,
+    copies=5,
+    sessions=100,
+    scale=10,
+    is_full=True,
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ from tests.servers.process import temporary_folder
 
 ROWS = 1_000_000
 MEGABYTES = 6.9  # that many of these rows are
-CONNECTS = 20
+CONNECTS, CONNECTS_IN_TURN = 20, 5  # of a round, and on one leg before it is the other's turn
 WHAT = ("statement", "MB of COPY", "connect")
 CLIENTS = 32
 FAR = "far"
@@ -89,9 +89,10 @@ def main() -> int:
         spent = {(leg.name, what): Spent(parts) for leg in (near, far) for what in WHAT}
         copies, connects = {near.name: 1e9, far.name: 1e9}, {near.name: [0.0], far.name: [0.0]}
         for _ in range(options.rounds):
+            for leg in (near, far) * (CONNECTS // CONNECTS_IN_TURN):
+                with spent[leg.name, "connect"].of(CONNECTS_IN_TURN):
+                    connects[leg.name] += [measure.connect(leg) for _ in range(CONNECTS_IN_TURN)]
             for leg in (near, far):
-                with spent[leg.name, "connect"].of(CONNECTS):
-                    connects[leg.name] += [measure.connect(leg) for _ in range(CONNECTS)]
                 with spent[leg.name, "statement"].of(0) as counting:
                     found = measure.pgbench(leg, "prepared", CLIENTS, options.seconds, folder)
                     counting.number += found.tps * options.seconds

@@ -12,10 +12,13 @@ byte towards the database. Four sentences carry the design:
 
 Folders, in the direction imports may point (``docs/architecture.md`` has the picture)::
 
-    model                      frozen values; imports nothing from here
-    sansio                     the kit for codecs: flows, readers, walkers, the Protocol record
-    protocols                  one folder per database protocol, pure
-    classify, policy, audit, ca  what a statement does; the question; the record; the certificates
-    session, auth              the engine that moves bytes; the store and the logins
-    api, cli                   the outside
+    model                          frozen values; imports nothing from here
+    sansio                         the kit for codecs: flows, readers, the contract of protocols
+    classify                       what a statement does, to what
+    protocols                      one folder per database protocol, pure
+    policy, audit, ca, observe     the question; the record; the certificates; metrics and logs
+    session, workers, tunnel       the engine that moves bytes; its processes; services elsewhere
+    auth                           the store and the logins
+    analysis                       what policies and statements mean, without a session
+    api, services, cli             the outside
 """

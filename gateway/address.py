@@ -9,6 +9,7 @@ _ADDRESS = re.compile(
     r"(?:\[(?P<six>[0-9A-Fa-f]*:[0-9A-Fa-f:.]*)\]|(?P<host>[A-Za-z0-9_.-]*))(?::(?P<port>[0-9]{1,5}))?\Z"
 )
 _WILDCARDS = frozenset({"", "0.0.0.0", "::"})  # noqa: S104 # compared with, never listened on from here
+_HERE = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,3 +46,11 @@ def parse(text: str, *, default_port: int | None = None) -> Address:
 def parse_all(text: str) -> tuple[Address, ...]:
     """One address or several with commas between them, each with a port."""
     return tuple(parse(part) for part in text.split(","))
+
+
+def is_here(host: str | None) -> bool:
+    """True for the loopback host as it is usually written, and nothing that has to be understood first.
+
+    What goes there crosses no network, so it may go unencrypted.
+    """
+    return host in _HERE

@@ -73,13 +73,15 @@ class _Ids:
         """The next *count*."""
         if not count:
             return []
-        first = self.make(now_ns)
-        rest, at = count - 1, self._count
-        if at + rest > _COUNTED:
-            return [first, *[self.make(now_ns) for _ in range(rest)]]
-        self._count += rest
-        stem, pairs = first[:-4], _PAIRS
-        return [first, *[f"{stem}{pairs[n >> 10]}{pairs[n & 1023]}" for n in range(at, at + rest)]]
+        ids = [self.make(now_ns)]
+        stem = ids[0][:-4]
+        while len(ids) < count and self._count < _COUNTED:
+            high, low = self._count >> 10, self._count & 1023
+            few = _PAIRS[low : low + count - len(ids)]
+            head = stem + _PAIRS[high]
+            ids += [head + pair for pair in few]
+            self._count += len(few)
+        return ids if len(ids) == count else ids + self.several(now_ns, count - len(ids))
 
 
 def _digits(value: int, size: int) -> str:

@@ -9,11 +9,13 @@ from gateway.address import Address
 from gateway.model.resource import Database
 from gateway.storage import Storage
 from gateway.supply import Supply
+from gateway.texts import Texts
 
 DEFAULT_PATH = Path("/etc/regate.yaml")
 DEFAULT_DATA_DIR = Path("/var/lib/regate")
 DEFAULT_LISTEN = "0.0.0.0:3080"
 DEFAULT_AUTH_LISTEN = "0.0.0.0:3025"
+DEFAULT_DEADLINE_MS = 250
 OWN_PORTS = (
     "postgres",
     "redis",
@@ -21,6 +23,8 @@ OWN_PORTS = (
     "mariadb",
     "mongodb",
 )  # protocols that may have a port of their own: postgres_listen_addr
+CONNECTS_PER_SECOND = 50  # of one user
+TOLD_PORTS = tuple(name for name in OWN_PORTS if name != "postgres")  # as redis_public_addr says, too
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +61,9 @@ class ProxyService:
     enabled: bool = True
     protocols: Mapping[str, Address] = field(default_factory=dict)
     """Further ports, each for one database protocol alone."""
+    native: Mapping[str, str] = field(default_factory=dict)
+    """Where clients reach such a port, for those whose clients cannot use the public one: ``host:port``, or
+    ``:port`` on whatever host they dial the proxy at."""
     web: KeyPair | None = None
     """A certificate that clients' roots know, for the API and web pages; without one, the cluster's own."""
 
@@ -82,6 +89,10 @@ class DbService:
     dynamic_labels: Mapping[str, tuple[DynamicLabel, ...]] = field(default_factory=dict)
     workers: int = 1
     """Processes that serve sessions; 1: the one that does everything else too."""
+    deny_addresses: tuple[str, ...] = ()
+    """Networks where no database may be, besides those that ``gateway.ranges`` always refuses."""
+    connects_per_second: int = CONNECTS_PER_SECOND
+    """Connections that one user may open in a second."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,13 +118,20 @@ class Opa:
     """The OPA to run; without one it is found or installed.
 
     With an *address* it is the operator's own that decides, asked with the token in *token_file*; *path* is
-    then only used to build the bundle that it loads.
+    then only used to build the bundle that it loads. A question about a connect or a statement that was not
+    answered after *deadline_ms* is refused.
     """
 
     path: Path | None = None
     address: str = ""
     token_file: Path | None = None
     ca_file: Path | None = None
+    deadline_ms: int = DEFAULT_DEADLINE_MS
+
+    @property
+    def deadline_seconds(self) -> float:
+        """The same, as the client of the policy takes it."""
+        return self.deadline_ms / 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +148,7 @@ class Config:
     auth_service: AuthService = field(default_factory=AuthService)
     db_service: DbService = field(default_factory=DbService)
     opa: Opa = field(default_factory=Opa)
+    texts: Texts = field(default_factory=Texts)
     policy_dir: Path | None = None
     policy: Supply = field(default_factory=Supply)
     join: Join | None = None

@@ -6,11 +6,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from gateway import address, storage, supply
+from gateway import address, ranges, storage, supply, texts
 from gateway.config import (
     DEFAULT_DATA_DIR,
     DEFAULT_LISTEN,
     OWN_PORTS,
+    TOLD_PORTS,
     known_protocols,
 )
 from gateway.document import Document, Problem
@@ -22,7 +23,7 @@ from gateway.model.resource import SEVERAL_SEEDS, WITH_SECRET
 MAX_SOCKET_PATH = 107  # bytes of sun_path on Linux, less the closing NUL
 MIN_PERIOD_SECONDS = 1  # of a dynamic label
 _ADDRESS_OF_OPA = re.compile(
-    r"unix:/.+|https://[^/?#@]+|http://(?:localhost|127\.[0-9.]+|\[::1\])(?::[0-9]+)?"
+    r"unix:/.+|https://[^/?#@]+|http://(?:localhost|127\.0\.0\.1|\[::1\])(?::[0-9]+)?"
 )
 """Plain HTTP to another host would show the token to the network."""
 _DURATION_PART = re.compile(r"([0-9.]+)([hms])")
@@ -37,9 +38,12 @@ def problems(read: Document, path: Path) -> Iterator[Problem]:
     yield from _opa_problems(read, base)
     for where, sentence in supply.problems(value.get("policy", {})):
         yield _problem(read, ("policy", *where), sentence)
+    for place, sentence in texts.problems(value.get("audit", {})):
+        yield _problem(read, ("audit", *place), sentence)
     yield from _proxy_problems(read, base)
     for where, sentence in storage.problems(value.get("auth_service", {}).get("storage", {})):
         yield _problem(read, ("auth_service", "storage", *where), sentence)
+    yield from _network_problems(read)
     seen: set[str] = set()
     for index, item in enumerate(value.get("db_service", {}).get("databases") or ()):
         at = ("db_service", "databases", index)
@@ -48,6 +52,15 @@ def problems(read: Document, path: Path) -> Iterator[Problem]:
             yield _problem(read, (*at, "name"), sentence)
         seen.add(item["name"])
         yield from _database_problems(read, at, item, base)
+
+
+def _network_problems(read: Document) -> Iterator[Problem]:
+    for index, text in enumerate(read.value.get("db_service", {}).get("deny_addresses") or ()):
+        try:
+            ranges.parse((text,))
+        except ConfigError:
+            sentence = f"expected a network as in 10.0.0.0/8, got {shown(text)}"
+            yield _problem(read, ("db_service", "deny_addresses", index), sentence)
 
 
 def _overall_problems(read: Document, base: Path) -> Iterator[Problem]:
@@ -132,6 +145,7 @@ def _proxy_problems(read: Document, base: Path) -> Iterator[Problem]:
         if _is_bad_address(text := section.get(f"{name}_listen_addr", "localhost:1")):
             at = ("proxy_service", f"{name}_listen_addr")
             yield _problem(read, at, f"expected host:port, got {shown(text)}")
+    yield from _told_problems(read, section)
     for index, pair in enumerate(section.get("https_keypairs") or ()):
         for name, look in (("cert_file", _pem_trouble), ("key_file", _unreadable)):
             if trouble := look(base / pair[name]):
@@ -143,6 +157,21 @@ def _proxy_problems(read: Document, base: Path) -> Iterator[Problem]:
         if _is_bad_address(text, default_port=1) or address.parse(text, default_port=1).is_wildcard:
             sentence = f"expected an address that clients can dial, got {shown(text)}"
             yield _problem(read, ("proxy_service", "public_addr"), sentence)
+
+
+def _told_problems(read: Document, section: Mapping[str, Any]) -> Iterator[Problem]:
+    """A port of its own is reached under a name that stands in the proxy's certificate."""
+    certified = {text.rpartition(":")[0] or text for text in as_list(section.get("public_addr"))}
+    certified |= set(as_list(section.get("public_addr")))  # those without a port
+    for name in TOLD_PORTS:
+        at = ("proxy_service", f"{name}_public_addr")
+        if (text := section.get(at[1])) is None:
+            continue
+        if _is_bad_address(text) or address.parse(text).is_wildcard:
+            yield _problem(read, at, f"expected host:port that clients can dial, got {shown(text)}")
+        elif text.rpartition(":")[0] not in certified:
+            sentence = f"expected a host of public_addr, which the certificate names, got {shown(text)}"
+            yield _problem(read, at, sentence)
 
 
 def _database_problems(read: Document, at: Where, item: Mapping[str, Any], base: Path) -> Iterator[Problem]:

@@ -6,13 +6,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from gateway import address, config_checks, document, schema, storage, supply
+from gateway import address, config_checks, document, schema, storage, supply, texts
 from gateway.address import Address
 from gateway.config import (
+    CONNECTS_PER_SECOND,
     DEFAULT_AUTH_LISTEN,
     DEFAULT_DATA_DIR,
+    DEFAULT_DEADLINE_MS,
     DEFAULT_LISTEN,
     OWN_PORTS,
+    TOLD_PORTS,
     AuthService,
     Config,
     DbService,
@@ -79,12 +82,16 @@ def _config(value: Mapping[str, Any], path: Path) -> Config:
                 if item.get("dynamic_labels")
             },
             workers=value.get("db_service", {}).get("workers", 1),
+            deny_addresses=tuple(value.get("db_service", {}).get("deny_addresses") or ()),
+            connects_per_second=value.get("db_service", {}).get("connects_per_second", CONNECTS_PER_SECOND),
         ),
+        texts=texts.read(value.get("audit", {})),
         opa=Opa(
             path=base / opa["path"] if "path" in opa else None,
             address=opa.get("address", ""),
             token_file=base / opa["token_file"] if "token_file" in opa else None,
             ca_file=base / opa["ca_file"] if "ca_file" in opa else None,
+            deadline_ms=opa.get("deadline_ms", DEFAULT_DEADLINE_MS),
         ),
         policy_dir=base / policy_dir if policy_dir else None,
         policy=supply.read(value.get("policy", {}), base),
@@ -119,13 +126,23 @@ def _proxy_service(section: Mapping[str, Any], base: Path) -> ProxyService:
     pairs = section.get("https_keypairs")
     web = KeyPair(base / pairs[0]["cert_file"], base / pairs[0]["key_file"]) if pairs else None
     ports = {name: section[f"{name}_listen_addr"] for name in OWN_PORTS if f"{name}_listen_addr" in section}
+    enabled = section.get("enabled", True)
+    protocols = {name: address.parse(text) for name, text in ports.items()}
     return ProxyService(
         listen=listen,
         public=public or (own,),
-        enabled=section.get("enabled", True),
-        protocols={name: address.parse(text) for name, text in ports.items()},
+        enabled=enabled,
+        protocols=protocols,
+        native=_native(section, protocols if enabled else {}),
         web=web,
     )
+
+
+def _native(section: Mapping[str, Any], protocols: Mapping[str, Address]) -> dict[str, str]:
+    """Where clients find the ports of single protocols: as the file says, else as they are listened on."""
+    listening = {name: f":{own.port}" for name, own in protocols.items() if name in TOLD_PORTS}
+    named = {name: section[key] for name in TOLD_PORTS if (key := f"{name}_public_addr") in section}
+    return listening | {name: str(address.parse(text)) for name, text in named.items()}
 
 
 def _database(item: Mapping[str, Any], base: Path) -> Database:

@@ -1,11 +1,12 @@
 """Where the cluster's state is kept, as ``auth_service.storage`` of the configuration says."""
 
-import ipaddress
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import SplitResult, parse_qs, urlsplit
+
+from gateway.address import is_here
 
 SEALING_KEY = Path("keys", "state.key")
 """The file below the data directory with the key that the cluster's keys are sealed with."""
@@ -75,14 +76,27 @@ def problems(section: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], str]
     if ("cert_file" in tls) != ("key_file" in tls):
         yield ("tls",), "expected cert_file and key_file together"
     if tls.get("mode") == "disable" and not is_local(section["url"]):
-        yield ("tls", "mode"), "expected verify-full: only loopback addresses and unix sockets go without TLS"
+        yield (
+            ("tls", "mode"),
+            "expected verify-full: only localhost, 127.0.0.1, ::1 and unix sockets do without",
+        )
 
 
 def is_local(url: str) -> bool:
     """True for an address of this host: loopback, or a unix socket."""
+    return all(host.startswith("/") or is_here(host) for host in _hosts(url))
+
+
+def is_socket(url: str) -> bool:
+    """True for a unix socket, and nothing beside it."""
+    return all(host.startswith("/") for host in _hosts(url))
+
+
+def _hosts(url: str) -> list[str]:
+    """Every host that a driver may try: several stand with commas between them, or one behind the other."""
     split = urlsplit(url)
-    hosts = parse_qs(split.query).get("host", [split.hostname or "localhost"])
-    return all(host.startswith("/") or host == "localhost" or _is_loopback(host) for host in hosts)
+    named = parse_qs(split.query).get("host", [split.hostname or "localhost"])
+    return [host for text in named for host in text.split(",")]
 
 
 def _split(url: str) -> SplitResult | None:
@@ -92,10 +106,3 @@ def _split(url: str) -> SplitResult | None:
     except ValueError:
         return None
     return found
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

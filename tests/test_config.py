@@ -102,7 +102,7 @@ version: v3
 regate: {data_dir: data, cluster_name: a.b, log: {severity: DEBUG, format: {output: json}}}
 proxy_service: {listen_addr: "127.0.0.1:4000", public_addr: [gate.example.com, "other:1"]}
 policy: {dir: policies}
-opa: {path: opa}
+opa: {path: opa, deadline_ms: 400}
 audit: {dir: log}
 db_service:
   databases:
@@ -116,7 +116,7 @@ db_service:
     assert read.admin_socket == tmp_path / "data" / "admin.sock"
     assert read.policy_dir == tmp_path / "policies"
     assert read.audit_dir == tmp_path / "log"
-    assert read.opa == config.Opa(tmp_path / "opa")
+    assert read.opa == config.Opa(tmp_path / "opa", deadline_ms=400)
     assert read.log == config.Log("DEBUG", "stderr", "json")
     assert read.proxy_service.public == (Address("gate.example.com", 4000), Address("other", 1))
     first, second, third = read.db_service.databases
@@ -127,6 +127,28 @@ db_service:
     )
     assert second.auth is BackendAuth.NONE
     assert third.secret_file == str(tmp_path / "s")
+
+
+@pytest.mark.parametrize(
+    ("section", "native"),
+    [
+        ("mysql_listen_addr: 0.0.0.0:3306, postgres_listen_addr: 0.0.0.0:5432", {"mysql": ":3306"}),
+        (
+            "public_addr: [a.example, 'b:1'], mysql_listen_addr: 0.0.0.0:3306, mysql_public_addr: b:33",
+            {"mysql": "b:33"},
+        ),
+        (
+            "enabled: no, public_addr: b, redis_public_addr: b:6379, mysql_listen_addr: 0.0.0.0:1",
+            {"redis": "b:6379"},
+        ),
+    ],
+)
+def test_clients_are_told_the_ports_that_their_protocol_needs(
+    section: str, native: dict[str, str], tmp_path: Path
+) -> None:
+    alone = "\ndb_service: {enabled: no}" if "enabled: no" in section else ""
+    read = config_file.parse(f"version: v3\nproxy_service: {{{section}}}{alone}", tmp_path / "regate.yaml")
+    assert dict(read.proxy_service.native) == native
 
 
 MISTAKES = [
@@ -143,6 +165,17 @@ MISTAKES = [
     (
         "version: v3\nproxy_service:\n  public_addr: 0.0.0.0:1",
         "3: proxy_service.public_addr: expected an address that clients can dial, got '0.0.0.0:1'",
+    ),
+    (
+        "version: v3\nproxy_service:\n  public_addr: [a.example, 'b:1']\n  mysql_public_addr: other:3306",
+        (
+            "4: proxy_service.mysql_public_addr: expected a host of public_addr, which the certificate "
+            "names, got 'other:3306'"
+        ),
+    ),
+    (
+        "version: v3\nproxy_service:\n  redis_public_addr: 0.0.0.0:1",
+        "3: proxy_service.redis_public_addr: expected host:port that clients can dial, got '0.0.0.0:1'",
     ),
     (
         "version: v3\nauth_service:\n  enabled: no",
@@ -211,6 +244,22 @@ MISTAKES = [
     (
         "version: v3\nssh_service:\n  enabled: yes",
         "3: ssh_service.enabled: expected false (Regate serves databases only), got true",
+    ),
+    (
+        "version: v3\ndb_service:\n  deny_addresses: [10.0.0.0/8, 10.0.0.1/8]",
+        "3: db_service.deny_addresses[1]: expected a network as in 10.0.0.0/8, got '10.0.0.1/8'",
+    ),
+    (
+        "version: v3\ndb_service:\n  connects_per_second: 0",
+        "3: db_service.connects_per_second: expected a number from 1 to 100000, got 0",
+    ),
+    (
+        "version: v3\naudit:\n  statements: sealed",
+        "3: audit.statements: expected audit.recipients beside it: the public keys of who may read them",
+    ),
+    (
+        "version: v3\naudit:\n  recipients: [age1qqq]\n  statements: sealed",
+        "3: audit.recipients[0]: expected a public key as regate audit keygen prints it (age1…)",
     ),
     ("version: v3\nregate:\n  diag_addr: x", "3: regate.diag_addr: expected host:port, got 'x'"),
     (

@@ -112,6 +112,26 @@ def test_each_file_and_test_named_on_a_page_is_there(page: Path) -> None:
     assert sorted(tests - _tests()) == []
 
 
+def test_each_attack_on_the_threat_model_names_its_test() -> None:
+    text = (ROOT / "docs" / "threat-model.md").read_text(encoding="utf-8")
+    rows = [line.split("|")[1:-1] for line in text.splitlines() if line.startswith("| ")]
+    rows = [row for row in rows if row[0].strip() not in {"part", "attack"}]
+    assert len(rows) > 30
+    for *_, tests in rows:
+        named = set(_TEST.findall(tests))
+        assert named, tests
+        assert named <= _tests()
+
+
+def test_each_folder_of_the_program_is_on_the_architecture_page() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    package = ROOT / "gateway"
+    folders = {module.parent.relative_to(package).as_posix() for module in package.rglob("*.py")} - {"."}
+    within = {folder for folder in folders if not folder.startswith("auth/store/")}  # the migrations' form
+    assert len(within) > 20
+    assert sorted(folder for folder in within if f"`{folder}`" not in page) == []
+
+
 def test_each_decision_is_listed() -> None:
     folder = ROOT / "docs" / "adr"
     listed = set(_LINK.findall((folder / "README.md").read_text(encoding="utf-8")))

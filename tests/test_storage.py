@@ -6,7 +6,7 @@ import pytest
 
 from gateway import config_file
 from gateway.errors import ConfigError
-from gateway.storage import Storage
+from gateway.storage import Storage, is_socket
 
 
 def _load(section: str, folder: Path) -> Storage:
@@ -48,8 +48,14 @@ def test_paths_are_relative_to_the_file(tmp_path: Path) -> None:
         ("{url: 'postgresql://a@db/x', password_file: y, password_env: Z}", "expected one of password_file"),
         ("{url: 'postgresql://a@db/x', tls: {cert_file: y}}", "expected cert_file and key_file together"),
         ("{url: 'postgresql://a@db/x', tls: {mode: disable}}", "tls.mode: expected verify-full"),
+        ("{url: 'postgresql://a@127.1/x', tls: {mode: disable}}", "expected verify-full: only localhost"),
+        ("{url: 'postgresql://a@localhost.example.com/x', tls: {mode: disable}}", "expected verify-full"),
         (
             "{url: 'postgresql://a@/x?host=db&host=/run', tls: {mode: disable}}",
+            "tls.mode: expected verify-full",
+        ),
+        (
+            "{url: 'postgresql://a@/x?host=/run,db&port=1,2', tls: {mode: disable}}",
             "tls.mode: expected verify-full",
         ),
         ("{url: 'postgresql://a@127.0.0.1:x/y'}", "storage.url: expected"),
@@ -66,3 +72,11 @@ def test_mistakes_are_told_with_their_place(section: str, sentence: str, tmp_pat
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]"])
 def test_only_this_host_goes_without_tls(host: str, tmp_path: Path) -> None:
     assert not _load(f"{{url: 'postgresql://a@{host}/x', tls: {{mode: disable}}}}", tmp_path).tls
+
+
+@pytest.mark.parametrize(
+    ("query", "is_one"),
+    [("", False), ("?host=/run", True), ("?host=/run,db&port=1,2", False), ("?host=/run&host=db", False)],
+)
+def test_only_a_socket_by_itself_counts_as_one(query: str, *, is_one: bool) -> None:
+    assert is_socket(f"postgresql://a@db/x{query}") is is_one

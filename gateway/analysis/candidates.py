@@ -33,10 +33,8 @@ class Act:
         """``delete without WHERE on table app.orders``."""
         if self.object is None:
             return self.operation
-        thing = self.object
-        names = [_told(name) for name in (thing.schema, thing.name) if name]
         without = " without WHERE" if not self.has_where else ""
-        return f"{self.operation}{without} on {thing.kind} {'.'.join(names)}"
+        return f"{self.operation}{without} on {self.object.kind} {named(self.object)}"
 
     def facts(self) -> tuple[Classification, ...]:
         """What the classifier would find in such a statement."""
@@ -172,6 +170,11 @@ def _objects(permissions: Sequence[Mapping[str, Any]], notes: dict[str, None]) -
                 for name in [*_samples_of(match.get("name"), {}), FRESH]:
                     found[ObjectRef(kind, name, schema)] = None
     return list(found)
+
+
+def named(thing: ObjectRef) -> str:
+    """``app.orders``, for people."""
+    return ".".join(_told(name) for name in (thing.schema, thing.name) if name)
 
 
 def _told(name: str) -> str:

@@ -28,6 +28,7 @@ from gateway.sansio.protocol import Protocol
 
 # Other names under which corpora speak of a protocol.
 ALIASES: Final[Mapping[str, str]] = {"postgresql": "postgres"}
+_ONE_TONGUE: Final[Mapping[str, str]] = {"mariadb": "mysql"}
 MAX_TEXT: Final = 64 * 1024 * 1024  # characters
 _LISTS: Final = ("verbs", "tables", "functions", "operators")
 _HEX: Final = re.compile(r"[0-9a-fA-F\s]*\Z")
@@ -98,6 +99,14 @@ def known_protocol(name: str) -> Protocol:
 def protocol_of(entry: Entry) -> Protocol | None:
     """The protocol that judges *entry*; None when it is not built yet."""
     return REGISTRY.get(entry.protocol) or REGISTRY.get(ALIASES.get(entry.protocol, ""))
+
+
+def speaks(entry: Entry, spoken: str) -> bool:
+    """True when a database that speaks *spoken* takes the entry: MySQL and MariaDB speak one protocol."""
+    protocol = protocol_of(entry)
+    return protocol is not None and _ONE_TONGUE.get(protocol.name, protocol.name) == _ONE_TONGUE.get(
+        spoken, spoken
+    )
 
 
 def not_judged(entry: Entry) -> str:

@@ -6,7 +6,7 @@ the questions about its statements. Everything else is asked as it was: labels, 
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from gateway.audit.encode import parse_rfc3339
 from gateway.policy import document
@@ -17,10 +17,18 @@ _MINUTE_NS: Final = 60_000_000_000
 _NO_POLICY: Final = "no policy was asked"
 _STALE: Final = "stale_session"  # the answer to a question that was overtaken
 
+Key: TypeAlias = tuple[str, str]
+"""A log's name, and the digest of an input."""
+
+Kept: TypeAlias = Mapping[Key, Mapping[str, Any]]
+
 
 @dataclass(frozen=True, slots=True)
 class Past:
-    """One recorded decision. ``statement`` is the first text of its request; ``more`` counts the others."""
+    """One recorded decision, in the log of *origin*.
+
+    ``statement`` is the first text of its request; ``more`` counts the others.
+    """
 
     decision_id: str
     session_id: str
@@ -32,6 +40,12 @@ class Past:
     who: Mapping[str, Any]
     statement: str = ""
     more: int = 0
+    origin: str = ""
+
+    @property
+    def input_key(self) -> Key:
+        """Where its input is found: a log's own evidence answers for its decisions, and no other's."""
+        return self.origin, self.digest
 
 
 @dataclass(slots=True)
@@ -74,6 +88,7 @@ def _past(record: Mapping[str, Any], fields: Mapping[str, Any]) -> Past:
         digest=str(fields.get("input_digest", "")),
         who=fields,
         statement=str(fields.get("statement", "")),
+        origin=str(record.get("origin", "")),
     )
 
 
@@ -84,16 +99,16 @@ def _codes(fields: Mapping[str, Any]) -> tuple[str, ...]:
 def _with_more(known: Past) -> Past:
     return Past(
         known.decision_id, known.session_id, known.time_ns, known.is_connect, known.allowed, known.codes,
-        known.digest, known.who, known.statement, known.more + 1,
+        known.digest, known.who, known.statement, known.more + 1, known.origin,
     )  # fmt: skip
 
 
-def connect_of(past: Past, kept: Mapping[str, Mapping[str, Any]]) -> dict[str, Any] | None:
+def connect_of(past: Past, kept: Kept) -> dict[str, Any] | None:
     """The connect question behind *past*; None when its input was not kept.
 
     For a statement whose connect lies before the log's piece, it is made of the statement's session.
     """
-    given = kept.get(past.digest)
+    given = kept.get(past.input_key)
     if given is None:
         return None
     if past.is_connect:
@@ -133,11 +148,11 @@ class Questions:
     def __init__(self, revision: int, at: int | None = None) -> None:
         self._revision = revision
         self._at = at
-        self._items: dict[tuple[str, tuple[str, ...]], bytes] = {}
+        self._items: dict[tuple[Key, tuple[str, ...]], bytes] = {}
 
     def about(self, past: Past, given: Mapping[str, Any], roles: Sequence[str]) -> Asked:
         """The question about the statements of *past*, in a session that *roles* grant."""
-        key = (past.digest, tuple(roles))
+        key = (past.input_key, tuple(roles))
         item = self._items.get(key)
         if item is None:
             session = {**given["session"], "roles": list(roles), "data_revision": self._revision}

@@ -14,7 +14,7 @@ from gateway.analysis.world import World
 from gateway.classify import sql
 from gateway.model.statement import NameContext, Statement
 from gateway.policy.publish import policies_in
-from gateway.sansio.protocol import Facts
+from gateway.sansio.exchange import Facts
 
 PROTOCOLS: Final = frozenset({"postgres", "mysql", "mariadb"})  # whose databases take SQL
 _MOST_TABLES: Final = 20

@@ -16,7 +16,7 @@ from gateway.auth.resources import Loaded, load
 from gateway.auth.store import Resource
 from gateway.errors import ConfigError
 from gateway.model.resource import Database
-from gateway.policy.publish import build_data
+from gateway.policy.data import build_data
 from gateway.schema import data_dir
 
 KINDS: Final = ("role", "user", "db", "lock", "guard")

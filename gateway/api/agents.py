@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from aiohttp import web
 
-from gateway.api.caller import Callers, source
+from gateway.api.caller import Callers, service_certificate, source
 from gateway.api.exchange import Body, answer, body, failure
 from gateway.auth.authority import Auth
 from gateway.auth.joining import Joined, JoinRequest
@@ -83,14 +83,8 @@ def service_of(auth: Auth) -> Callable[[web.Request], Identity]:
     """Says which service calls, by the certificate of its connection; AccessError when none does."""
 
     def service(request: web.Request) -> Identity:
-        tls = request.transport.get_extra_info("ssl_object") if request.transport else None
-        der = tls.getpeercert(binary_form=True) if tls is not None else None
-        if not der:
-            raise AccessError(
-                "this needs a login: the host certificate of a service that joined", code="login_needed"
-            )
         try:
-            return auth.elsewhere.identify(der)
+            return auth.elsewhere.identify(service_certificate(request))
         except CertificateError as error:
             raise AccessError(str(error), code="login_needed") from error
 

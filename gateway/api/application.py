@@ -4,7 +4,7 @@ Mounted twice: on the public TLS port, where the caller is the login certificate
 private folder, where the caller is the local administrator. Who may do what is decided below, by policy.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from aiohttp import web
 
@@ -42,11 +42,15 @@ def application(  # noqa: PLR0913 # one for each part that answers
     metrics: Metrics,
     public_addr: str = "",
     proxies: Sequence[str] = (),
+    native: Mapping[str, str] | None = None,
     feed: Feed | None = None,
     waiting: holds.Waiting | None = None,
     more: Iterable[web.RouteDef] = (),
 ) -> web.Application:
-    """The API over these parts; *public_addr* is what people are told to dial, *more* are further routes."""
+    """The API over these parts; *public_addr* is what people are told to dial, *more* are further routes.
+
+    *native* has where the clients of a protocol find a port of its own, ``host:port`` or ``:port``.
+    """
     callers = Callers(subject_from_request, policy)
     made = web.Application(middlewares=[errors], client_max_size=MAX_BODY)
     made.add_routes(cluster.routes(auth, callers, public_addr, proxies))
@@ -54,7 +58,7 @@ def application(  # noqa: PLR0913 # one for each part that answers
     made.add_routes(accounts.routes(auth, callers, metrics, public_addr))
     made.add_routes(resources.routes(auth, callers))
     made.add_routes(tokens.routes(auth, callers, public_addr))
-    made.add_routes(databases.routes(auth, callers, visible))
+    made.add_routes(databases.routes(auth, callers, visible, native or {}))
     made.add_routes(agents.routes(auth, callers, feed))
     made.add_routes(audit.routes(audit_reader, callers, auth.logs))
     made.add_routes(holds.routes(holds.Nobody() if waiting is None else waiting, callers, auth))

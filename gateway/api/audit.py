@@ -3,7 +3,7 @@
 import asyncio  # noqa: TID251
 import itertools
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol
 
 from aiohttp import web
@@ -17,7 +17,7 @@ from gateway.audit.read import Query
 from gateway.auth.logs import Logs, Registered
 from gateway.errors import AuditError, ConfigError
 from gateway.model.event import Kind
-from gateway.policy.evidence import Evidence
+from gateway.policy.kept import Kept
 
 _PIECE = 200  # records read before the event loop gets its turn
 _NAME, _REASON = 256, 1000  # characters
@@ -46,8 +46,12 @@ class AuditReader(Protocol):
         """The newest signed checkpoint of the own log."""
         ...
 
-    def evidence(self) -> Evidence:
-        """What the decisions in it were made from, to be closed by whoever asks."""
+    def digests(self, text: str) -> Mapping[str, str]:
+        """What each log, by its name, has in the place of a statement of this *text*."""
+        ...
+
+    def evidence(self, origin: str = "") -> Kept:
+        """What the decisions in the log of that name were made from, to be closed by whoever asks."""
         ...
 
 
@@ -84,8 +88,16 @@ def routes(reader: AuditReader, callers: Callers, logs: Logs) -> list[web.RouteD
         await logs.settle(callers.subject(request), origin, reason)
         return answer({"origin": origin})
 
+    async def digests(request: web.Request) -> web.Response:
+        await callers.authorise(request, "list", "event")
+        given = await body(request)
+        text = given.text("statement")
+        given.finish()
+        return answer({"origins": dict(await asyncio.to_thread(reader.digests, text))})
+
     return [
         web.get("/v1/audit", records),
+        web.post("/v1/audit/digest", digests),
         web.post("/v1/audit/settle", settle),
         web.get("/v1/audit/verify", whole),
         web.post("/v1/audit/verify", continues),
@@ -99,6 +111,9 @@ def query_of(request: web.Request) -> Query:
     unknown = sorted(set(given) - _FILTERS)
     if unknown:
         raise ConfigError(f"unknown filter {unknown[0][:64]!r}")
+    since, until = _moment("since", given.get("since")), _moment("until", given.get("until"))
+    if since is not None and until is not None and since > until:
+        raise ConfigError("since is later than until, so that nothing lies between them")
     order = given.get("order", "newest")
     if order not in {"newest", "oldest"}:
         raise ConfigError("order: expected newest or oldest")
@@ -106,8 +121,8 @@ def query_of(request: web.Request) -> Query:
         user=given.get("user", ""),
         database=given.get("database", ""),
         kinds=_kinds(given.get("kind", "")),
-        since_ns=_moment("since", given.get("since")),
-        until_ns=_moment("until", given.get("until")),
+        since_ns=since,
+        until_ns=until,
         session_id=given.get("session", ""),
         decision_id=given.get("decision", ""),
         text=given.get("text", ""),

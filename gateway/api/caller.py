@@ -9,6 +9,7 @@ from aiohttp import web
 from gateway.ca import identity as certificates
 from gateway.ca.keys import Authorities
 from gateway.ca.profile import Kind
+from gateway.ca.tls import peer_certificate
 from gateway.clock import Clock, utc
 from gateway.errors import AccessError, CertificateError
 from gateway.model.decision import Allowed, Decision, Denied
@@ -93,8 +94,7 @@ def by_certificate(authorities: Authorities, clock: Clock) -> SubjectFromRequest
     """
 
     def from_request(request: web.Request) -> Caller | None:
-        tls = request.transport.get_extra_info("ssl_object") if request.transport else None
-        der = tls.getpeercert(binary_form=True) if tls is not None else None
+        der = peer_certificate(request.transport)
         if not der:
             return None
         try:
@@ -108,6 +108,16 @@ def by_certificate(authorities: Authorities, clock: Clock) -> SubjectFromRequest
     return from_request
 
 
+def service_certificate(request: web.Request) -> bytes:
+    """What a service showed, in DER and not verified yet; AccessError when it showed nothing."""
+    der = peer_certificate(request.transport)
+    if not der:
+        raise AccessError(
+            "this needs a login: the host certificate of a service that joined", code="login_needed"
+        )
+    return der
+
+
 def service_by_certificate(authorities: Authorities, clock: Clock) -> Callable[[web.Request], str]:
     """The name in the host certificate of a service that joined; the cluster's own port has none to show.
 
@@ -115,12 +125,7 @@ def service_by_certificate(authorities: Authorities, clock: Clock) -> Callable[[
     """
 
     def from_request(request: web.Request) -> str:
-        tls = request.transport.get_extra_info("ssl_object") if request.transport else None
-        der = tls.getpeercert(binary_form=True) if tls is not None else None
-        if not der:
-            raise AccessError(
-                "this needs a login: the host certificate of a service that joined", code="login_needed"
-            )
+        der = service_certificate(request)
         try:
             issuers = authorities.trusted(Kind.HOST)
             found = certificates.from_chain(der, *issuers, uses=(Use.HOST,), now=utc(clock))

@@ -1,6 +1,6 @@
 """The databases somebody may see, and a certificate that opens one of them."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -30,8 +30,8 @@ class VisibleDatabase:
 Visible: TypeAlias = Callable[[Identity], Awaitable[Sequence[VisibleDatabase]]]
 
 
-def routes(auth: Auth, callers: Callers, visible: Visible) -> list[web.RouteDef]:
-    """The addresses of databases."""
+def routes(auth: Auth, callers: Callers, visible: Visible, native: Mapping[str, str]) -> list[web.RouteDef]:
+    """The addresses of databases; *native* has where the clients of a protocol find a port of its own."""
 
     async def list_visible(request: web.Request) -> web.Response:
         found = await visible(callers.identity(request))
@@ -56,6 +56,7 @@ def routes(auth: Auth, callers: Callers, visible: Visible) -> list[web.RouteDef]
                 "certificate": made.pem,
                 "expires": made.expires.isoformat(),
                 "protocol": route.protocol,
+                "native": native.get(route.protocol, ""),
                 "host_ca": auth.ca_pem(Ca.HOST),
             }
         )

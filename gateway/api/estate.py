@@ -6,14 +6,14 @@ beginning of a log stays a finding until somebody settles it; then it is a warni
 
 import heapq
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from gateway.api import proof
-from gateway.audit import read
+from gateway.audit import read, wording
 from gateway.audit.depot import Copy, Depot
 from gateway.audit.encode import Record
 from gateway.audit.layout import CHECKPOINTS
@@ -24,7 +24,7 @@ from gateway.auth.logs import Registered
 from gateway.clock import Clock
 from gateway.errors import ConfigError, NotFoundError
 from gateway.model.event import Event, Kind
-from gateway.policy.evidence import Evidence
+from gateway.policy.kept import Kept
 
 _SECOND_NS = 1_000_000_000
 
@@ -42,7 +42,8 @@ class Examined:
 class Estate:
     """The log in *directory*, signed as *origin*, and the others in *depot*; the methods block.
 
-    *cluster* is what the names of the others begin with; *started_ns* is since when they could be heard.
+    *cluster* is what the names of the others begin with; *started_ns* is since when they could be heard;
+    *secret* is what the keys of their digests are made from.
     """
 
     directory: Path
@@ -52,6 +53,7 @@ class Estate:
     clock: Clock
     depot: Depot
     started_ns: int = 0
+    secret: str = field(default="", repr=False)
 
     def records(self, query: Query, origin: str = "") -> Iterator[tuple[str, Record]]:
         """The records of every log that pass *query*, in order of time; or those of one log."""
@@ -88,9 +90,16 @@ class Estate:
         """The newest signed checkpoint of the own log."""
         return proof.newest(self.directory, self.public_key, self.origin)
 
-    def evidence(self) -> Evidence:
-        """What the decisions in the own log were made from."""
-        return Evidence(self.directory, read_only=True)
+    def digests(self, text: str) -> dict[str, str]:
+        """By the name of each log, what it has in the place of a statement of this *text*."""
+        names = [name for name, _ in self._directories("")]
+        return {name: wording.digest(wording.key_of(self.secret, name), text) for name in names}
+
+    def evidence(self, origin: str = "") -> Kept:
+        """What the decisions in the log of that name were made from; without one, in the own log."""
+        if origin in {"", self.origin}:
+            return Kept([self.directory])
+        return Kept([directory for _, directory in reversed(self._directories(origin))])
 
     def _copies(self) -> list[Copy]:
         return self.depot.copies()

@@ -1,5 +1,6 @@
 """One request and its answer: bodies are read strictly, errors become JSON, and no trace leaves."""
 
+import asyncio  # noqa: TID251
 import json
 import math
 from collections.abc import Awaitable, Callable, Mapping
@@ -23,6 +24,7 @@ from gateway.errors import (
 
 Handler: TypeAlias = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
+BODY_SECONDS = 30.0
 MAX_BODY = 1024 * 1024  # a file of roles; everything else is far smaller
 _UNAUTHENTICATED = frozenset({"login_failed", "totp_required", "login_needed"})
 _log = structlog.get_logger()
@@ -113,7 +115,11 @@ async def body(request: web.Request) -> Body:
         # Also what keeps a browser's form on another site from posting here.
         raise ConfigError("expected the content type application/json")
     try:
-        value = json.loads(await request.read(), parse_constant=_refuse)
+        async with asyncio.timeout(BODY_SECONDS):
+            content = await request.read()
+        value = json.loads(content, parse_constant=_refuse)
+    except TimeoutError as error:
+        raise ConfigError(f"the body did not come within {BODY_SECONDS:g} s") from error
     except (ValueError, RecursionError) as error:
         raise ConfigError("the body is not JSON") from error
     if not isinstance(value, dict):
@@ -145,6 +151,10 @@ async def errors(request: web.Request, handler: Handler) -> web.StreamResponse:
         headers = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else None
         return web.json_response({"error": about}, status=error.status, headers=headers)
     except Exception:  # noqa: BLE001 # the outermost place of a request
+        if request.transport is None or request.transport.is_closing():
+            # Whoever asked has left, and anybody may: that is not worth a trace each time.
+            _log.info("api_client_left", method=request.method, route=_route(request))
+            return web.Response(status=400)
         _log.exception("api_request_failed", method=request.method, route=_route(request))
         about = {"code": "internal", "message": "something went wrong; the log has more", "hint": ""}
         return web.json_response({"error": about}, status=500)

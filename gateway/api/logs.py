@@ -24,6 +24,7 @@ MAX_BATCH = 256 * 1024 * 1024
 
 _IN_MEMORY = 8 * 1024 * 1024
 _AT_ONCE = 4  # batches that are checked at the same time; each needs a processor
+_RECEIVE_SECONDS = 60.0  # a service waits for its answer no longer than that
 _SIGNER = 1024  # characters of a public key with its name
 
 ServiceFromRequest: TypeAlias = Callable[[web.Request], str]
@@ -75,11 +76,12 @@ class Intake:
     async def _take(self, request: web.Request) -> web.Response:
         service = self._service(request)
         trusted = await self._logs.trusted(service)
-        async with self._turns[service], self._slots:
+        async with self._turns[service]:
             with tempfile.SpooledTemporaryFile(_IN_MEMORY) as spool:
-                await _receive(request, spool)
+                await receive(request, spool, MAX_BATCH)  # ahead of the slot: who stalls keeps none
                 try:
-                    return _shown(await asyncio.to_thread(self._store, service, trusted, spool))
+                    async with self._slots:
+                        return _shown(await asyncio.to_thread(self._store, service, trusted, spool))
                 except ForkError as error:
                     await self._logs.incident(service, error.incident)
                     raise AccessError(str(error), code=error.incident.code) from error
@@ -92,13 +94,18 @@ class Intake:
         return self._depot.take(service, trusted, header, batch)
 
 
-async def _receive(request: web.Request, spool: IO[bytes]) -> None:
+async def receive(request: web.Request, spool: IO[bytes], most: int) -> None:
+    """The body, into *spool*; ConfigError when it is longer than *most* bytes or takes too long."""
     size = 0
-    async for chunk in request.content.iter_any():
-        size += len(chunk)
-        if size > MAX_BATCH:
-            raise ConfigError(f"a batch has at most {MAX_BATCH} bytes")
-        spool.write(chunk)
+    try:
+        async with asyncio.timeout(_RECEIVE_SECONDS):
+            async for chunk in request.content.iter_any():
+                size += len(chunk)
+                if size > most:
+                    raise ConfigError(f"a batch has at most {most} bytes")
+                spool.write(chunk)
+    except TimeoutError as error:
+        raise ConfigError(f"the batch did not come within {_RECEIVE_SECONDS:g} s") from error
 
 
 def _shown(held: Held) -> web.Response:

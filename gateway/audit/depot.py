@@ -133,6 +133,12 @@ class Depot:
                 found.append(Copy(unquote(folder.name), epoch, directory, trusted, epoch == epochs[-1]))
         return found
 
+    def copies_of(self, service: str) -> list[Path]:
+        """The folders of a service's copies, the newest first."""
+        folder = self._folder(service)
+        epochs = _epochs(folder) if folder.is_dir() else []
+        return [folder / f"{epoch:06d}" for epoch in reversed(epochs)]
+
     def seen_ns(self, service: str) -> int | None:
         """When the service was last heard, in nanoseconds; None when never."""
         try:

@@ -64,8 +64,8 @@ class Intents:
         elif briefs.kind is Kind.SESSION_QUERY_END:
             queries = self._queries.get(session)
             if queries is not None:
-                for fields in briefs.fields:
-                    queries.pop(str(fields.get("query_id", "")), None)
+                for query in briefs.closes:
+                    queries.pop(query, None)
                 if not queries:
                     del self._queries[session]
         else:

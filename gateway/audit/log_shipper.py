@@ -78,6 +78,8 @@ class Shipper:
     metrics: Metrics | None = None
     pace: Pace = field(default_factory=Pace)
     draw: Callable[[], float] = random.random
+    shipped: Callable[[], None] | None = None
+    """Called when the receiver has records that it had not."""
     _reason: str = ""
 
     async def run(self) -> None:
@@ -138,6 +140,8 @@ class Shipper:
         while (batch := await asyncio.to_thread(self.source.batch, held.size)) is not None:
             body = await asyncio.to_thread(encode, held.epoch, batch)
             held = await self.courier.send(body)
+            if self.shipped is not None:
+                self.shipped()
             head, _ = await asyncio.to_thread(self.source.newest)
             self._tell(head.size, held.size)
         return held

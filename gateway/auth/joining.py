@@ -27,6 +27,9 @@ from gateway.policy.document import AgentQuestion
 
 _SERVICES = ("db", "proxy")
 _HOSTNAME = re.compile(r"[^A-Za-z0-9._-]")
+_ID = re.compile(r"(?:db|proxy)-[0-9a-z]{26}\.?", re.IGNORECASE)
+MOST_NAMES = 16
+"""Addresses of one proxy: every service elsewhere keeps a connection to each of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +61,8 @@ async def join(desk: Desk, request: JoinRequest) -> Joined:
     key = public_key_from_csr(request.csr_pem)
     if request.service not in _SERVICES:
         raise ConfigError(f"service: expected one of {', '.join(_SERVICES)}, got {request.service[:64]!r}")
+    if len(request.names) > MOST_NAMES:
+        raise ConfigError(f"names: a proxy has at most {MOST_NAMES} addresses, got {len(request.names)}")
     ticket = await tokens.admit(desk, request.token, Joining(request.service), source=request.source)
     agent = Agent(
         id=f"{request.service}-{new_id(desk.clock.now_ns()).lower()}",
@@ -173,7 +178,7 @@ async def drop_unserved(change: Change, database: str) -> None:
 async def _certify(desk: Desk, change: Change, agent: Agent, key: PublicKey, source: str) -> str:
     certificate = issue.issue_host(
         desk.authorities.host,
-        names=[agent.id, *(parse_address(name, default_port=0).host for name in agent.names)],
+        names=[agent.id, *(_host(name) for name in agent.names)],
         public_key=key,
         ttl=HOST_MAX,
         now=desk.steady.now(),
@@ -184,6 +189,14 @@ async def _certify(desk: Desk, change: Change, agent: Agent, key: PublicKey, sou
     about = {"agent": agent.id, "service": agent.service, "client_address": source}
     await desk.hooks.record(Kind.CERT_CREATE, {**fields, **about})
     return certificate.pem
+
+
+def _host(address: str) -> str:
+    """The host that a proxy says it is reached as; its certificate must prove it to be no other service."""
+    host = parse_address(address, default_port=0).host
+    if _ID.fullmatch(host):
+        raise ConfigError(f"names: {host} is how services are called, not how a proxy is reached")
+    return host
 
 
 def _joined(desk: Desk, agent: Agent, certificate: str) -> Joined:

@@ -75,6 +75,24 @@ def from_chain(
     return identity
 
 
+def service_of(certificate: bytes) -> str:
+    """As which service somebody joined who shows this (DER); empty for all others, the web's among them.
+
+    Nothing is verified; a CertificateError says that it cannot be read.
+    """
+    try:
+        parsed = x509.load_der_x509_certificate(certificate)
+        parsed.extensions.get_extension_for_oid(EXTENSION)
+    except x509.ExtensionNotFound:
+        return ""
+    except _UNREADABLE as error:
+        raise CertificateError("certificate cannot be read") from error
+    try:
+        return _text(_claims(parsed).get("service", ""))
+    except TypeError as error:
+        raise CertificateError("certificate carries an identity that cannot be read") from error
+
+
 def verify_use(identity: Identity, *uses: Use) -> None:
     """Refuse an identity whose certificate is for something else than *uses*."""
     if identity.use not in uses:

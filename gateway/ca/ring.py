@@ -12,10 +12,10 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
 from gateway.ca.authority import Authority, key_id_of
-from gateway.ca.files import private_directory, read_private
 from gateway.ca.profile import Kind
 from gateway.ca.rotation import Phase, Rotation, Series
 from gateway.errors import ConfigError
+from gateway.files import private_directory, read_private
 
 AUDIT = "audit"
 BUNDLE = "bundle"

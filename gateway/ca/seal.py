@@ -14,8 +14,8 @@ from pathlib import Path
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from gateway.ca.files import private_directory, read_private, write_private
 from gateway.errors import ConfigError
+from gateway.files import private_directory, read_private, write_private
 
 _VERSION = "v1"
 _KEY_BYTES = 32

@@ -7,13 +7,24 @@ import os
 import ssl
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any, Protocol
 
+from gateway.ca.identity import service_of
 from gateway.ca.sign import MintedCertificate
+from gateway.errors import CertificateError
 
 HTTP = "http/1.1"
 HOST = "regate-host"
 """Offered in ALPN, and never chosen, by clients that know the cluster's own authority: they are shown its
 certificate even where the proxy has another one for the web."""
+
+
+class Transport(Protocol):
+    """What an event loop knows of a connection."""
+
+    def get_extra_info(self, name: str, /) -> Any:
+        """A fact of that name, or None."""
+        ...
 
 
 def server_context(
@@ -62,6 +73,55 @@ def backend_context(
     if alpn:
         context.set_alpn_protocols(list(alpn))
     return context
+
+
+def peer_certificate(transport: Transport | None) -> bytes | None:
+    """What the other end of a connection showed, in DER; None where it showed nothing, or speaks no TLS."""
+    tls = None if transport is None else transport.get_extra_info("ssl_object")
+    found: bytes | None = None if tls is None else tls.getpeercert(binary_form=True)
+    return found
+
+
+def towards_the_cluster_itself(context: ssl.SSLContext) -> ssl.SSLContext:
+    """*context*, which from now on refuses servers that show the certificate of a service that joined.
+
+    A proxy's certificate is good for the name that people dial, and passwords, tokens and policies are none
+    of its business: whoever speaks HTTP there is passed on to the auth service, whose certificate names none.
+    """
+    context.sslobject_class = _Object
+    context.sslsocket_class = _Socket
+    return context
+
+
+class _Object(ssl.SSLObject):
+    """What an event loop speaks TLS with."""
+
+    def do_handshake(self) -> None:
+        super().do_handshake()
+        _refuse_services(self.getpeercert(binary_form=True))
+
+
+class _Socket(ssl.SSLSocket):
+    """What everybody else speaks TLS with."""
+
+    def do_handshake(self, block: bool = False) -> None:  # noqa: FBT001, FBT002 # as the base class has it
+        super().do_handshake(block)
+        _refuse_services(self.getpeercert(binary_form=True))
+
+
+def _refuse_services(certificate: bytes | None) -> None:
+    try:
+        service = "" if certificate is None else service_of(certificate)
+    except CertificateError as error:
+        raise _unverified(str(error)) from error
+    if service:
+        raise _unverified(f"it shows the certificate of a {service} service, not of the cluster itself")
+
+
+def _unverified(why: str) -> ssl.SSLCertVerificationError:
+    refusal = ssl.SSLCertVerificationError(1, why)
+    refusal.verify_message = why
+    return refusal
 
 
 def _harden(context: ssl.SSLContext) -> None:

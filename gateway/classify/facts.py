@@ -91,10 +91,14 @@ class Piece:
 
 @dataclass(slots=True, eq=False)
 class Parsed:
-    """The statements of one text; ``memo`` remembers what they meant in contexts seen of late."""
+    """The statements of one text; ``memo`` remembers what they meant in contexts seen of late.
+
+    ``like`` says the same of a text that differs in what makes no difference: its names mean what these mean.
+    """
 
     dialect: str
     pieces: tuple[Piece, ...]
+    like: "Parsed | None" = field(default=None, repr=False)
     memo: dict[int, tuple[NameContext, tuple[Classification, ...]]] = field(default_factory=dict, repr=False)
     by_value: dict[Any, tuple[Any, tuple[Classification, ...]]] = field(default_factory=dict, repr=False)
 

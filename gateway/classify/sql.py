@@ -8,13 +8,14 @@ from collections import OrderedDict
 from dataclasses import replace
 from typing import Final, TypeAlias
 
-from gateway.classify import redact
+from gateway.classify import alike, redact
 from gateway.classify.dialect import Dialect, Modes
 from gateway.classify.doubt import Doubt
 from gateway.classify.facts import Parsed, Piece
 from gateway.classify.mysql import MARIADB, MYSQL
 from gateway.classify.operations import CLASS_OF
 from gateway.classify.postgres import POSTGRES
+from gateway.classify.postgres.types import LOOKED_UP
 from gateway.model.classification import Classification, Effect, Named
 from gateway.model.statement import NameContext, Statement
 
@@ -51,6 +52,7 @@ class _Cache:
 
 
 _cache = _Cache()
+_forms = _Cache()  # by texts without the numbers that make no difference
 
 
 def classify(statement: Statement) -> Facts:
@@ -75,7 +77,14 @@ def parse(text: str, dialect: str, server_version: str = "", modes: Modes = _NO_
     if parsed is not None:
         entries.move_to_end(key)
         return parsed
-    parsed = parse_uncached(text, dialect, server_version, modes)
+    form = alike.form(text)
+    pattern = _forms.entries.get((dialect, server_version, form, modes)) if form else None
+    if pattern is not None:
+        parsed = alike.like(pattern, text)
+    else:
+        parsed = parse_uncached(text, dialect, server_version, modes)
+        if form and alike.is_pattern(parsed, text):
+            _forms.put((dialect, server_version, form, modes), parsed)
     _cache.put(key, parsed)
     return parsed
 
@@ -132,8 +141,7 @@ def resolve(parsed: Parsed, names: NameContext) -> Facts:
     if shared is not None and shared[0] is names.catalog:
         facts = shared[1]
     else:
-        dialect = DIALECTS.get(parsed.dialect, POSTGRES)
-        facts = dialect.resolve(parsed.pieces, names)
+        facts = _resolved(parsed, names)
         if len(parsed.by_value) >= _CONTEXTS:
             parsed.by_value.clear()
         parsed.by_value[value] = (names.catalog, facts)
@@ -141,6 +149,13 @@ def resolve(parsed: Parsed, names: NameContext) -> Facts:
         parsed.memo.clear()
     parsed.memo[id(names)] = (names, facts)
     return facts
+
+
+def _resolved(parsed: Parsed, names: NameContext) -> Facts:
+    if parsed.like is not None:
+        pairs = zip(resolve(parsed.like, names), parsed.pieces, strict=True)
+        return tuple(replace(item, text=piece.text, redacted=piece.redacted) for item, piece in pairs)
+    return DIALECTS.get(parsed.dialect, POSTGRES).resolve(parsed.pieces, names)
 
 
 def _with_parameters(parsed: Parsed, facts: Facts, statement: Statement) -> Facts:
@@ -153,7 +168,7 @@ def _with_parameters(parsed: Parsed, facts: Facts, statement: Statement) -> Fact
     numbers = catalog.numbers if catalog is not None else {}
     named = []
     for number in statement.parameters:
-        schema, name = numbers.get(number, ("", f"oid {number}"))
+        schema, name = numbers.get(number, ("", LOOKED_UP.get(number, f"oid {number}")))
         named.append(Named(name, schema, builtin=False))
     made = tuple(replace(item, casts=tuple(dict.fromkeys((*item.casts, *named)))) for item in facts)
     if len(parsed.by_value) >= _CONTEXTS:

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from gateway.cli import channel, output
+from gateway.cli import channel, output, sealed
 from gateway.cli.failures import FindingError
 from gateway.cli.options import config_option, duration, examples, format_option
 from gateway.cli.proving import prove
@@ -30,7 +30,11 @@ def moment(value: str) -> str:
     try:
         found = datetime.fromisoformat(value)
     except ValueError:
-        found = utc(SystemClock()) - timedelta(seconds=duration(value))
+        try:
+            found = utc(SystemClock()) - timedelta(seconds=duration(value))
+        except click.BadParameter:
+            expected = "a time, as in 2026-01-31 or 2026-01-31T12:00:00Z, or how long ago, as in 7d or 2h"
+            raise click.BadParameter(f"{value!r} is not understood; give {expected}") from None
     aware = found if found.tzinfo else found.replace(tzinfo=UTC)
     return f"{aware.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%f}Z"
 
@@ -40,6 +44,7 @@ def moment(value: str) -> str:
         "regate audit ls --user=alice",
         "regate audit ls --db=my-postgres --since=2h --kind=db.session.query",
         "regate audit ls --format=json | jq 'select(.kind == \"db.session.denied\")'",
+        "regate audit ls --user=alice --identity-file=auditor.key",
     )
 )
 @click.option("--user", default="", help="Only of this user.")
@@ -52,12 +57,23 @@ def moment(value: str) -> str:
 @click.option("--until", type=moment, default=None, metavar="TIME", help="A time, or how long ago.")
 @click.option("--limit", type=click.IntRange(1), default=100, show_default=True, help="The latest so many.")
 @click.option("--all", "everything", is_flag=True, help="No limit.")
+@click.option(
+    "--identity-file",
+    "identity",
+    metavar="FILE",
+    default="",
+    help="An auditor's secret key: opens sealed statements, here and nowhere else.",
+)
 @format_option
 @config_option
-def ls(form: str, config: str, proxy: str, limit: int, *, everything: bool, **filters: str | None) -> None:
+def ls(
+    form: str, config: str, proxy: str, limit: int, identity: str, *, everything: bool, **filters: str | None
+) -> None:
     """List events, the oldest first; --format=json prints one on each line."""
     query = {**filters, **({"order": "oldest"} if everything else {"limit": limit})}
     found = channel.admin(config, proxy).lines("/v1/audit", query)
+    if identity:
+        found = sealed.opened(found, Path(identity))
     records = found if everything else reversed(list(found))
     if form == "json":
         for record in records:
@@ -138,6 +154,8 @@ def checkpoint(config: str, proxy: str) -> None:
 
 
 audit.add_command(prove)
+audit.add_command(sealed.keygen)
+audit.add_command(sealed.digest)
 
 
 def _kept(path: str) -> bytes:

@@ -34,6 +34,16 @@ def admin(config: str, proxy: str, *, timeout: float = TIMEOUT_SECONDS) -> Api:
         raise LoginNeededError(str(error), hint=hint) from error
 
 
+def every(config: str, proxy: str) -> list[Api]:
+    """As ``admin``, of each node that the login knows: for what one of them has and the others do not."""
+    host = None if proxy and not config else on_this_host(config)
+    if host is not None:
+        return [host]
+    chosen = profile.current(proxy, now=utc(SystemClock()))
+    trusted, login = kept_trust(chosen), profile.need_login(chosen)
+    return [Api(PublicEndpoint(node, trusted, login)) for node in (chosen.proxy, *chosen.others)]
+
+
 def on_this_host(config: str = "", *, timeout: float = TIMEOUT_SECONDS) -> Api | None:
     """The API through the unix socket; None where no configuration was named and none is at its place."""
     named = config or os.environ.get("REGATE_CONFIG", "")

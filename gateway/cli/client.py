@@ -40,7 +40,7 @@ class PublicEndpoint:
     def __init__(self, proxy: Address, trusted: Trust | None, login: Certified | None = None) -> None:
         self.proxy = proxy
         self.shows_login = login is not None
-        self._context = trust.unverified_context() if trusted is None else trust.context(trusted)
+        self._context = trust.unverified_context() if trusted is None else trust.api_context(trusted)
         if login is not None:
             self._context.load_cert_chain(login.certificate, login.key)
         self._context.set_alpn_protocols(trust.spoken(trusted))

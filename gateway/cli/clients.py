@@ -20,7 +20,7 @@ class Program:
     other: str = ""
 
 
-_MYSQL: Final = frozenset({"mysql", "mariadb"})
+MYSQL: Final = frozenset({"mysql", "mariadb"})
 
 PROGRAMS: Final = {
     "mariadb": Program("mariadb", "mariadb-client"),
@@ -57,7 +57,7 @@ def introduction(protocol: str, host: str, port: int) -> bytes:
 
 def at_port(protocol: str, host: str, port: int, db_name: str, db_user: str = "") -> Sequence[str]:
     """The arguments that point the protocol's client at a plain local port; no password is needed."""
-    if protocol in _MYSQL:
+    if protocol in MYSQL:
         name = [] if not db_name else [f"--database={db_name}"]
         return [f"--host={host}", f"--port={port}", "--protocol=tcp", f"--user={db_user}", *name]
     if protocol == "mongodb":
@@ -71,7 +71,7 @@ def one(protocol: str, statement: str) -> Sequence[str]:
     """The arguments that have the protocol's client run one statement."""
     if protocol == "mongodb":
         return ["--quiet", "--eval", statement]
-    return ["--execute", statement] if protocol in _MYSQL else shlex.split(statement)
+    return ["--execute", statement] if protocol in MYSQL else shlex.split(statement)
 
 
 def uri(protocol: str, host: str, port: int, db_user: str, db_name: str) -> str:
@@ -81,5 +81,5 @@ def uri(protocol: str, host: str, port: int, db_user: str, db_name: str) -> str:
         return f"postgresql://{quote(db_user, safe='')}@{host}:{port}/{name}?sslmode=disable"
     if protocol == "mongodb":  # without it a driver would look for the members of a cluster
         return f"mongodb://{host}:{port}/{name}?directConnection=true"
-    who = f"{quote(db_user, safe='')}@" if protocol in _MYSQL else ""
+    who = f"{quote(db_user, safe='')}@" if protocol in MYSQL else ""
     return f"{protocol}://{who}{host}:{port}/{name}"

@@ -8,13 +8,13 @@ from typing import Any
 
 import click
 
-from gateway.cli import channel, clients, output, profile, route, through
+from gateway.cli import channel, clients, native, output, profile, route, through
 from gateway.cli.db_configure import configure
 from gateway.cli.failures import FindingError
 from gateway.cli.options import examples, format_option, names, proxy_option
 from gateway.cli.profile import DatabaseLogin, Profile
 from gateway.clock import SystemClock, utc
-from gateway.errors import AccessError, ConfigError
+from gateway.errors import AccessError
 
 _ENVIRONMENT = {
     "host": "PGHOST",
@@ -130,7 +130,11 @@ def connect(database: str, arguments: tuple[str, ...], db_user: str, db_name: st
 @proxy_option
 @format_option
 def env(database: str, db_user: str, db_name: str, proxy: str, form: str) -> None:
-    """Print environment variables for PostgreSQL clients."""
+    """Print environment variables for the database's clients.
+
+    For PostgreSQL those that libpq reads; for MySQL and MariaDB MYSQL_HOME, a folder with a my.cnf that their
+    programs read; for MongoDB and Redis MONGODB_URI and REDIS_URL, which by custom have the address.
+    """
     chosen, got = _obtain(database, db_user, db_name, proxy)
     values = _environment(chosen, got)
 
@@ -147,15 +151,23 @@ def env(database: str, db_user: str, db_name: str, proxy: str, form: str) -> Non
 @proxy_option
 @format_option
 def config(database: str, db_user: str, db_name: str, proxy: str, form: str) -> None:
-    """Print where clients find the proxy, the certificate and its key."""
+    """Print where clients find the database, the certificate and its key, and how they are started.
+
+    PostgreSQL's clients come to the public port, all others to the port of their protocol alone. Where there
+    is none, regate db connect and regate proxy db --tunnel lead to the database.
+    """
     chosen, got = _obtain(database, db_user, db_name, proxy)
-    shown = _about(chosen, got)
+    shown = _about(chosen, got) | _started(chosen, got)
 
     def text() -> None:
         headings = ("Name", "Host", "Port", "User", "Database", "CA", "Cert", "Key")
         values = (database, *(shown[name.lower()] for name in headings[1:]))
         for heading, value in zip(headings, values, strict=True):
             click.echo(f"{heading + ':':<10}{value}")
+        if command := shown["command"]:
+            click.echo(f"{'Command:':<10}{output.clean(command)}")
+        if not shown["port"]:
+            click.echo(f"{'Note:':<10}{native.missing(got)}")
 
     output.show(shown, form, text)
 
@@ -214,10 +226,7 @@ def _obtain(
 
 def _environment(chosen: Profile, got: DatabaseLogin) -> dict[str, str]:
     if got.route.protocol != "postgres":
-        raise ConfigError(
-            f"clients of {got.route.protocol} read no such variables",
-            hint=f"use regate db connect {got.route.database}, or regate proxy db --tunnel",
-        )
+        return native.environment(chosen, got)
     return {_ENVIRONMENT[name]: value for name, value in route.settings(chosen, got).items()}
 
 
@@ -227,11 +236,12 @@ def _clean_environment() -> dict[str, str]:
 
 
 def _about(chosen: Profile, got: DatabaseLogin) -> dict[str, str]:
+    where = native.find(chosen, got)
     return {
         "name": got.route.database,
         "protocol": got.route.protocol,
-        "host": chosen.proxy.host,
-        "port": str(chosen.proxy.port),
+        "host": "" if where is None else where.host,
+        "port": "" if where is None else str(where.port),
         "user": got.route.db_user,
         "database": got.route.db_name,
         "ca": str(chosen.host_ca),
@@ -239,6 +249,15 @@ def _about(chosen: Profile, got: DatabaseLogin) -> dict[str, str]:
         "key": str(got.certified.key),
         "valid_until": got.certified.expires.isoformat(),
     }
+
+
+def _started(chosen: Profile, got: DatabaseLogin) -> dict[str, str]:
+    where = native.find(chosen, got)
+    if where is None:
+        return {"command": ""}
+    if got.route.protocol == "postgres":
+        return {"command": route.psql(route.settings(chosen, got))}
+    return {"command": native.command(chosen, got, where)}
 
 
 def _served(item: Mapping[str, Any]) -> list[tuple[str, ...]]:

@@ -11,6 +11,10 @@ from gateway.errors import NotFoundError
 from gateway.policy.evidence import Evidence, Question
 
 _AT_ONCE = 500
+WHERE_ELSE = (
+    "what a service elsewhere decided from comes a little after its records, once it is reached again; "
+    "the last moments before a crash have none"
+)
 
 
 class Source(typing.Protocol):
@@ -30,29 +34,32 @@ class Source(typing.Protocol):
 
 
 class Remote:
-    """The evidence of a cluster, by its API."""
+    """The evidence of a cluster's log of that *origin*, by its API."""
 
-    def __init__(self, api: Api) -> None:
+    def __init__(self, api: Api, origin: str) -> None:
         self._api = api
+        self._origin = origin
 
     def questions(self, digests: Iterable[str]) -> Iterator[Question]:
         """Those of *digests* that were kept, in any order."""
         wanted = sorted(set(digests))
         while wanted:
             some, wanted = wanted[:_AT_ONCE], wanted[_AT_ONCE:]
-            found = self._api.post("/v1/evidence/inputs", {"digests": some})
+            found = self._api.post("/v1/evidence/inputs", {"digests": some, "origin": self._origin})
             for digest, entry in found["inputs"].items():
                 yield Question(digest, entry["input"], entry["withheld"])
             wanted = found["rest"] + wanted
 
     def data(self, revision: int, at_ns: int) -> tuple[str, dict[str, Any]]:
         """The digest and the documents of a data revision as of *at_ns*."""
-        found = self._api.get(f"/v1/evidence/data/{revision}", {"at": at_ns})
+        found = self._api.get(f"/v1/evidence/data/{revision}", {"at": at_ns, "origin": self._origin})
         return found["digest"], found["data"]
 
     def bundle(self, revision: str, at_ns: int) -> tuple[str, bytes]:
         """The digest and the content (tar.gz) of a policy revision as of *at_ns*."""
-        found = self._api.get(f"/v1/evidence/policy/{segment(revision)}", {"at": at_ns})
+        found = self._api.get(
+            f"/v1/evidence/policy/{segment(revision)}", {"at": at_ns, "origin": self._origin}
+        )
         return found["digest"], base64.b64decode(found["bundle"])
 
 
@@ -81,5 +88,5 @@ def question(source: Source, digest: str) -> Question:
         return found
     raise NotFoundError(
         f"the input {digest} was not kept",
-        hint="decisions before this version, and those of the last moments before a crash, have none",
+        hint=WHERE_ELSE,
     )

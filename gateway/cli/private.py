@@ -1,12 +1,12 @@
 """Files and folders that belong to one person: 0600 in 0700, no symlinks, replaced whole or not at all."""
 
 import os
-import secrets
 import shutil
 import stat
 from pathlib import Path
 
 from gateway.errors import ConfigError
+from gateway.files import replace_private
 
 
 def folder(path: Path) -> Path:
@@ -50,20 +50,9 @@ def read(path: Path) -> bytes:
 
 def write(path: Path, data: bytes) -> None:
     """Put *data* in *path* with mode 0600; a reader sees the old file or the new one, never a part."""
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     try:
-        descriptor = os.open(temporary, flags, 0o600)
+        replace_private(path, data)
     except OSError as error:
-        raise ConfigError(f"cannot write {path}: {os.strerror(error.errno or 0)}") from error
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
         raise ConfigError(f"cannot write {path}: {os.strerror(error.errno or 0)}") from error
 
 

@@ -49,10 +49,15 @@ class Certified:
 
 @dataclass(frozen=True, slots=True)
 class DatabaseLogin:
-    """The certificate that opens one database as one database user."""
+    """The certificate that opens one database as one database user.
+
+    *native* is where its own clients find a port of the protocol's own: ``host:port``, ``:port`` on the
+    proxy's host, or empty where there is none or nobody said.
+    """
 
     route: Route
     certified: Certified
+    native: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,13 +194,15 @@ def forget_login(profile: Profile) -> None:
         private.remove(profile.folder / name)
 
 
-def save_database(profile: Profile, route: Route, *, key: str, certificate: str) -> Path:
+def save_database(profile: Profile, route: Route, *, key: str, certificate: str, native: str = "") -> Path:
     """Keep a database certificate and make its route the database's current one; returns its folder."""
     parent = private.folder(private.folder(profile.folder / "databases") / _name(route.database))
     path = private.folder(parent / _route_name(route.db_user, route.db_name))
     private.write(path / "key.pem", key.encode("ascii"))
     private.write(path / "cert.pem", certificate.encode("ascii"))
-    private.write(path / "route.json", json.dumps(asdict(route), indent=1).encode("utf-8"))
+    private.write(
+        path / "route.json", json.dumps(asdict(route) | {"native": native}, indent=1).encode("utf-8")
+    )
     private.write(parent / "current", path.name.encode("ascii"))
     return path
 
@@ -250,7 +257,8 @@ def _database_login(path: Path, now: datetime) -> DatabaseLogin | None:
         route = Route(**{name: str(about[name]) for name in ("database", "protocol", "db_user", "db_name")})
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         return None
-    return DatabaseLogin(route, certified) if certified else None
+    native = str(about.get("native", ""))
+    return DatabaseLogin(route, certified, native) if certified else None
 
 
 def _wipe_databases(profile: Profile, now: datetime) -> None:

@@ -1,6 +1,6 @@
 """``regate audit prove``: a recorded decision, evaluated again from what was kept of it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +42,8 @@ def prove(decision_id: str, directory: str, form: str, config: str, proxy: str) 
 
     def text() -> None:
         click.echo(f"{found['verdict']}: {', '.join(found['reasons'])}")
+        if found["origin"]:
+            click.echo(f"log {output.clean(found['origin'])}")
         click.echo(f"input sha256:{found['input_digest']}")
         click.echo(f"policy {found['policy_revision']} sha256:{found['policy_digest']}")
         click.echo(f"data {found['data_revision']} sha256:{found['data_digest']}")
@@ -57,11 +59,14 @@ def prove(decision_id: str, directory: str, form: str, config: str, proxy: str) 
 
 
 class _RemoteLog:
-    """The log and the evidence of a cluster."""
+    """The logs and the evidence of a cluster."""
 
     def __init__(self, api: Api) -> None:
         self._api = api
-        self.evidence: Source = Remote(api)
+
+    def evidence(self, origin: str) -> Source:
+        """What the decisions in the log of that name were made from."""
+        return Remote(self._api, origin)
 
     def records(self, **query: str) -> Iterator[Record]:
         """The records that pass, the newest first."""
@@ -73,32 +78,39 @@ class _LocalLog:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self.evidence: Source = Local(folder)
+        self._evidence = Local(folder)
 
-    def records(self, decision: str = "", kind: str = "") -> Iterator[Record]:
+    def evidence(self, _origin: str) -> Source:
+        """What the decisions in the log were made from."""
+        return self._evidence
+
+    def records(self, decision: str = "", kind: str = "", origin: str = "") -> Iterator[Record]:
         """The records that pass, the newest first."""
         from gateway.audit import read  # noqa: PLC0415 # only for a folder
         from gateway.model.event import Kind  # noqa: PLC0415 # as above
 
-        wanted = read.Query(decision_id=decision, kinds=(Kind(kind),) if kind else ())
-        for record in read.records(self._folder, wanted):
-            yield {"kind": record.event.kind.value, "fields": record.event.fields}
+        kinds = tuple(Kind(name) for name in kind.split(",") if name)
+        for record in read.records(self._folder, read.Query(decision_id=decision, kinds=kinds)):
+            yield {"kind": record.event.kind.value, "fields": record.event.fields, "origin": origin}
 
 
 def _prove(log: _RemoteLog | _LocalLog, decision_id: str) -> dict[str, Any]:
-    was = _decision(log, decision_id)
-    question = evidence.question(log.evidence, was.input_digest)
-    at = moment_of(decision_id)
-    data_digest, documents = log.evidence.data(was.data_revision, at)
-    policy_digest, bundle = log.evidence.bundle(was.policy_revision, at)
+    was, origin = _decision(log, decision_id)
+    source, at = log.evidence(origin), moment_of(decision_id)
+    question = evidence.question(source, was.input_digest)
+    data_digest, documents = source.data(was.data_revision, at)
+    policy_digest, bundle = source.bundle(was.policy_revision, at)
+    loads = log.records(kind="policy.load,policy.adopt", origin=origin)
+    snapshots = log.records(kind="policy.data", origin=origin)
     findings = [
-        *_against_log(log, "policy.load", "policy", was.policy_revision, policy_digest),
-        *_against_log(log, "policy.data", "data", was.data_revision, data_digest),
+        *_against_log(loads, "policy", was.policy_revision, policy_digest),
+        *_against_log(snapshots, "data", was.data_revision, data_digest),
     ]
     evaluated = proof.evaluate(ensure_opa(), was, question, documents, bundle)
     findings += evaluated.differences
     return {
         "decision_id": decision_id,
+        "origin": origin,
         "proved": not findings,
         "verdict": "allowed" if was.allow else "denied",
         "reasons": [code for code, _, _ in was.reasons],
@@ -112,12 +124,12 @@ def _prove(log: _RemoteLog | _LocalLog, decision_id: str) -> dict[str, Any]:
     }
 
 
-def _decision(log: _RemoteLog | _LocalLog, decision_id: str) -> Recorded:
-    """The decision in the log; several records may carry it, and say the same of it."""
+def _decision(log: _RemoteLog | _LocalLog, decision_id: str) -> tuple[Recorded, str]:
+    """The decision in the logs, and whose log; several records may carry it, and say the same of it."""
     without: NotFoundError | None = None
     for record in log.records(decision=decision_id):
         try:
-            return proof.recorded(record["fields"])
+            return proof.recorded(record["fields"]), str(record.get("origin", ""))
         except NotFoundError as error:
             without = error
     raise without or NotFoundError(
@@ -125,13 +137,11 @@ def _decision(log: _RemoteLog | _LocalLog, decision_id: str) -> Recorded:
     )
 
 
-def _against_log(
-    log: _RemoteLog | _LocalLog, kind: str, what: str, revision: str | int, digest: str
-) -> Iterator[str]:
+def _against_log(records: Iterable[Record], what: str, revision: str | int, digest: str) -> Iterator[str]:
     """What the log says that this revision was; the evidence lies beside it, unsigned."""
     named = [
         record["fields"].get(f"{what}_digest")
-        for record in log.records(kind=kind)
+        for record in records
         if record["fields"].get(f"{what}_revision") == revision
     ]
     if not named:

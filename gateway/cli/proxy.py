@@ -12,7 +12,8 @@ from typing import Any
 
 import click
 
-from gateway.cli import channel, clients, output, profile, route
+from gateway.address import Address
+from gateway.cli import channel, clients, native, output, profile, route
 from gateway.cli.options import examples, format_option, proxy_option
 from gateway.cli.profile import DatabaseLogin, Profile
 from gateway.cli.tunnel import HOST, Tunnel, Upstream, listen
@@ -99,7 +100,8 @@ class _Serving:
         alpn = _alpn(self._got.route.protocol) if self._is_tunnel else ""
         port = listening.getsockname()[1]
         said = clients.introduction(self._got.route.protocol, HOST, port) if self._is_tunnel else b""
-        upstream = Upstream(self._chosen.proxy, lambda: self._context, alpn, said)
+        to = self._chosen.proxy if self._is_tunnel else native.need(self._chosen, self._got)
+        upstream = Upstream(to, lambda: self._context, alpn, said)
         tunnel = Tunnel(upstream, self._warn)
         async with asyncio.TaskGroup() as tasks:
             keeper = tasks.create_task(self._keep())
@@ -179,12 +181,17 @@ class _Serving:
                 return shown
             psql = {"host": HOST, "port": str(port), "user": where.db_user, "dbname": where.db_name}
             psql |= {"sslmode": "disable", "gssencmode": "disable"}
+        elif where.protocol != "postgres":
+            own = native.need(self._chosen, self._got)
+            name = own.host
+            shown["ssl"] = f"as {name}, with the files of: regate db config {where.database}"
+            shown["client"] = native.command(self._chosen, self._got, Address(HOST, port))
+            return shown
         else:
             psql = route.settings(self._chosen, self._got) | {"hostaddr": HOST, "port": str(port)}
             name = self._chosen.proxy.host
             shown["ssl"] = f"verify-full as {name}, with the files of: regate db config {where.database}"
-        words = " ".join(f"{name}={_conninfo(value)}" for name, value in psql.items() if value)
-        shown["psql"] = shown["client"] = f"psql {shlex.quote(words)}"
+        shown["psql"] = shown["client"] = route.psql(psql)
         return shown
 
 
@@ -200,11 +207,3 @@ def _alpn(protocol: str) -> str:
     if known is None or not known.alpn:
         raise ConfigError(f"this version has no tunnel for {protocol}")
     return known.alpn[0]
-
-
-def _conninfo(value: str) -> str:
-    """A value of a libpq connection string."""
-    if value and not set(value) & set(" '\\"):
-        return value
-    escaped = value.replace("\\", "\\\\").replace("'", "\\'")
-    return f"'{escaped}'"

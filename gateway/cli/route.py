@@ -1,5 +1,7 @@
 """A certificate for one database: the one that is kept while it lasts, else a new one."""
 
+import shlex
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from gateway.address import Address
@@ -37,9 +39,26 @@ def renew(chosen: Profile, database: str, *, db_user: str, db_name: str) -> Data
     answer = channel.api(chosen).post(f"/v1/db/{segment(database)}/certificate", body)
     channel.learn(chosen, answer, channel.kept_trust(chosen))
     route = Route(database, str(answer["protocol"]), db_user, db_name)
-    folder = profile.save_database(chosen, route, key=made.key_pem, certificate=answer["certificate"])
+    native = str(answer.get("native", ""))
+    folder = profile.save_database(
+        chosen, route, key=made.key_pem, certificate=answer["certificate"], native=native
+    )
     expires = datetime.fromisoformat(answer["expires"])
-    return DatabaseLogin(route, Certified(folder / "key.pem", folder / "cert.pem", expires))
+    return DatabaseLogin(route, Certified(folder / "key.pem", folder / "cert.pem", expires), native)
+
+
+def psql(settings: Mapping[str, str]) -> str:
+    """The command psql with these settings of libpq, as it is typed."""
+    words = " ".join(f"{name}={_conninfo(value)}" for name, value in settings.items() if value)
+    return f"psql {shlex.quote(words)}"
+
+
+def _conninfo(value: str) -> str:
+    """A value of a libpq connection string."""
+    if value and not set(value) & set(" '\\"):
+        return value
+    escaped = value.replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"
 
 
 def settings(chosen: Profile, login: DatabaseLogin) -> dict[str, str]:

@@ -27,6 +27,7 @@ RestartSec=5s
 RestartPreventExitStatus=2
 TimeoutStopSec=30s
 LimitNOFILE=65536
+LimitCORE=0
 UMask=0077
 
 # What it keeps, and where it keeps an OPA that it had to get.

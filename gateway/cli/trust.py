@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives import serialization
 
 from gateway.address import Address
 from gateway.ca.profile import EXTENSION
-from gateway.ca.tls import HOST, HTTP
+from gateway.ca.tls import HOST, HTTP, towards_the_cluster_itself
 from gateway.cli.failures import TrustError
 from gateway.errors import ConfigError
 
@@ -112,6 +112,11 @@ def context(trust: Trust) -> ssl.SSLContext:
         made.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
         made.load_verify_locations(cadata=trust.proxy_ca)
     return made
+
+
+def api_context(trust: Trust) -> ssl.SSLContext:
+    """As ``context``, for what goes to the auth service: no proxy on the way may answer in its place."""
+    return towards_the_cluster_itself(context(trust))
 
 
 def spoken(trust: Trust | None) -> list[str]:

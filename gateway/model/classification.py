@@ -119,6 +119,12 @@ class Classification:
             "fingerprint": self.fingerprint,
         }
 
+    def sameness(self) -> tuple[object, ...]:
+        """Equal for what differs in nothing but its texts and shares its parts; only while both are held."""
+        parts = (self.effects, self.functions, self.operators, self.casts, self.settings)
+        words = (self.operation, self.cls, self.complete, self.unknown_reason, self.fingerprint)
+        return (*map(id, parts), *words)
+
 
 def _effect(effect: Effect) -> dict[str, Any]:
     target = effect.object

@@ -1,9 +1,11 @@
 """What the policy answered, once parsed; a union that is matched to the end."""
 
 from dataclasses import dataclass, field
-from typing import NoReturn, TypeAlias
+from typing import Final, NoReturn, TypeAlias
 
 from gateway.model.obligation import NONE, Obligations
+
+_FOR_NOW: Final = frozenset({"database_full", "rate_limited", "too_many_connections"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +76,11 @@ class Denied:
     def code(self) -> str:
         """The first reason's stable code."""
         return self.reasons[0].code if self.reasons else "denied"
+
+    @property
+    def is_for_now(self) -> bool:
+        """True for a no that is over by itself: there are, or come, too many connections."""
+        return self.code in _FOR_NOW
 
     @property
     def sentence(self) -> str:

@@ -1,7 +1,7 @@
 """What the audit log holds: one event per thing that happened, as data ready for canonical JSON."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
@@ -30,6 +30,7 @@ class Kind(StrEnum):
     USER_DELETE = "user.delete"
     USER_ACCEPT = "user.accept"
     POLICY_LOAD = "policy.load"
+    POLICY_ADOPT = "policy.adopt"
     POLICY_DATA = "policy.data"
     POLICY_REFUSED = "policy.refused"
     POLICY_ALARM = "policy.alarm"
@@ -56,4 +57,4 @@ class Event:
     id: str
     time_ns: int
     fields: Mapping[str, Any]
-    encoded: str = ""
+    encoded: str = field(default="", compare=False)

@@ -32,6 +32,38 @@ class Relation:
 
 
 @dataclass(frozen=True, slots=True)
+class ForeignKey:
+    """Columns of ``relation`` that refer to columns of ``target``, both as (schema, name).
+
+    ``spreads`` says that a change of the target changes rows here (CASCADE, SET NULL, SET DEFAULT).
+    """
+
+    relation: tuple[str, str]
+    columns: frozenset[str]
+    target: tuple[str, str]
+    referred: frozenset[str]
+    spreads: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Ties:
+    """What a change may tell of, or set going, that its text does not name.
+
+    ``unique`` and ``checked`` hold for a relation the groups of columns that one unique index, or one check
+    over several columns, is about. ``code`` are relations of which a default, a trigger, an index or the like
+    calls a function that is not built in; ``opens_cursors`` says that there is a function that may open a
+    cursor under a name, ``runs_late`` that a trigger may run at the end of a transaction.
+    """
+
+    foreign_keys: frozenset[ForeignKey] = frozenset()
+    unique: Mapping[tuple[str, str], frozenset[frozenset[str]]] = field(default_factory=dict)
+    checked: Mapping[tuple[str, str], frozenset[frozenset[str]]] = field(default_factory=dict)
+    code: frozenset[tuple[str, str]] = frozenset()
+    opens_cursors: bool = False
+    runs_late: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Catalog:
     """What a database user can see, read over a second connection.
 
@@ -39,7 +71,8 @@ class Catalog:
     that is not in ``pg_catalog``; ``operators`` likewise. ``numbers`` says which type a client means by its
     number. ``casts`` are the functions that casts to a type may run, and ``implicit`` those of them that run
     where no cast is written. ``shares`` says for a relation whose rows it shows: a view its sources', a
-    parent its children's and the other way round; only what is one step away.
+    parent its children's and the other way round; only what is one step away. ``ties`` is what else hangs on
+    a relation.
     """
 
     relations: Mapping[tuple[str, str], Relation]
@@ -50,6 +83,17 @@ class Catalog:
     casts: Mapping[tuple[str, str], frozenset[tuple[str, str]]] = field(default_factory=dict)
     implicit: frozenset[tuple[str, str]] = frozenset()
     shares: Mapping[tuple[str, str], frozenset[tuple[str, str]]] = field(default_factory=dict)
+    ties: Ties = field(default_factory=Ties)
+
+    def family(self, key: tuple[str, str]) -> frozenset[tuple[str, str]]:
+        """*key* and every relation whose rows it shows, be it through several others."""
+        seen, ahead = {key}, [key]
+        while ahead:
+            for source in self.shares.get(ahead.pop(), ()):
+                if source not in seen:
+                    seen.add(source)
+                    ahead.append(source)
+        return frozenset(seen)
 
 
 @dataclass(frozen=True, slots=True)

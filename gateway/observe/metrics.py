@@ -41,6 +41,9 @@ class Metrics:
         self._disk = self._gauge("audit_disk_used_percent", "How full the disk of the audit log is.", ())
         self._ship_lag = self._gauge("audit_ship_lag", "Signed records that were not shipped yet.", ())
         self._ship_up = self._gauge("audit_ship_up", "1 while the auth service takes this log's records.", ())
+        self._evidence_lag = self._gauge(
+            "audit_evidence_lag", "Evidence of decisions that the auth service wants and has not got.", ()
+        )
         for tally in (self._decisions, self._batch, self._records):
             self.registry.register(tally)
 
@@ -107,6 +110,10 @@ class Metrics:
     def audit_ship_up(self, *, up: bool) -> None:
         """Whether the receiver took the last thing it was sent."""
         self._ship_up.set(int(up))
+
+    def audit_evidence_lag(self, entries: int) -> None:
+        """So much evidence is wanted by the auth service and was not brought."""
+        self._evidence_lag.set(entries)
 
     def render(self) -> bytes:
         """The text that a scrape gets; its type is ``CONTENT_TYPE``."""

@@ -184,7 +184,11 @@ def _verify_files(opa: Path, archive: Path, pem: Path, out: Path) -> None:
         return
     if "rego_" in said or "manifest roots" in said:
         raise PolicyError(said)
-    raise AccessError(f"the bundle is not what was signed: {said[-500:]}", code="signature_refused")
+    raise AccessError(
+        f"the bundle is not what was signed: {said[-500:]}",
+        code="signature_refused",
+        hint="it was changed after it was signed: build it again, and find out who changed it",
+    )
 
 
 def _check(opa: Path, folder: Path, allowed: Path) -> None:

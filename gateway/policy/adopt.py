@@ -15,6 +15,9 @@ from gateway.policy import opa as opa_program
 from gateway.policy import publish, signing
 from gateway.policy.publish import Bundle
 
+ARRIVED = "arrived.tar.gz"
+"""The bundle that was adopted last, in its folder, as the cluster signed it."""
+
 
 def adopt(opa: Path, told: Mapping[str, Any], folder: Path, key: EllipticCurvePrivateKey) -> Bundle:
     """The bundle in *told*, signed with *key*.
@@ -30,7 +33,7 @@ def adopt(opa: Path, told: Mapping[str, Any], folder: Path, key: EllipticCurvePr
     except (KeyError, ValueError, TypeError) as error:
         raise PolicyError("the policies that arrived are not a bundle") from error
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    arrived, verification_key = folder / "arrived.tar.gz", folder / "cluster.pem"
+    arrived, verification_key = folder / ARRIVED, folder / "cluster.pem"
     arrived.write_bytes(signed)
     verification_key.write_text(theirs, encoding="ascii")
     out = folder / f"policy-{number}.tar.gz"

@@ -21,18 +21,16 @@ from gateway.model.joining import Admission, Grant, Joining
 from gateway.model.resource import Database
 from gateway.policy import answer, document, filters
 from gateway.policy.answer import Problem, Verdict, Visible
-from gateway.policy.batches import Item, Queue
-from gateway.policy.client_endpoint import Endpoint, endpoint
+from gateway.policy.client_batches import BatchIds, Carrier
+from gateway.policy.client_endpoint import Endpoint
+from gateway.policy.client_exchange import Exchange, NobodyAnswersError
 from gateway.policy.client_line import Lines
+from gateway.policy.client_rejudge import CONNECT, Rejudging
 from gateway.policy.client_shadow import Shadow
 from gateway.policy.document import AgentQuestion, ConnectQuestion, FactsCache, SessionQuestion
-from gateway.policy.http import Response
 
 # A built-in that fails would otherwise silently remove its rule.
 _STRICT = "?strict-builtin-errors=true"
-_CONNECT = "/v1/data/gateway/connect/decision" + _STRICT
-_CONNECT_BATCH = "/v1/data/gateway/connect_batch/answers" + _STRICT
-_QUERY_BATCH = "/v1/data/gateway/query_batch/answers" + _STRICT
 _VISIBLE = "/v1/data/gateway/visible/decision" + _STRICT
 _ADMIN = "/v1/data/gateway/admin/decision" + _STRICT
 _JOIN = "/v1/data/gateway/join/decision" + _STRICT
@@ -44,13 +42,10 @@ _INDEX_KEYS = frozenset({"contract", "roles", "locks", "denying", "obliging", "g
 _PROBLEMS = "/v1/data/gateway/prepare/problems"
 
 # Lists and administration hold nobody's statement up, and may be long.
-_SLOW_FACTOR = 20
-_REJUDGE_ITEMS = 32
-_REJUDGES_AT_ONCE = 2  # one alone would leave OPA idle while it is written down and the next is put together
+_SLOW_SECONDS = 5.0
 _TOO_LARGE = (answer.TOO_LARGE,)
 
 Facts: typing.TypeAlias = tuple[Classification, ...]
-_Waiter: typing.TypeAlias = Callable[[Verdict], None]
 
 
 class PolicyMetrics(typing.Protocol):
@@ -93,29 +88,27 @@ class PolicyClient:
         deadline_seconds: float = 0.25,
         metrics: PolicyMetrics | None = None,
     ) -> None:
-        self.available = True
         self.revisions = Revisions("", -1)
         self.keeper: Keeps | None = None
         self.alarm: Callable[[Reason], None] | None = None
         self.shadow: Shadow | None = None
-        self._token = token
         self._clock = clock
         self._slots = slots or default_slots()
-        self._deadline = deadline_seconds
+        self.deadline_seconds = deadline_seconds
+        self._slow = max(_SLOW_SECONDS, deadline_seconds)
         self._metrics = metrics
-        self._lines = Lines(endpoint(socket_path), token)
+        self._exchange = Exchange(socket_path, token)
+        self._ids = BatchIds()
+        self._carrier = Carrier(self._exchange, clock, self._ids, self._count_batch)
+        self._rejudging = Rejudging(self._exchange, self._ids, deadline_seconds)
         self._facts = FactsCache()
         self._conditions = filters.Conditions()
         self._compiling = asyncio.Lock()
-        self._queue: Queue[_Waiter] = Queue(clock.monotonic)
-        self._wake = asyncio.Event()
         self._tasks: asyncio.TaskGroup | None = None
-        self._carriers: list[asyncio.Task[None]] = []
-        self._next_id = int.from_bytes(os.urandom(4), "big")
 
     async def __aenter__(self) -> typing.Self:
         self._tasks = await asyncio.TaskGroup().__aenter__()
-        self._carriers = [self._tasks.create_task(self._carry()) for _ in range(self._slots)]
+        self._carrier.start(self._tasks, self._slots)
         return self
 
     async def __aexit__(
@@ -123,27 +116,33 @@ class PolicyClient:
     ) -> None:
         assert self._tasks is not None
         tasks, self._tasks = self._tasks, None
-        for carrier in self._carriers:
-            carrier.cancel()
-        _give(self._queue.drain(), answer.refused(answer.UNAVAILABLE))
+        self._carrier.close()
         try:
             await tasks.__aexit__(kind, error, trace)
         finally:
-            self._lines.close()
+            self._exchange.close()
+
+    @property
+    def available(self) -> bool:
+        """False while OPA is down: then every answer is a refusal at once."""
+        return self._exchange.available
+
+    @available.setter
+    def available(self, available: bool) -> None:
+        self._exchange.available = available
 
     @property
     def place(self) -> tuple[str, str]:
         """The socket that is asked, and the token that opens it."""
-        return self._lines.endpoint.path, self._token
+        return self._exchange.place
 
     def move_to(self, socket_path: Endpoint | str | os.PathLike[str]) -> Lines:
         """Ask another socket from now on; returns the old connections, to be closed once they are idle."""
-        old, self._lines = self._lines, Lines(endpoint(socket_path), self._token)
-        return old
+        return self._exchange.move_to(socket_path)
 
     def close(self) -> None:
         """Close the connections; for a client that was never entered."""
-        self._lines.close()
+        self._exchange.close()
 
     # Questions
 
@@ -183,8 +182,7 @@ class PolicyClient:
         elif len(encoded) + len(session.content) > document.MAX_ITEM:
             answered(answer.refused(answer.TOO_LARGE))
         else:
-            self._queue.add(session.content, encoded, started + self._deadline, answered)
-            self._wake.set()
+            self._carrier.add(session.content, encoded, started + self.deadline_seconds, answered)
 
     async def row_filter(self, session: SessionQuestion, guard: str) -> str | None:
         """The condition that a guard sets on the rows of its relation, for a session: ``""`` all, None none.
@@ -193,14 +191,14 @@ class PolicyClient:
             PolicyError: there was no usable answer.
         """
         if not self.available:
-            raise _NobodyAnswersError(answer.UNAVAILABLE)
+            raise NobodyAnswersError(answer.UNAVAILABLE)
         key = (guard, session.content, self.revisions.policy, session.data_revision)
         async with self._compiling:  # it is work for OPA: once for those who ask at the same time
             known = self._conditions.find(key)
             if known is not None:
                 return known[0]
-            seconds = self._deadline * _SLOW_FACTOR
-            response = await self._exchange(
+            seconds = self._slow
+            response = await self._exchange.ask(
                 filters.path(guard), filters.question(session.content), seconds, filters.ACCEPT
             )
             found = filters.condition(response.status, response.body)
@@ -212,7 +210,7 @@ class PolicyClient:
         """May this identity open this database; an ``Allowed`` carries the granting roles and the limits."""
         asked = question.to_json()
         compare = None if self.shadow is None else self.shadow.connect(question)
-        decision = await self._decide(_CONNECT, asked, answer.connect, self._deadline)
+        decision = await self._decide(CONNECT, asked, answer.connect, self.deadline_seconds)
         if compare is not None:
             compare(decision)
         return decision
@@ -225,24 +223,11 @@ class PolicyClient:
         They carry no session's id, so that sessions which differ in nothing else are asked about once;
         *known* keeps what was answered for those that come with the next call of the same round.
         """
-        verdicts = {} if known is None else known
         started = self._clock.monotonic()
         asked = [document.connect_item(replace(question, session_id="")) for question in questions]
-        distinct = {
-            item: question for item, question in zip(asked, questions, strict=True) if item not in verdicts
-        }
-        items = list(distinct)
-        parts = iter(
-            [items[start : start + _REJUDGE_ITEMS] for start in range(0, len(items), _REJUDGE_ITEMS)]
+        verdicts = await self._rejudging.verdicts(
+            dict(zip(asked, questions, strict=True)), {} if known is None else known
         )
-
-        async def carry() -> None:
-            for part in parts:
-                verdicts.update(await self._rejudge({item: distinct[item] for item in part}))
-
-        async with asyncio.TaskGroup() as tasks:
-            for _ in range(_REJUDGES_AT_ONCE):
-                tasks.create_task(carry())
         return [self._issue(verdicts[item], document.digest(item), started) for item in asked]
 
     async def visible(self, identity: Identity, databases: Sequence[Database], time_ns: int) -> list[Visible]:
@@ -252,22 +237,22 @@ class PolicyClient:
             PolicyError: there was no usable answer.
         """
         asked = document.question(document.visible(identity, databases, time_ns))
-        return answer.visible(await self._result(_VISIBLE, asked, self._deadline * _SLOW_FACTOR))
+        return answer.visible(await self._exchange.result(_VISIBLE, asked, self._slow))
 
     async def admin(self, subject: Subject, verb: str, kind: str, name: str) -> Decision:
         """May this subject do this to a resource."""
         asked = document.admin(subject, verb, kind, name, self._clock.now_ns())
-        return await self._decide(_ADMIN, asked, answer.admin, self._deadline * _SLOW_FACTOR)
+        return await self._decide(_ADMIN, asked, answer.admin, self._slow)
 
     async def agent(self, question: AgentQuestion) -> Decision:
         """May a service that joined with a token do this."""
         asked = question.to_json(self._clock.now_ns())
-        return await self._decide(_AGENT, asked, answer.admin, self._deadline * _SLOW_FACTOR)
+        return await self._decide(_AGENT, asked, answer.admin, self._slow)
 
     async def login(self, user: str) -> Decision:
         """May this user log in; ``limits.max_session_seconds`` bounds the login."""
         asked = document.login(user, self._clock.now_ns())
-        return await self._decide(_LOGIN, asked, answer.login, self._deadline * _SLOW_FACTOR)
+        return await self._decide(_LOGIN, asked, answer.login, self._slow)
 
     async def join(self, grant: Grant, joining: Joining) -> Admission:
         """May this service join, and which of its databases may it serve."""
@@ -279,7 +264,7 @@ class PolicyClient:
             return verdict
 
         asked = document.join(grant, joining, self._clock.now_ns())
-        decision = await self._decide(_JOIN, asked, parse, self._deadline * _SLOW_FACTOR)
+        decision = await self._decide(_JOIN, asked, parse, self._slow)
         return Admission(decision, tuple(granted))
 
     async def validate_patterns(self, resource: Mapping[str, Any]) -> list[Problem]:
@@ -289,7 +274,7 @@ class PolicyClient:
             PolicyError: there was no usable answer; then nothing may be stored.
         """
         asked = document.question(document.problems(resource))
-        return answer.problems(await self._result(_PROBLEMS, asked, self._deadline * _SLOW_FACTOR))
+        return answer.problems(await self._exchange.result(_PROBLEMS, asked, self._slow))
 
     async def index(
         self, roles: Mapping[str, Any], locks: Sequence[Any], guards: Sequence[Any] = ()
@@ -300,7 +285,7 @@ class PolicyClient:
             PolicyError: there was no usable answer.
         """
         asked = document.question(document.index(roles, locks, guards))
-        value = await self._result(_INDEX, asked, 60.0, even_if_unavailable=True)
+        value = await self._exchange.result(_INDEX, asked, 60.0, even_if_unavailable=True)
         if type(value) is not dict or value.keys() != _INDEX_KEYS:
             raise PolicyError("the prepared index is not one")
         return value
@@ -313,26 +298,9 @@ class PolicyClient:
         Raises:
             PolicyError: there was no usable answer.
         """
-        return await self._result(
+        return await self._exchange.result(
             f"/v1/data/gateway/{path}{_STRICT}", body, seconds, even_if_unavailable=True
         )
-
-    async def _result(
-        self, path: str, body: bytes, seconds: float, *, even_if_unavailable: bool = False
-    ) -> Any:
-        if not self.available and not even_if_unavailable:
-            raise _NobodyAnswersError(answer.UNAVAILABLE)
-        response = await self._exchange(path, body, seconds)
-        return answer.result(response.status, response.body)
-
-    async def _exchange(self, path: str, body: bytes, seconds: float, accept: str = "") -> Response:
-        try:
-            async with asyncio.timeout(seconds):
-                return await self._lines.ask(path, body, accept)
-        except TimeoutError as error:
-            raise _NobodyAnswersError(answer.TIMEOUT) from error
-        except OSError as error:
-            raise _NobodyAnswersError(answer.UNAVAILABLE) from error
 
     async def _decide(
         self, path: str, asked: Mapping[str, Any], parse: Callable[[Any], Verdict], seconds: float
@@ -342,92 +310,13 @@ class PolicyClient:
         input_digest = document.digest(content)
         if len(content) > document.MAX_ITEM:
             return self._issue(answer.refused(answer.TOO_LARGE), input_digest, started)
-        if self.keeper is not None and path is _CONNECT:
+        if self.keeper is not None and path is CONNECT:
             self.keeper.asked(input_digest, content)
-        return self._issue(await self._verdict(path, content, parse, seconds), input_digest, started)
+        return self._issue(await self._exchange.verdict(path, content, parse, seconds), input_digest, started)
 
-    async def _verdict(
-        self, path: str, content: bytes, parse: Callable[[Any], Verdict], seconds: float
-    ) -> Verdict:
-        try:
-            return parse(await self._result(path, b'{"input":%b}' % content, seconds))
-        except _NobodyAnswersError as error:
-            return answer.refused(error.reason)
-        except PolicyError:
-            return answer.refused(answer.INVALID)
-
-    async def _rejudge(self, asked: Mapping[bytes, ConnectQuestion]) -> dict[bytes, Verdict]:
-        """The verdict on each."""
-        items = {self._new_id(): item for item in asked}
-        time_ns = next(iter(asked.values())).time_ns
-        try:
-            value = await self._result(_CONNECT_BATCH, document.batch(items, time_ns), self._deadline * 4)
-            found = answer.answered(value, items)
-        except PolicyError:
-            # One of them may have spoiled it for all; each gets its own answer or its own refusal.
-            return {item: await self._alone(question) for item, question in asked.items()}
-        return {item: answer.connect(found[key]) for key, item in items.items()}
-
-    async def _alone(self, question: ConnectQuestion) -> Verdict:
-        content = document.encode(replace(question, session_id="").to_json())
-        return await self._verdict(_CONNECT, content, answer.connect, self._deadline)
-
-    # Batches
-
-    async def _carry(self) -> None:
-        while True:
-            await self._wake.wait()
-            batch = self._queue.take()
-            if not batch:
-                self._wake.clear()
-                continue
-            try:
-                await self._carry_batch(batch)
-            finally:
-                # Reached with waiters left only when the client is closed under them.
-                _give(batch, answer.refused(answer.UNAVAILABLE))
-
-    async def _carry_batch(self, batch: list[Item[_Waiter]]) -> None:
-        try:
-            verdicts = await self._judge(batch)
-        except _NobodyAnswersError as error:
-            _give(batch, answer.refused(error.reason))
-            if error.reason is answer.TIMEOUT and len(batch) > 1:
-                # Which of them was slow is not known: each is asked alone until it was answered once.
-                for item in batch:
-                    self._queue.isolate(item.session)
-            return
-        except PolicyError:
-            if len(batch) == 1:
-                self._queue.isolate(batch[0].session)
-                _give(batch, answer.refused(answer.INVALID))
-                return
-            for item in batch:
-                await self._carry_batch([item])
-            return
-        if len(batch) == 1:
-            self._queue.forgive(batch[0].session)
-        for item, verdict in zip(batch, verdicts, strict=True):
-            _give([item], verdict)
-
-    async def _judge(self, batch: list[Item[_Waiter]]) -> list[Verdict]:
+    def _count_batch(self, size: int) -> None:
         if self._metrics is not None:
-            self._metrics.decision_batch(len(batch))
-        items = {self._new_id(): document.query_item(item.session, item.facts) for item in batch}
-        # Whole milliseconds: they stand in the id of each decision, so that it can be asked again as of then.
-        now = self._clock.now_ns() // 1_000_000 * 1_000_000
-        body = document.batch(items, now)
-        left = min(item.deadline for item in batch) - self._clock.monotonic()
-        if not self.available:
-            raise _NobodyAnswersError(answer.UNAVAILABLE)
-        response = await self._exchange(_QUERY_BATCH, body, left)
-        found = answer.results(response.status, response.body, items)
-        return [answer.query(found[key], now) for key in items]
-
-    def _new_id(self) -> str:
-        # Never used twice, so that an answer to an old batch fits no new one.
-        self._next_id += 1
-        return f"{self._next_id:x}"
+            self._metrics.decision_batch(size)
 
     def _issue(self, verdict: Verdict, input_digest: str, started: float) -> Decision:
         decision = verdict.issue(new_id(verdict.time_ns or self._clock.now_ns()), input_digest)
@@ -449,22 +338,6 @@ class PolicyClient:
         return decision
 
 
-class _NobodyAnswersError(PolicyError):
-    """No answer came, good or bad; asking again one by one would only make it later."""
-
-    def __init__(self, reason: Reason) -> None:
-        super().__init__(reason.message)
-        self.reason = reason
-
-
 def default_slots() -> int:
     """One for each core that OPA can have beside the gateway."""
     return max(1, len(os.sched_getaffinity(0)) // 2)
-
-
-def _give(batch: Sequence[Item[_Waiter]], verdict: Verdict) -> None:
-    """Answer everybody who has no answer yet."""
-    for item in batch:
-        waiters, item.waiters = item.waiters, []
-        for waiter in waiters:
-            waiter(verdict)

@@ -1,7 +1,6 @@
 """Where an OPA is asked: a unix socket, or an operator's own address, which is verified unless it is here."""
 
 import asyncio  # noqa: TID251
-import ipaddress
 import os
 import ssl
 from collections.abc import Callable
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import TypeVar
 from urllib.parse import urlsplit
 
+from gateway.address import is_here
 from gateway.errors import ConfigError
 
 P = TypeVar("P", bound=asyncio.BaseProtocol)
@@ -65,7 +65,7 @@ def parse(text: str, ca_file: Path | None = None) -> Endpoint:
     if parts.scheme not in {"http", "https"} or not host or extra:
         raise ConfigError(f"expected unix:/path or https://host:port, got {text[:64]!r}")
     if parts.scheme == "http":
-        if not _is_here(host):
+        if not is_here(host):
             raise ConfigError(f"expected https for an OPA on another host, got {text[:64]!r}")
         return Endpoint(host=host, port=port or 80)
     return Endpoint(host=host, port=port or 443, tls=_context(ca_file))
@@ -78,12 +78,3 @@ def _context(ca_file: Path | None) -> ssl.SSLContext:
         raise ConfigError(f"cannot read certificates from {ca_file}") from error
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     return context
-
-
-def _is_here(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -13,7 +13,7 @@ from typing import Any
 
 from gateway.model.decision import Allowed, Decision
 from gateway.policy.document import ConnectQuestion, SessionQuestion
-from gateway.sansio.protocol import Facts
+from gateway.sansio.exchange import Facts
 
 _MOST_PENDING = 256
 _MOST_SESSIONS = 10_000

@@ -13,12 +13,13 @@ from gateway.model.identity import Identity, Subject
 from gateway.model.joining import Grant, Joining
 from gateway.model.resource import Database
 from gateway.policy import expression
-from gateway.sansio.protocol import Facts
+from gateway.sansio.exchange import Facts
 
 CONTRACT = 1
 
 # One question of more than this is refused unasked: OPA would be busy with it while others wait.
 MAX_ITEM = 256 * 1024
+MAX_ALIKE = 4 * 1024  # of facts that are found again for another text
 
 _encode_text = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False).encode
 
@@ -136,13 +137,14 @@ class FactsCache:
         self._most_bytes = most_bytes
         self._bytes = 0
         self._known: dict[int, tuple[Facts, bytes]] = {}
+        self._alike: dict[tuple[object, ...], tuple[Facts, bytes]] = {}
 
     def encode(self, facts: Facts) -> bytes:
         """The JSON list of the statements' facts."""
         known = self._known.get(id(facts))
         if known is not None and known[0] is facts:
             return known[1]
-        encoded = encode([classification.to_json() for classification in facts])
+        encoded = self._encoded(facts)
         if len(encoded) > MAX_ITEM:
             return encoded
         self._bytes += len(encoded)
@@ -150,6 +152,19 @@ class FactsCache:
             self._bytes -= len(self._known.pop(next(iter(self._known)))[1])
         # The entry holds the tuple itself, so its id cannot be given to another while it stands here.
         self._known[id(facts)] = (facts, encoded)
+        return encoded
+
+    def _encoded(self, facts: Facts) -> bytes:
+        """Made here; for one that differs from another in its text alone, which is not sent, found again."""
+        key = facts[0].sameness() if len(facts) == 1 else ()
+        known = self._alike.get(key)
+        if known is not None:
+            return known[1]
+        encoded = encode([classification.to_json() for classification in facts])
+        if key and len(encoded) <= MAX_ALIKE:
+            if len(self._alike) >= self._limit:
+                del self._alike[next(iter(self._alike))]
+            self._alike[key] = (facts, encoded)  # it holds what the key's ids are of
         return encoded
 
 

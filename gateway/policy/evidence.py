@@ -12,8 +12,8 @@ import re
 import sqlite3
 import typing
 import zlib
-from collections.abc import Iterable, Iterator
-from contextlib import closing
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -79,7 +79,7 @@ def without_secrets(digest: str, body: bytes) -> Content:
         return Content(digest, body)
     value = json.loads(body)
     is_withheld = False
-    for statement in value["statements"]:
+    for statement in value.get("statements", ()):
         for setting in statement["settings"]:
             if setting["value"] and ("." in setting["name"] or _SECRET_NAME.search(setting["name"])):
                 setting["value"] = WITHHELD
@@ -96,6 +96,11 @@ class Evidence:
 
     def __init__(self, folder: Path, *, read_only: bool = False) -> None:
         path = folder / FILE
+        if read_only and not path.is_file():
+            hint = (
+                "give the folder of a log: data_dir/audit of the auth service, data_dir/audit/ID of another"
+            )
+            raise PolicyError(f"there is no {FILE} in {folder}", hint=hint)
         try:
             if not read_only:
                 path.touch(mode=0o600)
@@ -124,12 +129,18 @@ class Evidence:
         """Keep all of these, or none; what is there already stays as it is."""
         packed = [(item.digest, int(item.is_withheld), zlib.compress(item.body, 3)) for item in contents]
         named = [(item.kind, item.name, item.digest, item.since_ns) for item in revisions]
+        with self.changing() as cursor:
+            cursor.executemany("INSERT OR IGNORE INTO content VALUES (?, ?, ?)", packed)
+            cursor.executemany("INSERT OR IGNORE INTO revision VALUES (?, ?, ?, ?)", named)
+
+    @contextmanager
+    def changing(self) -> Iterator[sqlite3.Cursor]:
+        """One transaction: all of the block, or nothing."""
         try:
             with closing(self._db.cursor()) as cursor:
                 cursor.execute("BEGIN IMMEDIATE")
                 try:
-                    cursor.executemany("INSERT OR IGNORE INTO content VALUES (?, ?, ?)", packed)
-                    cursor.executemany("INSERT OR IGNORE INTO revision VALUES (?, ?, ?, ?)", named)
+                    yield cursor
                 except BaseException:
                     cursor.execute("ROLLBACK")
                     raise
@@ -145,53 +156,59 @@ class Evidence:
 
     def questions(self, digests: Iterable[str]) -> Iterator[Question]:
         """Those of *digests* that were kept, in any order, each once."""
+        for kept in self.contents(digests):
+            yield Question(kept.digest, document_in(kept.digest, kept.body), kept.is_withheld)
+
+    def contents(self, digests: Iterable[str]) -> Iterator[Content]:
+        """The same as they were kept: canonical JSON, proved by its digest where nothing is withheld."""
         wanted = sorted(set(digests))
         for start in range(0, len(wanted), _AT_ONCE):
             some = wanted[start : start + _AT_ONCE]
             marks = ",".join("?" * len(some))
             sql = f"SELECT digest, withheld, body FROM content WHERE digest IN ({marks})"  # noqa: S608 # marks only
-            for digest, withheld, body in self._rows(sql, some):
+            for digest, withheld, body in self.rows(sql, some):
                 unfolded = _unfold(digest, body, is_withheld=bool(withheld))
-                yield Question(digest, _object(digest, unfolded), bool(withheld))
+                yield Content(digest, unfolded, bool(withheld))
 
     def latest_queries(self, most: int) -> list[dict[str, Any]]:
         """The newest questions about statements, as they were asked."""
         sql = "SELECT digest, withheld, body FROM content ORDER BY rowid DESC LIMIT ?"
         found: list[dict[str, Any]] = []
-        for digest, withheld, body in self._rows(sql, [str(4 * most)]):
+        for digest, withheld, body in self.rows(sql, [str(4 * most)]):
             content = _unfold(digest, body, is_withheld=bool(withheld))
             if content.startswith(b'{"session":') and len(found) < most:
-                found.append(_object(digest, content))
+                found.append(document_in(digest, content))
         return found
 
     def data(self, revision: int, at_ns: int) -> dict[str, Any]:
         """The documents of a data revision as they were at *at_ns*; NotFoundError when they were not kept."""
         digest = self.digest_of("data", str(revision), at_ns)
-        return _object(digest, self._content(digest))
+        return document_in(digest, self.content(digest))
 
     def bundle(self, revision: str, at_ns: int) -> bytes:
         """The bundle (tar.gz) of a policy revision at *at_ns*; NotFoundError when it was not kept."""
-        return self._content(self.digest_of("policy", revision, at_ns))
+        return self.content(self.digest_of("policy", revision, at_ns))
 
     def digest_of(self, kind: Kind, name: str, at_ns: int) -> str:
         """Which content a revision was at *at_ns*.
 
         A revision names one content but after a restore from a backup: then the one in force at that time.
         """
-        sql = "SELECT digest, since_ns FROM revision WHERE kind = ? AND name = ? ORDER BY since_ns"
-        found = list(self._rows(sql, [kind, name]))
-        if not found:
-            raise NotFoundError(f"{kind} revision {name} was not kept")
-        before = [digest for digest, since_ns in found if since_ns <= at_ns]
-        # It was in force for a moment before it was kept.
-        return str(before[-1] if before else found[0][0])
+        return in_force(kind, name, self.revisions(kind, name), at_ns)
 
-    def _content(self, digest: str) -> bytes:
-        for withheld, body in self._rows("SELECT withheld, body FROM content WHERE digest = ?", [digest]):
+    def revisions(self, kind: Kind, name: str) -> list[Revision]:
+        """Each content that this revision was."""
+        sql = "SELECT digest, since_ns FROM revision WHERE kind = ? AND name = ?"
+        return [Revision(kind, name, digest, since_ns) for digest, since_ns in self.rows(sql, [kind, name])]
+
+    def content(self, digest: str) -> bytes:
+        """What was kept under *digest*; NotFoundError when nothing was."""
+        for withheld, body in self.rows("SELECT withheld, body FROM content WHERE digest = ?", [digest]):
             return _unfold(digest, body, is_withheld=bool(withheld))
         raise NotFoundError(f"nothing was kept under {digest}")
 
-    def _rows(self, sql: str, values: list[str]) -> Iterator[tuple[Any, ...]]:
+    def rows(self, sql: str, values: Sequence[object] = ()) -> Iterator[tuple[Any, ...]]:
+        """What a SELECT finds."""
         try:
             yield from self._db.execute(sql, values)
         except sqlite3.Error as error:
@@ -211,7 +228,18 @@ def _unfold(digest: str, body: bytes, *, is_withheld: bool) -> bytes:
     return content
 
 
-def _object(digest: str, body: bytes) -> dict[str, Any]:
+def in_force(kind: Kind, name: str, found: Iterable[Revision], at_ns: int) -> str:
+    """The digest of what a revision was at *at_ns*, of all that it ever was; NotFoundError when never."""
+    ordered = sorted(found, key=lambda item: item.since_ns)
+    if not ordered:
+        raise NotFoundError(f"{kind} revision {name} was not kept")
+    before = [item for item in ordered if item.since_ns <= at_ns]
+    # It was in force for a moment before it was kept.
+    return (before[-1] if before else ordered[0]).digest
+
+
+def document_in(digest: str, body: bytes) -> dict[str, Any]:
+    """The JSON object that was kept under *digest*; PolicyError when it is none."""
     value = json.loads(body)
     if not isinstance(value, dict):
         raise PolicyError(f"the evidence under {digest} is no document")

@@ -42,7 +42,7 @@ class Index:
 async def indexed(
     asker: Asker, policy: str, documents: Mapping[str, Any], known: Index | None, told: Told
 ) -> Index:
-    """The index of *documents* (``publish.build_data``), of which *known* holds what did not change.
+    """The index of *documents* (``data.build_data``), of which *known* holds what did not change.
 
     Raises:
         PolicyError: there was no usable answer.

@@ -58,7 +58,7 @@ def find_opa() -> Path | None:
 
 
 def ensure_opa() -> Path:
-    """An OPA, got if need be; may take minutes the first time, and says so on a terminal.
+    """An OPA, got if need be; may take minutes the first time, and says so on standard error.
 
     Raises:
         ConfigError: there is none and none could be got; the hint says what was tried.
@@ -195,13 +195,17 @@ def _only_one(folder: Path) -> Iterator[None]:
 
     folder.mkdir(mode=0o755, parents=True, exist_ok=True)
     with (folder / ".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            _say(f"waiting for another program that gets OPA into {folder}")
+            fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
 
 def _say(line: str) -> None:
-    if sys.stderr.isatty():
-        print(line, file=sys.stderr)  # noqa: T201  # a line of progress for whoever waits
+    """To a file, too: minutes of silence in the log of a CI job look like a program that hangs."""
+    print(line, file=sys.stderr, flush=True)  # noqa: T201  # a line of progress for whoever waits
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from gateway.clock import Clock
 from gateway.policy import install, publish
-from gateway.policy.sidecar import Sidecar
+from gateway.policy.sidecar.supervisor import Sidecar
 
 # Nobody waits for these answers with a statement in hand.
 _DEADLINE_SECONDS = 30.0
@@ -21,7 +21,7 @@ _DEADLINE_SECONDS = 30.0
 async def offline(
     shipped: Path, team: Path | None, data: Mapping[str, Any], clock: Clock, *, slots: int | None = None
 ) -> AsyncIterator[Sidecar]:
-    """A sidecar with these policies and this data document (``publish.build_data``), ready to be asked.
+    """A sidecar with these policies and this data document (``data.build_data``), ready to be asked.
 
     Raises:
         PolicyError: the policies do not compile, or OPA cannot be had; the message is OPA's.

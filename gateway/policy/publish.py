@@ -1,4 +1,4 @@
-"""Builds the policies into one signed bundle, and the documents into the data that is pushed beside it.
+"""Builds the policies into one signed bundle; what is pushed beside it, ``gateway.policy.data`` makes.
 
 The bundle has the root ``gateway``: the shipped policies and a team's own guards. Its number rises whenever
 its content changes, and stands in the bundle's own data, so that every decision names it.
@@ -9,7 +9,7 @@ import json
 import re
 import shutil
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 
 from gateway.errors import PolicyError
+from gateway.files import replace_private
 from gateway.policy import document, signing
 from gateway.policy.document import CONTRACT
 from gateway.policy.opa import run
@@ -53,10 +54,7 @@ def publish(
     last = _last(folder)
     number = last["number"] if last["content"] == content else last["number"] + 1
     bundle = build_bundle(opa, shipped, team, folder / "gateway.tar.gz", number, key)
-    state = json.dumps({"number": number, "content": content, "revision": bundle.revision})
-    temporary = folder / f"{_STATE}.new"
-    temporary.write_text(state, encoding="utf-8")
-    temporary.replace(folder / _STATE)
+    _remember(folder, number, content, bundle.revision)
     return bundle
 
 
@@ -154,51 +152,6 @@ def capabilities(opa: Path) -> dict[str, Any]:
     return dict(value)
 
 
-def build_data(
-    roles: Iterable[Mapping[str, Any]],
-    users: Iterable[Mapping[str, Any]],
-    locks: Iterable[Mapping[str, Any]],
-    databases: Iterable[Mapping[str, Any]],
-    revision: int,
-    guards: Iterable[Mapping[str, Any]] = (),
-) -> dict[str, Any]:
-    """The data document, from resources as they are stored. ``Sidecar.push`` adds the index.
-
-    The index is made by the policy itself (``gateway.prepare``): what a role's selectors mean is written in
-    Rego and nowhere else.
-    """
-    return {
-        "data_revision": revision,
-        "roles": {_name(role): dict(role) for role in roles},
-        "users": {_name(user): _user(user) for user in users},
-        "locks": [dict(lock) for lock in locks],
-        "guards": [dict(guard) for guard in guards],
-        "databases": {_name(database): _database(database) for database in databases},
-    }
-
-
-def _name(resource: Mapping[str, Any]) -> str:
-    name = resource["metadata"]["name"]
-    assert isinstance(name, str)
-    return name
-
-
-def _user(user: Mapping[str, Any]) -> dict[str, Any]:
-    spec = user.get("spec", {})
-    return {
-        "roles": list(spec.get("roles", ())),
-        "traits": {trait: list(values) for trait, values in (spec.get("traits") or {}).items()},
-        "locked": spec.get("locked", False) is not False,
-    }
-
-
-def _database(database: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        "protocol": database.get("spec", {}).get("protocol", ""),
-        "labels": dict(database.get("metadata", {}).get("labels") or {}),
-    }
-
-
 def last_number(folder: Path) -> int:
     """The number of the last bundle made in *folder*; 0 when there is none."""
     return int(_last(folder)["number"])
@@ -222,12 +175,10 @@ def agree_number(folder: Path, content: str, number: int) -> None:
         _remember(folder, number, content)
 
 
-def _remember(folder: Path, number: int, content: str) -> None:
+def _remember(folder: Path, number: int, content: str, revision: str = "") -> None:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    state = json.dumps({"number": number, "content": content, "revision": ""})
-    temporary = folder / f"{_STATE}.new"
-    temporary.write_text(state, encoding="utf-8")
-    temporary.replace(folder / _STATE)
+    state = json.dumps({"number": number, "content": content, "revision": revision})
+    replace_private(folder / _STATE, state.encode())
 
 
 def _last(folder: Path) -> dict[str, Any]:

@@ -9,6 +9,9 @@ from gateway.sansio.reader import Reader
 
 PEEK = 16 * 1024 + 5
 _HANDSHAKE = 0x16
+_HEADER = 5  # of a record: kind, version, length
+_LENGTHS = 4  # of a message: kind, length
+_MOST_RECORDS = 16  # of one message; clients send one or two
 _CLIENT_HELLO = 1
 _ALPN = 16
 
@@ -19,6 +22,28 @@ def alpn(data: bytes) -> tuple[str, ...] | None:
         return _alpn(_client_hello(data))
     except ProtocolError:
         return None
+
+
+def wanted(data: bytes) -> int:
+    """How many bytes there must be to tell more about the message than *data* does.
+
+    No more than there are where it is whole, or is nothing that ``alpn`` could read.
+    """
+    at, message = 0, b""
+    for _ in range(_MOST_RECORDS):
+        begin = at + _HEADER
+        if len(data) < begin:
+            return begin
+        at = begin + int.from_bytes(data[begin - 2 : begin])
+        message += data[begin:at]
+        is_none = data[begin - _HEADER] != _HANDSHAKE or at == begin or at > PEEK
+        if is_none or (message and message[0] != _CLIENT_HELLO):
+            break
+        if len(data) < at:
+            return at
+        if len(message) >= _LENGTHS and len(message) >= _LENGTHS + int.from_bytes(message[1:_LENGTHS]):
+            break
+    return len(data)
 
 
 def _client_hello(data: bytes) -> bytes:

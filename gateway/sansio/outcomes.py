@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Final
 
-from gateway.sansio.protocol import Outcome, Request
+from gateway.sansio.exchange import Outcome, Request
 
 NOT_KNOWN: Final = "unknown"
 

@@ -5,7 +5,6 @@ import struct
 from gateway.errors import ProtocolError
 
 _U16 = struct.Struct(">H")
-_I16 = struct.Struct(">h")
 _U32 = struct.Struct(">I")
 _I32 = struct.Struct(">i")
 
@@ -34,10 +33,6 @@ class Reader:
     def u16(self) -> int:
         """Two bytes, unsigned."""
         return int(_U16.unpack_from(self._data, self._take(2))[0])
-
-    def i16(self) -> int:
-        """Two bytes, signed."""
-        return int(_I16.unpack_from(self._data, self._take(2))[0])
 
     def u32(self) -> int:
         """Four bytes, unsigned."""

@@ -67,6 +67,7 @@ class Log:
     def __init__(self) -> None:
         self.facts: list[Classification] = []
         self.denials: list[Denied] = []
+        self.has_refusal = False  # the gateway said no to something that it answers by itself
 
     def note(self, judged: Judged) -> None:
         """One request was judged."""
@@ -83,6 +84,8 @@ class Log:
         """*end*, unless something was refused before it."""
         facts = tuple(self.facts)
         if not self.denials:
+            if self.has_refusal and end is End.ALLOWED:
+                return Ending(End.DENIED, "the gateway answers this by itself, and its answer is no", facts)
             return Ending(end, sentence, facts)
         known = all(item.complete for item in facts)
         worst = End.DENIED if known else End.NOT_UNDERSTOOD

@@ -6,7 +6,13 @@ from typing import assert_never
 
 from gateway.errors import ProtocolError
 from gateway.model.decision import Allowed, Denied
-from gateway.sansio.protocol import Answered, Conversation, Housekeeping, Request, Settle
+from gateway.sansio.conversation import Conversation
+from gateway.sansio.exchange import (
+    Answered,
+    Housekeeping,
+    Request,
+    Settle,
+)
 from gateway.sansio.rehearsal import Ask, End, Judged, Log, Rehearsal, Server, closed
 
 _ROUNDS = (
@@ -63,6 +69,7 @@ def _converse(log: Log, line: _Line, data: bytes) -> Generator[Ask, Judged, int]
                 line.waiting += raw
             case Answered(raw):
                 taken += len(raw)
+                log.has_refusal = log.has_refusal or item.is_refusal
             case Settle(raw):
                 line.waiting += raw  # the gateway's own, none of the client's
                 if not line.settle():

@@ -14,6 +14,7 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey, EllipticCurvePublicKey
 
 from gateway.errors import ConfigError, ConflictError, PolicyError
+from gateway.files import replace_private
 from gateway.policy import admission, publish, signing
 from gateway.policy.admission import Admitted
 from gateway.policy.publish import Bundle
@@ -91,7 +92,7 @@ class Accepted:
         """A copy for OPA, under the cluster's signature."""
         received = self._place(admitted.number)
         received.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _replace(received, admitted.content)
+        replace_private(received, admitted.content)
         out = received.with_name(f"own-{admitted.number}.tar.gz")
         signing.sign(self._opa, received, out, self._own)
         pem = publish.write_public_key(out.with_suffix(".pem"), self._own)
@@ -101,16 +102,7 @@ class Accepted:
         """From now on *number* is in force (0: the one that is built here)."""
         was = self.state()
         now = State(number, was.current, max(was.highest, number))
-        _replace(self._folder / _STATE, json.dumps(asdict(now)).encode())
+        replace_private(self._folder / _STATE, json.dumps(asdict(now)).encode())
 
     def _place(self, number: int) -> Path:
         return self._folder / "accepted" / f"{number}.tar.gz"
-
-
-def _replace(path: Path, content: bytes) -> None:
-    temporary = path.with_name(f"{path.name}.new")
-    with temporary.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)

@@ -5,7 +5,7 @@ from gateway.clock import Clock, new_id
 from gateway.errors import AuditError
 from gateway.model.decision import Reason
 from gateway.model.event import Event, Kind
-from gateway.policy.sidecar import Sidecar
+from gateway.policy.sidecar.supervisor import Sidecar
 
 QUIET_SECONDS = 60.0
 

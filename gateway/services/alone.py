@@ -10,13 +10,14 @@ from typing import Any
 import structlog
 from structlog.typing import FilteringBoundLogger
 
-from gateway import address
+from gateway.address import Address
 from gateway.config import Config
-from gateway.errors import AccessError, ConfigError, PolicyError, RegateError
+from gateway.errors import AccessError, PolicyError, RegateError
 from gateway.model.resource import Database
-from gateway.policy.adopt import adopt
+from gateway.policy.adopt import ARRIVED, adopt
 from gateway.services.alone_parts import Parts, build
 from gateway.session.denial import local_denial
+from gateway.tunnel import ways
 from gateway.tunnel.credentials import now
 from gateway.tunnel.health import problems_of
 from gateway.tunnel.join import until_joined
@@ -40,6 +41,7 @@ async def database_service(config: Config, stop: asyncio.Event, tune: Callable[[
         return
     async with AsyncExitStack() as stack:
         remote = await stack.enter_async_context(Remote(config.join.server, joining.result()))
+        remote.others = ways.load(folder)
         building = asyncio.ensure_future(build(config, folder, remote, stack, log))
         if not await unless(stop, building):
             return
@@ -52,6 +54,7 @@ async def database_service(config: Config, stop: asyncio.Event, tune: Callable[[
             tasks.create_task(_beat(parts, ready)),
             tasks.create_task(keep_renewed(parts.remote, parts.folder, parts.log)),
             tasks.create_task(parts.shipper.run()),
+            tasks.create_task(parts.evidence_shipper.run()),
             tasks.create_task(parts.labels.run(_told)),
             tasks.create_task(_rejudge(parts)),
             tasks.create_task(parts.env.live.sweep_forever()),
@@ -120,18 +123,24 @@ async def _take(parts: Parts, told: Mapping[str, Any]) -> None:
         await parts.sidecar.replace_bundle(bundle, rollback=True)  # the auth service decided on it
     await parts.sidecar.push(told["data"], told["revision"])
     await parts.in_force.data(told["data"], told["revision"])
+    arrived = parts.folder / "policy" / ARRIVED
+    await parts.in_force.adopted(parts.sidecar.bundle.revision, arrived, told["revision"])
     await parts.env.live.rejudge(parts.sidecar.client)
     assert parts.config.join is not None
-    parts.agent.reach(_addresses(parts.config.join.server, told["proxies"]))
+    first = parts.config.join.server
+    others = tuple(item for item in ways.parsed(told["proxies"]) if item != first)
+    parts.agent.reach((first, *others))
+    if others != parts.remote.others:
+        parts.remote.others = others
+        await _keep(parts, others)
 
 
-def _addresses(first: address.Address, told: list[str]) -> list[address.Address]:
-    """The proxies to be connected to: the one in the file, and those that the cluster names."""
-    found = [first]
-    for text in told:
-        with suppress(ConfigError):
-            found.append(address.parse(text, default_port=443))
-    return list(dict.fromkeys(found))
+async def _keep(parts: Parts, others: Sequence[Address]) -> None:
+    """For a start at which the proxy in the file is away; that it cannot be kept stops nothing."""
+    try:
+        await asyncio.to_thread(ways.save, parts.folder, others)
+    except OSError as error:
+        parts.log.warning("the other proxies' addresses are not kept", error=str(error))
 
 
 async def _beat(parts: Parts, ready: asyncio.Event) -> None:

@@ -14,24 +14,26 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from structlog.typing import FilteringBoundLogger
 
+from gateway import ranges
+from gateway.audit import wording
 from gateway.audit.log import AuditLog
 from gateway.audit.log_shipper import Shipper
 from gateway.audit.ship import origin_of
-from gateway.ca.files import private_directory, read_private, write_private
 from gateway.ca.ring import key_pem
 from gateway.clock import Clock, SystemClock
 from gateway.config import Config
 from gateway.errors import BackendError, ConfigError
+from gateway.files import private_directory, read_private, write_private
 from gateway.model.resource import Database
 from gateway.observe.health import Health
 from gateway.observe.metrics import Metrics
 from gateway.policy.adopt import adopt
 from gateway.policy.install import ensure_opa
-from gateway.policy.keeper import Keeper
-from gateway.policy.sidecar import Sidecar
+from gateway.policy.sidecar.supervisor import Sidecar
 from gateway.services import lifecycle
 from gateway.services.courier import shipper
-from gateway.services.evidence import InForce
+from gateway.services.evidence import InForce, evidence
+from gateway.services.evidence_shipper import EvidenceShipper
 from gateway.services.labels import DynamicLabels
 from gateway.session.catalog import Catalogs
 from gateway.session.dial import Dialler
@@ -65,6 +67,7 @@ class Parts:
     health: Health
     log: FilteringBoundLogger
     shipper: Shipper
+    evidence_shipper: EvidenceShipper
 
 
 async def build(
@@ -74,10 +77,11 @@ async def build(
     clock, metrics, health = SystemClock(), Metrics(), Health(("policy", "audit"))
     credentials = remote.credentials
     audit_key, audit_dir = _audit_key(folder), _audit_folder(config, credentials.id)
+    origin = origin_of(credentials.cluster, credentials.id)
     audit = await AuditLog.open(
         audit_dir,
         key=audit_key,
-        origin=origin_of(credentials.cluster, credentials.id),
+        origin=origin,
         clock=clock,
         metrics=metrics,
     )
@@ -89,16 +93,19 @@ async def build(
     told = await _bundle(remote, log)
     bundle = await asyncio.to_thread(adopt, opa, told, folder / "policy", key)
     sidecar = await stack.enter_async_context(
-        Sidecar(opa=opa, bundle=bundle, key=key, clock=clock, metrics=metrics)
+        Sidecar(
+            opa=opa,
+            bundle=bundle,
+            key=key,
+            clock=clock,
+            deadline_seconds=config.opa.deadline_seconds,
+            metrics=metrics,
+        )
     )
-    keeper = Keeper(audit_dir, clock)
-    stack.push_async_callback(asyncio.to_thread, keeper.close)
-    sidecar.client.keeper = keeper
-    classifier = Classifier()
-    await classifier.start()
-    stack.push_async_callback(classifier.close)
+    in_force = evidence(stack, sidecar, audit_dir, audit, clock)
+    classifier = await stack.enter_async_context(Classifier())
     settings = RemoteSettings(remote, clock)
-    dialler = Dialler(settings)
+    dialler = Dialler(settings, ranges.parse(config.db_service.deny_addresses))
     served: dict[str, Database] = {}
     env = Environment(
         cluster=credentials.cluster,
@@ -107,7 +114,7 @@ async def build(
         audit=audit,
         dialler=dialler,
         databases=served.get,
-        live=Live(),
+        live=Live.paced(config.db_service.connects_per_second, clock.monotonic),
         classifier=classifier,
         catalogs=Catalogs(dialler, clock),
         metrics=metrics,
@@ -115,12 +122,13 @@ async def build(
         agent=credentials.id,
         lease=Lease(clock),
         salt=str(told["salt"]),
+        wording=wording.of(config.texts, str(told["salt"]), origin),
         holds=RemoteHolds(remote, log),
     )
     agent = Agent(lambda: remote.credentials, settings, env, log)
-    in_force = InForce(keeper, audit, clock)
     labels = DynamicLabels(config.db_service, log)
     await labels.start()
+    bringing = EvidenceShipper(audit_dir, remote, metrics)
     return Parts(
         config,
         folder,
@@ -137,7 +145,8 @@ async def build(
         labels,
         health,
         log,
-        shipper(remote, audit_dir, audit_key, clock, metrics),
+        shipper(remote, audit_dir, audit_key, clock, metrics, bringing.news),
+        bringing,
     )
 
 

@@ -21,10 +21,10 @@ from gateway.audit.source import LogSource
 from gateway.audit.verify import has_log
 from gateway.auth.store import dump
 from gateway.ca import seal
-from gateway.ca.files import private_directory, read_private, replace_private
 from gateway.clock import Clock, utc
 from gateway.config import Config
 from gateway.errors import AuditError, ConfigError
+from gateway.files import private_directory, read_private, replace_private
 from gateway.model.event import Kind
 from gateway.policy import publish
 from gateway.services.archive import Backup, Manifest

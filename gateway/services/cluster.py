@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from structlog.typing import FilteringBoundLogger
 
 from gateway.api.estate import Estate
+from gateway.api.evidence_intake import EvidenceIntake
 from gateway.api.logs import Intake
 from gateway.audit.log import AuditLog
 from gateway.auth.authority import Auth
@@ -14,7 +15,7 @@ from gateway.ca.keys import Authorities
 from gateway.clock import Clock
 from gateway.config import Config
 from gateway.observe.health import Health
-from gateway.policy.sidecar import Sidecar
+from gateway.policy.sidecar.supervisor import Sidecar
 from gateway.services.databases import Databases
 from gateway.services.feed import Feed
 from gateway.services.policies import Policies
@@ -43,5 +44,5 @@ class Cluster:
     links: Links
     health: Health
     estate: Estate
-    intake: Intake
+    intakes: tuple[Intake, EvidenceIntake]
     log: FilteringBoundLogger

@@ -1,6 +1,6 @@
 """The log of a service that runs by itself, on its way to the auth service."""
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,12 +37,20 @@ class RemoteCourier:
 
 
 def shipper(
-    remote: Remote, directory: Path, key: Ed25519PrivateKey, clock: Clock, metrics: Metrics | None
+    remote: Remote,
+    directory: Path,
+    key: Ed25519PrivateKey,
+    clock: Clock,
+    metrics: Metrics | None,
+    shipped: Callable[[], None] | None = None,
 ) -> Shipper:
-    """Ships the log in *directory*, which *key* signs, as that of the service that *remote* shows."""
+    """Ships the log in *directory*, which *key* signs, as that of the service that *remote* shows.
+
+    *shipped* is called after each batch.
+    """
     credentials = remote.credentials
     signer = note.verifier(origin_of(credentials.cluster, credentials.id), key.public_key())
-    return Shipper(LogSource(directory), signer, RemoteCourier(remote), clock, metrics)
+    return Shipper(LogSource(directory), signer, RemoteCourier(remote), clock, metrics, shipped=shipped)
 
 
 async def _held(answer: Awaitable[Any]) -> Held:

@@ -3,7 +3,7 @@
 import asyncio  # noqa: TID251
 import json
 from base64 import b64encode
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from gateway.auth.elsewhere import Elsewhere
 from gateway.ca.keys import Authorities
 from gateway.model.identity import Identity
-from gateway.policy.sidecar import Sidecar
+from gateway.policy.sidecar.supervisor import Sidecar
 
 BEAT_SECONDS = 5.0
 """How often a service is asked about again, and told something, when nothing changes."""
@@ -21,13 +21,18 @@ Judge: TypeAlias = Callable[[Mapping[str, str]], Awaitable[None]]
 
 
 class Feed:
-    """Told of each push by the publisher; a follower sends the newest state, never a queue of old ones."""
+    """Told of each push by the publisher; a follower sends the newest state, never a queue of old ones.
 
-    def __init__(self, elsewhere: Elsewhere, authorities: Authorities, sidecar: Sidecar, proxy: str) -> None:
+    *proxies* are the addresses of this node's proxy, and of those of other nodes that its file names.
+    """
+
+    def __init__(
+        self, elsewhere: Elsewhere, authorities: Authorities, sidecar: Sidecar, proxies: Sequence[str]
+    ) -> None:
         self._elsewhere = elsewhere
         self._authorities = authorities
         self._sidecar = sidecar
-        self._proxy = proxy
+        self._proxies = proxies
         self._data: Mapping[str, Any] = {}
         self._revision = -1
         self._standings: Mapping[str, str] = {}
@@ -90,6 +95,6 @@ class Feed:
             told |= {
                 "data": {**self._data, "databases": {name: known[name] for name in mine if name in known}},
                 "bundle": self._sidecar.bundle.revision,
-                "proxies": [self._proxy, *await elsewhere.proxies()],
+                "proxies": [*self._proxies, *await elsewhere.proxies()],
             }
         return json.dumps(told, separators=(",", ":")).encode("ascii") + b"\n"

@@ -9,6 +9,7 @@ import os
 import tempfile
 from pathlib import Path
 from typing import Protocol
+from urllib.parse import urlsplit, urlunsplit
 
 import aiohttp
 from structlog.typing import FilteringBoundLogger
@@ -39,6 +40,7 @@ class Fetcher:
         self._log = log
         self._seen: bytes | None = None
         self._told = ""
+        self._is_away = False
 
     async def run(self) -> None:
         """Fetch and publish, for ever."""
@@ -52,29 +54,43 @@ class Fetcher:
             async with asyncio.timeout(_SECONDS):
                 content = await fetch(self._source)
         except (RegateError, OSError, TimeoutError, aiohttp.ClientError) as error:
-            self._tell(
-                f"{type(error).__name__}: {error}" if not isinstance(error, RegateError) else str(error)
-            )
+            self._is_away = True
+            self._tell(_sentence(error), "is it there, and may this account read it? it is tried again")
             return
+        if self._is_away:  # the same fault is told again when it comes again
+            self._is_away, self._told = False, ""
+            self._log.info("the policy source answers again")
         if content == self._seen:
             return
         self._seen = content
         try:
             await self._policies.publish(_MINE, content, self._source.kind)
         except ConflictError as error:
-            self._log.info("the policy source has nothing newer", error=str(error))
+            self._log.info("the policy source has nothing newer", error=str(error), hint=error.hint)
         except RegateError as error:
             if not isinstance(error, ConfigError | AccessError):
                 self._seen = None  # not the bundle's fault: the same may pass the next time
-            self._tell(str(error))
+            self._tell(str(error), error.hint)
         else:
             self._told = ""
             self._log.info("a policy was fetched and is in force", source=self._source.kind)
 
-    def _tell(self, sentence: str) -> None:
+    def _tell(self, sentence: str, hint: str) -> None:
         if sentence != self._told:
             self._told = sentence
-            self._log.error("the policy source gives no bundle that can be used", error=sentence)
+            self._log.error("the policy source gives no bundle that can be used", error=sentence, hint=hint)
+
+
+def _sentence(error: Exception) -> str:
+    match error:
+        case RegateError():
+            return str(error)
+        case TimeoutError():
+            return f"the policy source did not answer within {_SECONDS:g} s"
+        case OSError(strerror=str(reason), filename=str(name)):
+            return f"cannot read {name}: {reason.lower()}"
+        case _:
+            return str(error)
 
 
 async def fetch(source: Source) -> bytes:
@@ -98,15 +114,24 @@ def _read(path: Path) -> bytes:
 
 
 async def _download(url: str) -> bytes:
-    timeout = aiohttp.ClientTimeout(total=_SECONDS)
-    async with aiohttp.ClientSession(timeout=timeout) as session, session.get(url) as response:
-        if response.status != 200:
-            raise ConfigError(f"{url} answered {response.status}")
-        content = bytearray()
-        async for piece in response.content.iter_chunked(64 * 1024):
-            content += piece
-            _bounded(content)
-        return bytes(content)
+    timeout, shown = aiohttp.ClientTimeout(total=_SECONDS), _without_secrets(url)
+    try:
+        async with aiohttp.ClientSession(timeout=timeout) as session, session.get(url) as response:
+            if response.status != 200:
+                raise ConfigError(f"{shown} answered {response.status}")
+            content = bytearray()
+            async for piece in response.content.iter_chunked(64 * 1024):
+                content += piece
+                _bounded(content)
+            return bytes(content)
+    except (aiohttp.InvalidURL, aiohttp.ClientResponseError) as error:  # their words hold the whole address
+        raise ConfigError(f"{shown} cannot be fetched: {type(error).__name__}") from None
+
+
+def _without_secrets(url: str) -> str:
+    """An address for a log: passwords stand before the host, signatures of stores behind the path."""
+    parts = urlsplit(url)
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
 
 async def _from_git(source: Source) -> bytes:

@@ -19,9 +19,13 @@ from gateway.ca.sign import MintedCertificate
 from gateway.errors import ConfigError
 from gateway.model.decision import Denied
 from gateway.observe.merged import merged
+from gateway.protocols import REGISTRY
 from gateway.sansio import hello
+from gateway.sansio.protocol import Protocol
+from gateway.services import doors
 from gateway.services.cluster import Cluster
-from gateway.session.listener import TLS_RECORD
+from gateway.services.doors import Arrival
+from gateway.session.listener import TLS_RECORD, HandOver
 from gateway.session.minted import material
 from gateway.workers.channel import Channel, ChannelError
 from gateway.workers.desk import Desk, unknown_database
@@ -36,13 +40,12 @@ _WELL_AFTER_SECONDS = 30.0
 
 
 class Serving(typing.Protocol):
-    """The certificate that the port shows, and the names by which TLS clients ask for a database."""
+    """The certificate that the port shows."""
 
     minted: MintedCertificate
-    databases: tuple[str, ...]
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Worker:
     """One process that serves sessions."""
 
@@ -52,6 +55,11 @@ class Worker:
     door: socket.socket
     desk: Desk
     metrics: str = ""
+
+    @property
+    def load(self) -> int:
+        """Its sessions."""
+        return self.desk.sessions
 
 
 class Fleet:
@@ -63,12 +71,8 @@ class Fleet:
         self._certificate = certificate
         self._size = workers if workers > 1 else 0
         self._workers: dict[int, Worker] = {}
-        self._alpn = set(certificate.databases)
-
-    @property
-    def pids(self) -> list[int]:
-        """The processes that serve now."""
-        return [worker.process.pid for worker in self._workers.values()]
+        self._homes: dict[str, Worker | None] = {}  # of the protocols that stay together
+        self._by_alpn = {name: protocol for protocol in REGISTRY.values() for name in protocol.alpn}
 
     @asynccontextmanager
     async def serving(self) -> AsyncIterator["Fleet"]:
@@ -105,19 +109,23 @@ class Fleet:
 
     # -- what the listener asks
 
-    def hand_over(self, sock: socket.socket, peer: str, first: int) -> bool:
-        """Give a database client's connection to the least busy worker; False: serve it here."""
-        if self._running.databases.has_elsewhere:
-            return False  # only this process is connected to the services elsewhere
+    def hand_over(self, sock: socket.socket, peer: str, first: int | None) -> bool:
+        """Give a database client's connection to a worker; False: serve it here."""
+        offered: tuple[str, ...] = ()
         if first == TLS_RECORD:
-            offered = hello.alpn(sock.recv(hello.PEEK, socket.MSG_PEEK))
-            if not offered or not self._alpn.issuperset(offered):
+            offered = hello.alpn(sock.recv(hello.PEEK, socket.MSG_PEEK)) or ()
+            if not offered or not self._by_alpn.keys() >= set(offered):
                 return False
-        for worker in sorted(self._workers.values(), key=lambda worker: worker.desk.sessions):
-            with suppress(OSError):  # it does not keep up, or just ended
-                socket.send_fds(worker.door, [peer.encode()], [sock.fileno()])
-                return True
-        return False
+        return self._give(sock, Arrival(peer), {self._by_alpn[name].name for name in offered})
+
+    def at_port_of(self, protocol: Protocol, public: str) -> HandOver:
+        """The same for a port that is one protocol's alone, which clients reach as *public*."""
+
+        def hand_over(sock: socket.socket, peer: str, first: int | None) -> bool:
+            del first
+            return self._give(sock, Arrival(peer, protocol.name, public), {protocol.name})
+
+        return hand_over
 
     # -- what the publisher asks
 
@@ -141,6 +149,17 @@ class Fleet:
         await self._ask_all("end_all", [denial.decision_id, reason.code, reason.message], seconds=None)
 
     # -- own
+
+    def _give(self, sock: socket.socket, arrival: Arrival, spoken: set[str]) -> bool:
+        if not self._size or self._running.databases.has_elsewhere:
+            return False  # only this process is connected to the services elsewhere
+        together = [name for name in sorted(spoken) if REGISTRY[name].stays_together]
+        if not together:
+            return doors.to_any(self._workers.values(), sock, arrival)
+        name = together[0]
+        home = doors.to_one(self._workers.values(), self._homes.get(name), sock, arrival)
+        self._homes[name] = home
+        return True  # or it is closed: this process would be one more that knows a part
 
     async def _ask_all(self, kind: str, value: Any, seconds: float | None = ANSWER_SECONDS) -> list[Any]:
         """The answers of those that answer; who does not is about to end, and its sessions with it."""
@@ -205,6 +224,9 @@ class Fleet:
         return {
             "cluster": config.cluster_name,
             "salt": self._running.environment.salt,
+            "origin": self._running.estate.origin,
+            "texts": [config.texts.mode, config.texts.recipients],
+            "deny_addresses": config.db_service.deny_addresses,
             "log": [config.log.severity, config.log.format],
             "policy": self._policy(),
             "listener": self._listener(),
@@ -216,6 +238,7 @@ class Fleet:
         return {
             "place": place,
             "token": token,
+            "deadline": client.deadline_seconds,
             "available": client.available,
             "revisions": [client.revisions.policy, client.revisions.data],
         }

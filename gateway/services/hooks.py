@@ -9,7 +9,7 @@ from gateway.clock import Clock
 from gateway.model.decision import Decision
 from gateway.model.event import Kind
 from gateway.policy.document import ConnectQuestion
-from gateway.policy.sidecar import Sidecar
+from gateway.policy.sidecar.supervisor import Sidecar
 from gateway.protocols import REGISTRY
 from gateway.services import lifecycle
 from gateway.services.databases import Databases

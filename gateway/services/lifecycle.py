@@ -13,7 +13,7 @@ from gateway.audit.log import AuditLog
 from gateway.clock import Clock, new_id
 from gateway.errors import AuditError
 from gateway.model.event import Event, Kind
-from gateway.policy.sidecar import Sidecar
+from gateway.policy.sidecar.supervisor import Sidecar
 from gateway.services import backup
 from gateway.services.evidence import InForce
 

@@ -8,8 +8,8 @@ the way leaves the old one in force, and is recorded.
 import asyncio  # noqa: TID251
 import io
 import tarfile
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, TypeAlias
 
 import yaml
 
@@ -22,18 +22,20 @@ from gateway.errors import AccessError, ConflictError, PolicyError, RegateError
 from gateway.model.decision import Allowed, Denied
 from gateway.model.event import Event, Kind
 from gateway.model.identity import Subject
-from gateway.policy import publish, sidecar_trial
+from gateway.policy import publish
 from gateway.policy.admission import Admitted
 from gateway.policy.client import PolicyClient
 from gateway.policy.evidence import Evidence
 from gateway.policy.publish import Bundle
-from gateway.policy.sidecar import Sidecar
-from gateway.policy.sidecar_remote import Remote
+from gateway.policy.sidecar import trial, trial_filters
+from gateway.policy.sidecar.remote import Remote
+from gateway.policy.sidecar.supervisor import Sidecar
 from gateway.services import policy
 from gateway.services.accepted import Accepted
 from gateway.services.evidence import InForce
 from gateway.services.shadowing import Shadowing
 
+Use: TypeAlias = Callable[[Bundle, Admitted], Awaitable[None]]
 _TRIED = 100  # recorded questions that a new bundle is tried with
 
 
@@ -92,15 +94,11 @@ class Policies:
         self._check_own()
         async with self._changing:
             accepted = await self._accepted()
-            admitted: Admitted | None = None
-            try:
-                admitted = await asyncio.to_thread(accepted.admit, content)
-                await asyncio.to_thread(accepted.check_newer, admitted, self._sidecar.bundle.number)
-                bundle = await asyncio.to_thread(accepted.ready, admitted)
+
+            async def use(bundle: Bundle, admitted: Admitted) -> None:
                 await self._replace(subject, bundle, admitted, source)
-            except (RegateError, OSError) as error:
-                await self._refused(subject, admitted, source, error)
-                raise
+
+            bundle, admitted = await self._admit(accepted, content, subject, source, use)
             await asyncio.to_thread(accepted.took_effect, admitted.number)
             if self._shadowing.revision == bundle.revision:
                 await self._shadowing.stop()  # what it was to tell is known now
@@ -115,15 +113,7 @@ class Policies:
         await self._authorise(subject, "create")
         async with self._changing:
             accepted = await self._accepted()
-            admitted: Admitted | None = None
-            try:
-                admitted = await asyncio.to_thread(accepted.admit, content)
-                await asyncio.to_thread(accepted.check_newer, admitted, self._sidecar.bundle.number)
-                bundle = await asyncio.to_thread(accepted.ready, admitted)
-                await self._shadowing.start(bundle, admitted)
-            except (RegateError, OSError) as error:
-                await self._refused(subject, admitted, "shadow", error)
-                raise
+            bundle, admitted = await self._admit(accepted, content, subject, "shadow", self._shadowing.start)
         return {"revision": bundle.revision, "number": bundle.number, "warnings": list(admitted.warnings)}
 
     async def unshadow(self, subject: Subject) -> bool:
@@ -164,6 +154,21 @@ class Policies:
                 "gets as policy/gateway.tar.gz), or give the team's policies by policy.dir",
             )
 
+    async def _admit(
+        self, accepted: Accepted, content: bytes, subject: Subject, source: str, use: Use
+    ) -> tuple[Bundle, Admitted]:
+        """Look at *content* and give it to *use*; whatever is against it is recorded, and raised."""
+        admitted: Admitted | None = None
+        try:
+            admitted = await asyncio.to_thread(accepted.admit, content)
+            await asyncio.to_thread(accepted.check_newer, admitted, self._sidecar.bundle.number)
+            bundle = await asyncio.to_thread(accepted.ready, admitted)
+            await use(bundle, admitted)
+        except (RegateError, OSError) as error:
+            await self._refused(subject, admitted, source, error)
+            raise
+        return bundle, admitted
+
     async def _replace(
         self, subject: Subject, bundle: Bundle, admitted: Admitted | None, source: str
     ) -> None:
@@ -181,9 +186,10 @@ class Policies:
     async def _try(self, asker: PolicyClient, admitted: Admitted) -> None:
         data, revision = self._sidecar.documents
         recorded = await asyncio.to_thread(self._recorded)
-        asked = list(sidecar_trial.questions(recorded, data, revision))
+        asked = list(trial.questions(recorded, data, revision))
         files = _team_files(admitted.content)
-        await sidecar_trial.attempt(asker, asked, self._config.policy.limit_ms, self._clock, files)
+        await trial.attempt(asker, asked, self._config.policy.limit_ms, self._clock, files)
+        await trial_filters.attempt(asker, files, recorded)
 
     def _recorded(self) -> list[dict[str, Any]]:
         try:

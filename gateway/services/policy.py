@@ -16,8 +16,8 @@ from gateway.observe.metrics import Metrics
 from gateway.policy import client_endpoint
 from gateway.policy.install import ensure_opa
 from gateway.policy.publish import Bundle, agree_number, content_digest, least_number, publish
-from gateway.policy.sidecar import Sidecar
-from gateway.policy.sidecar_remote import Remote
+from gateway.policy.sidecar.remote import Remote
+from gateway.policy.sidecar.supervisor import Sidecar
 from gateway.schema import data_dir
 from gateway.services.accepted import Accepted
 
@@ -37,7 +37,14 @@ async def prepare(
     bundle = await asyncio.to_thread(_bundle, opa, config, authorities)
     if config.opa.address:
         return await asyncio.to_thread(_remote, opa, bundle, config, authorities, clock, metrics)
-    return Sidecar(opa=opa, bundle=bundle, key=authorities.bundle_key, clock=clock, metrics=metrics)
+    return Sidecar(
+        opa=opa,
+        bundle=bundle,
+        key=authorities.bundle_key,
+        clock=clock,
+        deadline_seconds=config.opa.deadline_seconds,
+        metrics=metrics,
+    )
 
 
 def _remote(
@@ -60,6 +67,7 @@ def _remote(
         key=authorities.bundle_key,
         clock=clock,
         say=lambda said: structlog.get_logger("regate").warning(said),
+        deadline_seconds=config.opa.deadline_seconds,
         metrics=metrics,
     )
 

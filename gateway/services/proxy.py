@@ -25,14 +25,13 @@ from gateway.sansio.protocol import Protocol
 from gateway.services.cluster import Cluster
 from gateway.services.fleet import Fleet
 from gateway.services.here import certificates_of
-from gateway.services.own_port import own_port
+from gateway.services.own_port import greeting, own_port
 from gateway.services.web_certificate import WebCertificate
 from gateway.session.connection import serving
 from gateway.session.listener import HTTP, Listener, Port, listen
 from gateway.tunnel import passing, preface
 from gateway.tunnel.arrivals import Arrivals
 
-MOST_ASKED = 8  # servers, for how they greet
 RENEW_AFTER = HOST_MAX / 2
 LOCAL_NAMES = ("localhost", "127.0.0.1")
 
@@ -70,15 +69,7 @@ class HostCertificate:
 
 
 async def _greeting(protocol: Protocol, running: Cluster) -> bytes:
-    """How to greet whoever comes to the protocol's own port, before it says which database it wants."""
-    assert protocol.speaks_first is not None, "asked only where the server speaks first"
-    dialler = running.environment.dialler
-    mine = [item for item in running.databases.all() if item.protocol == protocol.name and not item.elsewhere]
-    known = [said for item in mine if (said := dialler.greetings.of(item))]
-    if not known:
-        asked = [dialler.greeting(protocol, item) for item in mine[:MOST_ASKED]]
-        known = [said for said in await asyncio.gather(*asked) if said]
-    return protocol.speaks_first.shared(known)
+    return await greeting(protocol, running.databases.all(), running.environment.dialler)
 
 
 def trusted(running: Cluster) -> str:
@@ -140,7 +131,8 @@ async def listening(running: Cluster) -> AsyncIterator[str]:
             reached = f"{config.public[0].host}:{opened.getsockname()[1]}"
             protocol = REGISTRY[name]
             greet = partial(_greeting, protocol, running)
-            its = own_port(protocol, reached, certificate.context, greet=greet, hand_over=fleet.hand_over)
+            to_worker = fleet.at_port_of(protocol, reached)
+            its = own_port(protocol, reached, certificate.context, greet=greet, hand_over=to_worker)
             alone.append((opened, its))
         listener = Listener(port, serving(running.environment), running.log)
         arrivals.serve = listener.serve_passed
@@ -185,9 +177,10 @@ async def _runner(running: Cluster, who: SubjectFromRequest) -> AsyncIterator[we
         metrics=running.environment.metrics,
         public_addr=str(config.proxy_service.public[0]),
         proxies=[str(address) for address in config.proxy_service.public],
+        native=config.proxy_service.native,
         waiting=running.environment.holds,
         more=[
-            *running.intake.routes(),
+            *[route for intake in running.intakes for route in intake.routes()],
             *policies.routes(running.policies, callers),
             agent_holds.route(running.auth, running.environment.holds, agents.service_of(running.auth)),
         ],

@@ -126,7 +126,6 @@ async def _serve(
     stack.callback(listening.close)
     front = Front(relay, clock, log)
     listener = Listener(port, front.serve, log)
-    passing.serve_here = listener.serve_one
     tasks = await stack.enter_async_context(asyncio.TaskGroup())
     ready = asyncio.Event()
     work = [

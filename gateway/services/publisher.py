@@ -10,8 +10,8 @@ from structlog.typing import FilteringBoundLogger
 from gateway.auth.store import Store
 from gateway.errors import PolicyError, StateError
 from gateway.model.decision import Denied
-from gateway.policy.publish import build_data
-from gateway.policy.sidecar import Sidecar
+from gateway.policy.data import build_data
+from gateway.policy.sidecar.supervisor import Sidecar
 from gateway.services.databases import Databases
 from gateway.session.live import Live
 

@@ -19,7 +19,7 @@ from gateway.model.event import Event, Kind
 from gateway.policy.admission import Admitted
 from gateway.policy.client_shadow import Difference, Shadow
 from gateway.policy.publish import Bundle
-from gateway.policy.sidecar import Sidecar
+from gateway.policy.sidecar.supervisor import Sidecar
 
 _PATIENCE_SECONDS = 2.0
 

@@ -16,6 +16,8 @@ from typing import Any
 import structlog
 import uvloop
 
+from gateway import ranges
+from gateway.audit import wording
 from gateway.ca.tls import server_context
 from gateway.clock import SystemClock
 from gateway.model.decision import Denied, Reason, Revisions
@@ -23,22 +25,23 @@ from gateway.observe import logs
 from gateway.observe.metrics import Metrics
 from gateway.policy.client import PolicyClient
 from gateway.protocols import REGISTRY
+from gateway.sansio.protocol import Protocol
 from gateway.services.databases import Databases
+from gateway.services.entrances import Entrances
+from gateway.services.own_port import greeting
 from gateway.session.catalog import Catalogs
 from gateway.session.connection import serving
 from gateway.session.dial import Dialler
 from gateway.session.environment import Environment
 from gateway.session.facts import Classifier
 from gateway.session.lease import Lease
-from gateway.session.listener import Listener, Port
 from gateway.session.minted import Minted
-from gateway.session.stream import Stream
+from gateway.texts import Texts
 from gateway.workers.channel import Channel, Handler
 from gateway.workers.record import RemoteLog
 from gateway.workers.registry import SharedHolds, SharedKeeper, SharedLive, certificate, maker
 
-DRAIN_SECONDS = 0.3  # questions that are under way at the old socket
-_MOST_NAME = 256
+DRAIN_SECONDS = 0.05  # behind the last question at the old socket, which has its deadline
 _GENERATIONS = (50_000, 20, 50)
 
 
@@ -50,14 +53,13 @@ class WorkerProcess:
         self._clock = SystemClock()
         self._databases = Databases()
         self._metrics = Metrics()
-        self._connections: set[asyncio.Task[None]] = set()
         self._stack = AsyncExitStack()
         self._channel: Channel
         self._live: SharedLive
         self._log: RemoteLog
         self._policy: PolicyClient
         self._minted: Minted
-        self._listener: Listener
+        self._entrances: Entrances | None = None
         self._port_context: Any = None
 
     async def run(self, channel: socket.socket) -> None:
@@ -70,8 +72,8 @@ class WorkerProcess:
             sweeping = asyncio.create_task(self._live.sweep_forever())
             await self._channel.closed
             sweeping.cancel()
-            for task in list(self._connections):
-                task.cancel()
+            if self._entrances is not None:
+                self._entrances.close()
 
     def _handlers(self) -> dict[str, Handler]:
         return {
@@ -93,15 +95,16 @@ class WorkerProcess:
         logs.configure(level=severity.lower().replace("warn", "warning"), json=_json(form))
         log = structlog.get_logger("regate").bind()
         policy = value["policy"]
-        client = PolicyClient(policy["place"], policy["token"], clock=self._clock, metrics=self._metrics)
+        client = PolicyClient(
+            policy["place"], policy["token"],
+            clock=self._clock, deadline_seconds=policy["deadline"], metrics=self._metrics,
+        )  # fmt: skip
         client.keeper = SharedKeeper(self._channel)
         self._policy = await self._stack.enter_async_context(client)
         await self._move_policy(policy, b"")
-        classifier = Classifier()
-        await classifier.start()
-        self._stack.push_async_callback(classifier.close)
+        classifier = await self._stack.enter_async_context(Classifier())
         self._minted = Minted(maker(self._channel), self._clock)
-        dialler = Dialler(self._minted)
+        dialler = Dialler(self._minted, ranges.parse(tuple(value["deny_addresses"])))
         environment = Environment(
             cluster=value["cluster"],
             clock=self._clock,
@@ -116,17 +119,16 @@ class WorkerProcess:
             metrics=self._metrics,
             log=log,
             salt=value["salt"],
+            wording=wording.of(Texts(*value["texts"]), value["salt"], value["origin"]),
             holds=SharedHolds(self._channel),
         )
         await self._listen(value["listener"], b"")
-        port = Port(
-            context=lambda: self._port_context,
-            by_alpn={name: protocol for protocol in REGISTRY.values() for name in protocol.alpn},
-            plain=REGISTRY["postgres"],
-            http=_Nobody,
-        )
-        self._listener = Listener(port, serving(environment), log)
-        asyncio.get_running_loop().add_reader(self._door, self._take_socket)
+
+        async def greet(protocol: Protocol) -> bytes:
+            return await greeting(protocol, self._databases.all(), dialler)
+
+        self._entrances = Entrances(self._door, serving(environment), lambda: self._port_context, greet, log)
+        self._entrances.open()
         gc.collect()
         gc.freeze()
         gc.set_threshold(*_GENERATIONS)
@@ -138,7 +140,7 @@ class WorkerProcess:
         client = self._policy
         if client.place[0] != value["place"]:
             old = client.move_to(value["place"])
-            asyncio.get_running_loop().call_later(DRAIN_SECONDS, old.close)
+            asyncio.get_running_loop().call_later(client.deadline_seconds + DRAIN_SECONDS, old.close)
         client.revisions = Revisions(*value["revisions"])
         client.available = value["available"]
 
@@ -167,32 +169,6 @@ class WorkerProcess:
 
     async def _render(self, _value: Any, _blob: bytes) -> str:
         return self._metrics.render().decode()
-
-    # -- sockets
-
-    def _take_socket(self) -> None:
-        """Take one connection that the main process hands over."""
-        try:
-            name, descriptors, _, _ = socket.recv_fds(self._door, _MOST_NAME, 1)
-        except (BlockingIOError, InterruptedError):
-            return
-        if not descriptors:
-            asyncio.get_running_loop().remove_reader(self._door)  # the main process is gone
-            return
-        sock = socket.socket(fileno=descriptors[0])
-        sock.setblocking(False)
-        task = asyncio.create_task(self._listener.serve_one(sock, name.decode()))
-        self._connections.add(task)
-        task.add_done_callback(self._connections.discard)
-
-
-class _Nobody(Stream):
-    """A client that turned out to want the API, which is not here: its connection is closed."""
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Close at once."""
-        super().connection_made(transport)
-        self.abort()
 
 
 def _json(form: str) -> bool | None:

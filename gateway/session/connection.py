@@ -10,14 +10,14 @@ from typing import assert_never
 from gateway.ca.identity import from_certificate
 from gateway.clock import new_id, utc
 from gateway.errors import AuditError, BackendError, CertificateError, ProtocolError
-from gateway.model.decision import Allowed, Decision, Denied
+from gateway.model.decision import Allowed, Denied
 from gateway.model.event import Event
-from gateway.model.identity import Identity, Route, Use
 from gateway.model.resource import Database
 from gateway.policy.document import ConnectQuestion
-from gateway.sansio.protocol import Conversation, Hello, Protocol, Startup
+from gateway.sansio.conversation import Conversation
+from gateway.sansio.protocol import Hello, Protocol, Startup
 from gateway.sansio.spread import Node
-from gateway.session import lease
+from gateway.session.admission import Admission
 from gateway.session.bounds import Standing, reason_to_end
 from gateway.session.denial import local_denial, turn_away
 from gateway.session.dial import Backend
@@ -25,7 +25,7 @@ from gateway.session.environment import Environment
 from gateway.session.grant import Grant
 from gateway.session.legs import Legs
 from gateway.session.line import Line, drive
-from gateway.session.live import Count
+from gateway.session.opening import source_of
 from gateway.session.session import Session, SessionOver
 from gateway.session.stream import Stream
 
@@ -39,6 +39,7 @@ class Connection:
         self.cancel_key = b""
         self._protocol = protocol
         self._env = env
+        self._admission = Admission(protocol, env)
         self._grant: Grant | None = None
         self._session: Session | None = None
         self._backend: Backend | None = None
@@ -147,6 +148,9 @@ class Connection:
                 await turn_away(self._protocol, line, startup, denial)
 
     async def _cancel_other(self, startup: Startup, line: Line) -> None:
+        if not await self._env.live.may_cancel(source_of(line.peer)):
+            self._env.log.info("cancel refused", client_address=line.peer, code="rate_limited")
+            return
         der = line.peer_certificate()
         user = None if der is None else from_certificate(der, now=utc(self._env.clock)).user
         found = await self._env.live.cancel(startup.cancel_key, user)
@@ -154,7 +158,7 @@ class Connection:
             await self._env.elsewhere.cancel(startup.cancel_key, user)
 
     async def _open(self, startup: Startup, line: Line) -> None:
-        found = self._route(startup, line)
+        found = self._admission.route(startup, line.peer_certificate())
         if isinstance(found, Denied):
             await self._turn_away(startup, line, found)
             return
@@ -165,7 +169,7 @@ class Connection:
         count = await self._env.live.enter(identity.user, database.name)
         self._grant.connections = count.of_user - 1
         try:
-            decision = await self._decide(startup, count)
+            decision = await self._admission.decide(startup, self._grant, count)
             match decision:
                 case Allowed():
                     await self._connect(startup, line, self._grant)
@@ -175,70 +179,6 @@ class Connection:
                     assert_never(other)
         finally:
             self._env.live.leave(identity.user, database.name)
-
-    def _route(self, startup: Startup, line: Line) -> tuple[Identity, Route] | Denied:
-        """Who it is and what the certificate opens."""
-        der = line.peer_certificate()
-        if der is None:
-            return self._denial(
-                "certificate_required", "connect with a client certificate: run `regate db login` first"
-            )
-        try:
-            identity = from_certificate(der, now=utc(self._env.clock))
-        except CertificateError as error:
-            return self._denial("certificate_refused", str(error))
-        wanted = Use.SESSION if self._env.agent else Use.DATABASE
-        if identity.use is not wanted or identity.route is None or identity.agent != self._env.agent:
-            return self._denial(
-                "certificate_refused", "this certificate opens no database: run `regate db login` first"
-            )
-        if identity.cluster != self._env.cluster or identity.route.protocol != self._protocol.name:
-            return self._denial("certificate_refused", "this certificate is for another cluster or protocol")
-        conflict = self._protocol.route_conflict(startup, identity)
-        if conflict:
-            return self._denial("route_mismatch", conflict)
-        return identity, identity.route
-
-    async def _decide(self, startup: Startup, count: Count) -> Decision:
-        """May connect: asked for a database that does not exist too, so that both take the same time."""
-        grant = self._grant
-        assert grant is not None
-        if self._env.lease.has_lapsed:
-            return self._denial(lease.CODE, lease.SENTENCE)
-        decision = await self._env.policy.connect(grant.question())
-        match decision:
-            case Denied():
-                return decision
-            case Allowed():
-                grant.renew(decision)
-                full = self._over_limit(grant, decision, count)
-                return full if full is not None else await self._settings(startup, grant, decision)
-            case other:
-                assert_never(other)
-
-    def _over_limit(self, grant: Grant, decision: Allowed, count: Count) -> Denied | None:
-        most = min(decision.limits.max_connections or self._env.user_connections, self._env.user_connections)
-        if count.of_user > most:
-            return self._denial("too_many_connections", f"{self.user} may have {most} connections at a time")
-        cap = grant.database.max_connections
-        if cap and count.on_database > cap:
-            return self._denial("database_full", f"{grant.database.name} takes {cap} connections at a time")
-        return None
-
-    async def _settings(self, startup: Startup, grant: Grant, decision: Allowed) -> Decision:
-        """Start-up settings are judged as the SET they amount to."""
-        statement = self._protocol.startup_statement(startup, grant.route)
-        facts = self._protocol.classify(statement)
-        if not facts:
-            return decision
-        verdict = await grant.ask(facts)
-        match verdict:
-            case Allowed():
-                return decision
-            case Denied():
-                return verdict
-            case other:
-                assert_never(other)
 
     async def _turn_away(self, startup: Startup | None, line: Line, denial: Denied) -> None:
         if self._grant is not None:

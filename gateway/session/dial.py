@@ -2,27 +2,29 @@
 
 import asyncio  # noqa: TID251
 import os
-import socket
 import ssl
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from gateway import address
 from gateway.errors import BackendError, ProtocolError
 from gateway.model.identity import Route
 from gateway.model.resource import BackendAuth, Database
-from gateway.sansio.protocol import Login, Protocol, Ready, Startup
+from gateway.ranges import REFUSED, Ranges
+from gateway.sansio.protocol import (
+    Login,
+    Protocol,
+    Ready,
+    Startup,
+)
 from gateway.session.greetings import Greetings
 from gateway.session.line import Line, Upgrade, client_upgrade, drive
 from gateway.session.minted import Settings
+from gateway.session.reach import UNIX, reach
 from gateway.session.stream import Stream
 
-UNIX = "unix:"
-KEEPALIVE_IDLE_SECONDS = 20
 NO_STARTUP = Startup()  # of a connection that no client stands behind
-USER_TIMEOUT_MS = 60_000  # a half-open peer is noticed within a minute
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +37,10 @@ class Backend:
 
 @dataclass(frozen=True, slots=True)
 class Dialler:
-    """Opens connections to databases on behalf of sessions."""
+    """Opens connections to databases on behalf of sessions, none of them to a *refused* address."""
 
     minted: Settings
+    refused: Ranges = REFUSED
     dial_seconds: float = 5.0
     login_seconds: float = 10.0
     greetings: Greetings = field(default_factory=Greetings)
@@ -81,7 +84,7 @@ class Dialler:
         line, said = Line(None), b""
         try:
             async with asyncio.timeout(self.dial_seconds):
-                line = Line(await _reach(database.uri, protocol.default_port))
+                line = Line(await reach(database.uri, protocol.default_port, self.refused))
                 said = await drive(protocol.speaks_first.read(), line)
         except (TimeoutError, OSError, ProtocolError):
             pass  # the session finds out for itself, and tells
@@ -97,7 +100,7 @@ class Dialler:
         line = Line(None)
         try:
             async with asyncio.timeout(self.dial_seconds):
-                sock = await _reach(database.uri, protocol.default_port)
+                sock = await reach(database.uri, protocol.default_port, self.refused)
                 line = Line(sock, upgrade=await self._upgrade(db_user, database))
                 said = await drive(protocol.dial(database, startup), line)
                 line.said = said or b""
@@ -140,47 +143,9 @@ class Dialler:
         return client_upgrade(await self.minted.take(database, db_user), name)
 
 
-def keep_alive(sock: socket.socket) -> None:
-    """Small packets at once, and a dead peer noticed within a minute (security checklist, C4)."""
-    if sock.family == socket.AF_UNIX:
-        return
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, KEEPALIVE_IDLE_SECONDS)
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 10)
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 4)
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, USER_TIMEOUT_MS)
-
-
-async def _reach(uri: str, default_port: int) -> socket.socket:
-    loop = asyncio.get_running_loop()
-    if uri.startswith(UNIX):
-        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
-        return await _connect(sock, uri.removeprefix(UNIX))
-    place = address.parse(uri, default_port=default_port)
-    failure: OSError = OSError(f"{place.host} has no address")
-    for family, kind, proto, _, where in await loop.getaddrinfo(
-        place.host, place.port, type=socket.SOCK_STREAM
-    ):
-        sock = socket.socket(family, kind | socket.SOCK_NONBLOCK, proto)
-        try:
-            keep_alive(sock)
-            return await _connect(sock, where)
-        except OSError as error:
-            failure = error
-    raise failure
-
-
-async def _connect(sock: socket.socket, where: tuple[Any, ...] | str) -> socket.socket:
-    try:
-        await asyncio.get_running_loop().sock_connect(sock, where)
-    except BaseException:
-        sock.close()
-        raise
-    return sock
-
-
 def _words(error: Exception) -> str:
+    if isinstance(error, ssl.SSLError) and error.reason:
+        return error.reason.replace("_", " ").lower()
     return os.strerror(error.errno).lower() if isinstance(error, OSError) and error.errno else str(error)
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from structlog.typing import FilteringBoundLogger
 
 from gateway.audit.encode import Body
+from gateway.audit.wording import PLAIN, Wording
 from gateway.clock import Clock
 from gateway.model.event import Event
 from gateway.model.resource import Database
@@ -82,8 +83,8 @@ class Environment:
     metrics: Metrics
     log: FilteringBoundLogger
     deadlines: Deadlines = field(default_factory=Deadlines)
-    user_connections: int = 50
     holds: Holds = field(default_factory=Holds)
     salt: str = field(default_factory=lambda: secrets.token_hex(32), repr=False)  # of masks that hash
+    wording: Wording = PLAIN  # of statements, in records
     elsewhere: Elsewhere | None = None
     agent: str = ""  # this service's identifier, where it takes sessions that a proxy brings

@@ -11,7 +11,15 @@ from gateway.model.hold import Held
 from gateway.model.identity import Identity, Route
 from gateway.model.resource import Database
 from gateway.policy.document import ConnectQuestion, SessionQuestion
-from gateway.sansio.protocol import Conversation, Ends, Facts, Outcome, Pipeline, Protocol, Request
+from gateway.sansio.conversation import Conversation
+from gateway.sansio.exchange import (
+    Ends,
+    Facts,
+    Outcome,
+    Pipeline,
+    Request,
+)
+from gateway.sansio.protocol import Protocol
 from gateway.session import record_lines
 from gateway.session.catalog import AGAIN_SECONDS, FRESH_SECONDS
 from gateway.session.denial import local_denial
@@ -45,7 +53,7 @@ class Grant:
         self.decision: Allowed | None = None
         self._env = env
         who = Who(session_id, identity, database, (route.db_user, route.db_name), client_address)
-        self._recorder = Recorder(who, env.clock)
+        self._recorder = Recorder(who, env.clock, env.wording)
         self._session: SessionQuestion | None = None
         self._catalog_at = float("-inf")
         self._is_blind = False  # what is in the database could not be read
@@ -181,9 +189,9 @@ class Grant:
         """The records of how requests of a pipeline ended."""
         return record_lines.ended(self._recorder, self._env.clock, ends, executed=executed)
 
-    def held(self, held: Held) -> Event:
+    def held(self, held: Held, facts: Facts) -> Event:
         """A statement waits for a second person."""
-        return self._recorder.held(held)
+        return self._recorder.held(held, facts)
 
     def finished(self, queries: list[str], outcome: Outcome, duration_ns: int) -> list[Event]:
         """The records of how it went."""

@@ -13,13 +13,15 @@ from gateway.model.decision import Allowed, Decision, Denied
 from gateway.model.event import Event
 from gateway.model.obligation import NONE
 from gateway.model.statement import Phase, Statement
-from gateway.sansio.protocol import Conversation, Facts, Outcome, Request
+from gateway.sansio.conversation import Conversation
+from gateway.sansio.exchange import Facts, Outcome, Request
 from gateway.session.denial import local_denial
 from gateway.session.environment import Environment
 from gateway.session.grant import Grant
 from gateway.session.obliging import Obliging
 from gateway.session.timeouts import Timeouts
 
+_MOST_OF_LAST = 64 << 10  # bytes of a request whose statement is known again
 _AT_A_TIME = 8  # questions of one session that wait for the policy together
 
 
@@ -39,7 +41,7 @@ class Judge:
         self._conversation = conversation
         self._env = env
         self._running: dict[Request, tuple[list[str], int]] = {}
-        self._refused: Statement | None = None  # the subject of the last verdict, if that was a no
+        self._refused: Statement | None = None  # the subject of the last verdict of this call, if a no
         self._subject: Statement | None = None  # classified last: a Bind's statement is its Execute's
         self._facts: Facts = ()
         self._is_judging = False
@@ -66,12 +68,14 @@ class Judge:
         if facts is None:
             facts = await self._env.classifier.later(self._grant.protocol, request)
         if len(request.statements) == 1:
-            self._subject, self._facts = subject, facts
+            is_small = len(request.raw) <= _MOST_OF_LAST
+            self._subject, self._facts = (subject, facts) if is_small else (None, ())
         return facts
 
     async def decide(self, requests: Sequence[Judged]) -> list[Decision]:
         """A durable verdict for each request; a cancel that came meanwhile withdraws them all."""
         self._is_judging, self._withdrawn, self._withdraws_next = True, self._withdraws_next, False
+        self._refused = None  # what comes later is an attempt of its own
         try:
             decisions = await self._judge(requests)
             if any(isinstance(each, Allowed) and each.obligations is not NONE for each in decisions):

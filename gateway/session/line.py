@@ -14,13 +14,12 @@ from typing import TypeAlias, TypeVar
 
 from gateway.errors import ProtocolError
 from gateway.sansio.flow import Action, Flow, PeerClosedError, Read, StartTls, Write
+from gateway.session.opening import Handshakes, first_message
 from gateway.session.stream import Stream
+from gateway.session.tls_transport import shake_hands
 
 T = TypeVar("T")
 Upgrade: TypeAlias = Callable[[socket.socket], "asyncio.Future[Stream]"]
-
-TLS_HANDSHAKE_SECONDS = 5.0
-TLS_SHUTDOWN_SECONDS = 2.0
 
 
 @dataclass(slots=True)
@@ -37,7 +36,7 @@ class Line:
     @property
     def encrypted(self) -> bool:
         """True once the stream runs over TLS."""
-        return self.stream is not None and self.stream.tls() is not None
+        return self.stream is not None and self.stream.encrypted
 
     async def read(self, size: int) -> bytes:
         """Exactly *size* bytes."""
@@ -159,42 +158,36 @@ async def _reading(flow: Flow[T], line: Line, size: int) -> Callable[[], Action]
         return partial(flow.throw, error)
 
 
-def server_upgrade(context: ssl.SSLContext) -> Upgrade:
-    """How an accepted socket becomes a TLS stream."""
+def server_upgrade(context: ssl.SSLContext, handshakes: Handshakes, peer: str) -> Upgrade:
+    """How an accepted socket becomes a TLS stream, once it is the turn of *peer* to shake hands."""
+
+    async def accept(sock: socket.socket) -> Stream:
+        is_waiting = True
+        try:
+            await first_message(sock)
+            async with handshakes.turn(peer):
+                is_waiting = False  # from here on a transport closes it
+                return await accept_tls(sock, context)
+        finally:
+            if is_waiting:
+                sock.close()
 
     def upgrade(sock: socket.socket) -> "asyncio.Future[Stream]":
-        return asyncio.ensure_future(accept_tls(sock, context))
+        return asyncio.ensure_future(accept(sock))
 
     return upgrade
 
 
 async def accept_tls(sock: socket.socket, context: ssl.SSLContext) -> Stream:
     """Shake hands as the server."""
-    stream = Stream()  # uvloop hands back its own TLS protocol, not what the factory made
-    await asyncio.get_running_loop().connect_accepted_socket(
-        lambda: stream,
-        sock,
-        ssl=context,
-        ssl_handshake_timeout=TLS_HANDSHAKE_SECONDS,
-        ssl_shutdown_timeout=TLS_SHUTDOWN_SECONDS,
-    )
-    return stream
+    return (await shake_hands(sock, context, Stream))[1]
 
 
 def client_upgrade(context: ssl.SSLContext, server_name: str) -> Upgrade:
     """How a dialled socket becomes a TLS stream that has verified *server_name*."""
 
     async def connect(sock: socket.socket) -> Stream:
-        stream = Stream()
-        await asyncio.get_running_loop().create_connection(
-            lambda: stream,
-            sock=sock,
-            ssl=context,
-            server_hostname=server_name,
-            ssl_handshake_timeout=TLS_HANDSHAKE_SECONDS,
-            ssl_shutdown_timeout=TLS_SHUTDOWN_SECONDS,
-        )
-        return stream
+        return (await shake_hands(sock, context, Stream, server_name=server_name))[1]
 
     def upgrade(sock: socket.socket) -> "asyncio.Future[Stream]":
         return asyncio.ensure_future(connect(sock))

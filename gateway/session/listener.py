@@ -17,21 +17,24 @@ from structlog.typing import FilteringBoundLogger
 from gateway.errors import ConfigError
 from gateway.sansio import hello
 from gateway.sansio.protocol import Hello, Protocol
-from gateway.session.dial import keep_alive
-from gateway.session.line import TLS_HANDSHAKE_SECONDS, TLS_SHUTDOWN_SECONDS, Line, server_upgrade
+from gateway.session import quiet, tls_transport
+from gateway.session.line import Line, server_upgrade
+from gateway.session.opening import Handshakes, first_byte, first_message
+from gateway.session.reach import keep_alive
 from gateway.session.stream import Stream
 
 BACKLOG = 1024
-HANDSHAKES_AT_ONCE = 200
 FIRST_BYTE_SECONDS = 10.0
 TLS_RECORD = 0x16
 HTTP = "http/1.1"
 _WEB = frozenset({HTTP, "h2"})
-_LOOK_SECONDS = 0.01
 
 
 Serve: TypeAlias = Callable[[Protocol, Line, Hello], Awaitable[None]]
 """Serves one connection of a database protocol to its end."""
+HandOver: TypeAlias = Callable[[socket.socket, str, int | None], bool]
+"""Gives a connection to another process, by where it comes from and its first byte, where one is waited for;
+False when it is to be served here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +49,7 @@ class Port:
     by_alpn: Mapping[str, Protocol]
     plain: Protocol | None
     http: Callable[[], asyncio.Protocol]
-    hand_over: Callable[[socket.socket, str, int], bool] | None = None
-    """Gives a connection, by its first byte, to another process; False when it is to be served here."""
+    hand_over: HandOver | None = None
     others: Mapping[str, Callable[[], asyncio.Protocol]] = field(default_factory=dict)
     greetings: Mapping[int, Callable[[Line], Awaitable[None]]] = field(default_factory=dict)
     said: Callable[[], Awaitable[bytes]] | None = None
@@ -65,7 +67,7 @@ class Listener:
         self._port = port
         self._session = serve
         self._log = log
-        self._handshakes = asyncio.Semaphore(HANDSHAKES_AT_ONCE)
+        self._handshakes = Handshakes()
 
     async def serve(self, listening: socket.socket) -> None:
         """Accept until cancelled; a connection's failure is its own."""
@@ -87,7 +89,12 @@ class Listener:
 
     async def serve_one(self, sock: socket.socket, peer: str, *, is_passed: bool = False) -> None:
         """Serve one connection, that comes from *peer*, to its end."""
-        line = Line(sock, peer=peer, upgrade=server_upgrade(self._port.context()), heard=bytearray())
+        line = Line(
+            sock,
+            peer=peer,
+            upgrade=server_upgrade(self._port.context(), self._handshakes, peer),
+            heard=bytearray(),
+        )
         try:
             try:
                 await self._recognise(line, is_passed=is_passed)
@@ -101,7 +108,10 @@ class Listener:
     async def _recognise(self, line: Line, *, is_passed: bool = False) -> None:
         assert line.sock is not None
         keep_alive(line.sock)
+        hand_over = self._port.hand_over
         if self._port.said is not None and self._port.plain is not None:
+            if hand_over is not None and hand_over(line.sock, line.peer, None):
+                return
             await self._session(self._port.plain, line, Hello(encrypted=False, said=await self._port.said()))
             return
         async with asyncio.timeout(FIRST_BYTE_SECONDS):
@@ -110,43 +120,38 @@ class Listener:
         if greeting is not None:
             await greeting(line)
             return
-        hand_over = self._port.hand_over
+        offered = await self._offered(line.sock) if first == TLS_RECORD else None
         if first is not None and hand_over is not None and hand_over(line.sock, line.peer, first):
             return  # closing it here closes one of two descriptors
         if first == TLS_RECORD:
-            async with self._handshakes:
-                protocol = await self._handshake(line, line.peer if is_passed else "")
+            async with self._handshakes.turn(line.peer):
+                protocol = await self._handshake(line, offered, line.peer if is_passed else "")
             if protocol is not None:
                 await self._session(protocol, line, Hello(encrypted=True, public=self._port.public))
         elif first is not None and self._port.plain is not None:
             await self._session(self._port.plain, line, Hello(encrypted=False))
 
-    async def _handshake(self, line: Line, passed_from: str) -> Protocol | None:
+    async def _offered(self, sock: socket.socket) -> tuple[str, ...] | None:
+        """What a TLS client wants to speak; None where its first message says nothing that can be read."""
+        async with asyncio.timeout(tls_transport.HANDSHAKE_SECONDS):
+            return hello.alpn(await first_message(sock))
+
+    async def _handshake(
+        self, line: Line, offered: tuple[str, ...] | None, passed_from: str
+    ) -> Protocol | None:
         """TLS, then the protocol that ALPN named; None for the API, which is aiohttp's from here."""
         sock, line.sock = line.sock, None  # the transport closes it
         assert sock is not None
         first = _First(self._port, passed_from)
-        context = await self._context(sock)
-        await asyncio.get_running_loop().connect_accepted_socket(
-            lambda: first,
-            sock,
-            ssl=context,
-            ssl_handshake_timeout=TLS_HANDSHAKE_SECONDS,
-            ssl_shutdown_timeout=TLS_SHUTDOWN_SECONDS,
-        )
+        await tls_transport.shake_hands(sock, self._context(offered), lambda: first)
         line.stream = first.stream
         return first.protocol
 
-    async def _context(self, sock: socket.socket) -> ssl.SSLContext:
+    def _context(self, offered: tuple[str, ...] | None) -> ssl.SSLContext:
         web = self._port.web
-        if web is None:
+        if web is None or offered is None or not _WEB.issuperset(offered):
             return self._port.context()
-        try:
-            offered = await _offers(sock)
-        except BaseException:
-            sock.close()
-            raise
-        return web() if offered is not None and _WEB.issuperset(offered) else self._port.context()
+        return web()
 
 
 class _First(asyncio.Protocol):
@@ -170,6 +175,7 @@ class _First(asyncio.Protocol):
         transport.set_protocol(successor)
         shown = _From(transport, self._passed_from) if self._passed_from else transport
         successor.connection_made(cast("asyncio.BaseTransport", shown))
+        quiet.watch(successor, transport)
 
 
 class _From:
@@ -185,36 +191,6 @@ class _From:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._transport, name)
-
-
-async def first_byte(sock: socket.socket) -> int | None:
-    """The first byte, left where it is; None when the peer closed without a word."""
-    loop = asyncio.get_running_loop()
-    readable = loop.create_future()
-    loop.add_reader(sock, _resolve, readable)
-    try:
-        await readable
-    finally:
-        loop.remove_reader(sock)
-    byte = sock.recv(1, socket.MSG_PEEK)
-    return byte[0] if byte else None
-
-
-async def _offers(sock: socket.socket) -> tuple[str, ...] | None:
-    """The protocols in the client's first message, which is left where it is; None when it is none."""
-    async with asyncio.timeout(FIRST_BYTE_SECONDS):
-        while True:
-            data = sock.recv(hello.PEEK, socket.MSG_PEEK)
-            offered = hello.alpn(data)
-            # The rest is on its way. A look now and then: with bytes left in it, it is always readable.
-            if offered is not None or not data or len(data) >= hello.PEEK:
-                return offered
-            await asyncio.sleep(_LOOK_SECONDS)
-
-
-def _resolve(future: "asyncio.Future[None]") -> None:
-    if not future.done():
-        future.set_result(None)
 
 
 def listen(host: str, port: int) -> socket.socket:

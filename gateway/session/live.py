@@ -10,6 +10,7 @@ from gateway.model.decision import Allowed, Denied
 from gateway.policy.answer import Verdict
 from gateway.policy.client import PolicyClient
 from gateway.policy.document import ConnectQuestion
+from gateway.session.pace import CANCELS_PER_SECOND, Pace
 
 REJUDGE_AT_ONCE = 256  # sessions between two looks at everything else
 SWEEP_SECONDS = 1.0
@@ -45,10 +46,14 @@ class LiveSession(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """How many connections go through the gateway: of one user, and to one database."""
+    """How many connections go through the gateway: of one user, and to one database.
+
+    ``in_pace`` is False when this user opens them faster than anybody may.
+    """
 
     of_user: int
     on_database: int
+    in_pace: bool = True
 
 
 Elsewhere: TypeAlias = Callable[[bytes, str | None], Awaitable[bool]]
@@ -58,7 +63,10 @@ Elsewhere: TypeAlias = Callable[[bytes, str | None], Awaitable[bool]]
 class Live:
     """The registry; a connection counts from before its question is asked, so limits cannot be raced."""
 
-    def __init__(self) -> None:
+    def __init__(self, pace: Pace | None = None, cancels: Pace | None = None) -> None:
+        """*pace* is that of users' connections, *cancels* that of addresses' cancels."""
+        self._pace = pace
+        self._cancels = cancels
         self._sessions: dict[str, LiveSession] = {}
         self._by_key: dict[bytes, LiveSession] = {}
         self._users: Counter[str] = Counter()
@@ -66,6 +74,11 @@ class Live:
         self._empty = asyncio.Event()
         self._empty.set()
         self.elsewhere: Elsewhere | None = None
+
+    @classmethod
+    def paced(cls, connects_per_second: int, monotonic: Callable[[], float]) -> "Live":
+        """One that holds users to so many connections a second, and addresses to so many cancels."""
+        return cls(Pace(connects_per_second, monotonic), Pace(CANCELS_PER_SECOND, monotonic))
 
     def __len__(self) -> int:
         return len(self._sessions)
@@ -81,7 +94,8 @@ class Live:
         """Count it here and now."""
         self._users[user] += 1
         self._databases[database] += 1
-        return Count(self._users[user], self._databases[database])
+        in_pace = self._pace is None or self._pace.admits(user)
+        return Count(self._users[user], self._databases[database], in_pace)
 
     def leave(self, user: str, database: str) -> None:
         """Take it back."""
@@ -102,6 +116,14 @@ class Live:
         self._by_key.pop(session.cancel_key, None)
         if not self._sessions:
             self._empty.set()
+
+    async def may_cancel(self, source: str) -> bool:
+        """Whether the address *source* may ask for one more cancel; if so, it counts."""
+        return self.hears_cancel(source)
+
+    def hears_cancel(self, source: str) -> bool:
+        """Count it here and now."""
+        return self._cancels is None or self._cancels.admits(source)
 
     async def cancel(self, key: bytes, user: str | None) -> bool:
         """Cancel by key, in whichever process the session is."""

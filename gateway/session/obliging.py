@@ -11,7 +11,14 @@ from gateway.model.decision import Allowed, Decision, Denied
 from gateway.model.hold import Answer, Held
 from gateway.model.obligation import Hold, Obligations, RowFilter
 from gateway.model.statement import Phase
-from gateway.sansio.protocol import Conversation, Duty, Facts, Obliged, Request, Unable
+from gateway.sansio.conversation import Conversation
+from gateway.sansio.exchange import (
+    Duty,
+    Facts,
+    Obliged,
+    Request,
+    Unable,
+)
 from gateway.session.denial import local_denial
 from gateway.session.environment import Environment
 from gateway.session.grant import Grant
@@ -90,8 +97,8 @@ class Obliging:
             case Allowed():
                 if again.obligations != decision.obligations:
                     return self._denied("obligations_changed", "what is concealed has changed; try again")
-                salt = self._env.salt
-                return replace(decision, sent=tuple(item.redacted.replace(salt, HIDDEN) for item in facts))
+                salt, shown = self._env.salt, self._env.wording.shown
+                return replace(decision, sent=tuple(shown(item).replace(salt, HIDDEN) for item in facts))
             case other:
                 assert_never(other)
 
@@ -128,7 +135,7 @@ class Obliging:
             asked_ns=now,
             expires_ns=now + hold.seconds * 1_000_000_000,
         )
-        self._env.audit.post(grant.held(held))
+        self._env.audit.post(grant.held(held, facts))
         self._held = held.id
         try:
             async with asyncio.TaskGroup() as tasks:

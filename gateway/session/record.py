@@ -9,22 +9,25 @@ import json
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, assert_never
+from typing import Any
 
 from gateway.audit.encode import encode_fields
+from gateway.audit.intents import KEPT as BRIEF
+from gateway.audit.wording import PLAIN, Wording
 from gateway.clock import Clock, new_id
 from gateway.model.classification import Classification
 from gateway.model.decision import Allowed, Decision, Denied
 from gateway.model.event import Event, Kind
 from gateway.model.hold import Held
 from gateway.model.identity import Identity
-from gateway.model.obligation import NONE
 from gateway.model.resource import Database
 from gateway.model.statement import Phase
-from gateway.policy.obligations import to_json
-from gateway.sansio.protocol import Facts, Outcome, Request
+from gateway.sansio.exchange import Facts, Outcome, Request
+from gateway.session.record_fields import statement, verdict
 
 KEPT = 256  # statements of one session whose records are kept ready
+KEPT_FORMS = 64  # of them that others are found alike to
+LONGEST_KEPT = 8 << 10  # characters of such a record
 
 _KIND = {
     Phase.QUERY: Kind.SESSION_QUERY,
@@ -33,7 +36,7 @@ _KIND = {
     Phase.EXECUTE: Kind.SESSION_QUERY,
 }
 # Nobody who sends a statement knows this, so it stands nowhere in one.
-_HOLE = secrets.token_hex(16)
+_HOLE, _TEXT = secrets.token_hex(16), secrets.token_hex(16)
 
 
 class Who:
@@ -58,22 +61,29 @@ class Who:
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """A statement with its verdict, as it was recorded last."""
+    """A statement with its verdict, as it was recorded last; *rest* is the part of *tail* behind its text."""
 
     item: Classification
-    request: Request
+    bound: tuple[tuple[str, ...], int | None]
     decision: Decision
     fields: dict[str, Any]
+    brief: dict[str, Any]  # what of them is needed to close it
     head: str
     tail: str
+    rest: str
 
-    def fits(self, item: Classification, request: Request, decision: Decision) -> bool:
-        """True when only the decision's id is new."""
+    def of(self, item: Classification) -> "Kept":
+        """The same of a statement that differs in nothing but its text."""
+        fields = {**self.fields, "statement": item.redacted}
+        middle = self.tail[: len(self.tail) - len(self.rest) - len(_text(self.item.redacted))]
+        tail = f"{middle}{_text(item.redacted)}{self.rest}"
+        return Kept(item, self.bound, self.decision, fields, self.brief, self.head, tail, self.rest)
+
+    def fits(self, request: Request, decision: Decision) -> bool:
+        """True when only the decision's id is new, or the text of the statement."""
         known = self.decision
         return (
-            self.item is item
-            and request.bind_types == self.request.bind_types
-            and request.sets == self.request.sets
+            (request.bind_types, request.sets) == self.bound
             and type(decision) is type(known)
             and decision.input_digest == known.input_digest
             and (decision.revisions is known.revisions or decision.revisions == known.revisions)
@@ -85,11 +95,13 @@ class Kept:
 class Recorder:
     """Makes the events of one session; knows nothing of how they are kept."""
 
-    def __init__(self, who: Who, clock: Clock) -> None:
+    def __init__(self, who: Who, clock: Clock, wording: Wording = PLAIN) -> None:
+        self._wording = wording
         self._who = who.fields
         self.session_id: str = who.fields["session_id"]
         self._clock = clock
         self._kept: dict[tuple[int, Phase, str], Kept] = {}
+        self._alike: dict[tuple[object, ...], Kept] = {}
         self._ends = {name: who.fields[name] for name in ("database", "session_id", "user")}
         self.end_of_query = _end_of_query(self._ends)  # the canonical JSON, with holes
 
@@ -111,12 +123,12 @@ class Recorder:
         """A connect was refused."""
         return self.event(Kind.SESSION_DENIED, {**self._who, **verdict(denial), "subject": "connect"})
 
-    def held(self, held: Held) -> Event:
+    def held(self, held: Held, facts: Facts) -> Event:
         """A statement waits for a second person; how that ended, the record of its decision says."""
         fields = {
             **self._who,
             "hold_id": held.id,
-            "statements": list(held.statements),
+            "statements": [self._wording.shown(item) for item in facts],
             "reason": held.reason,
             "expires_ns": held.expires_ns,
         }
@@ -169,14 +181,17 @@ class Recorder:
         """A statement's record but for the decision's id, made once for as long as nothing else is new."""
         key = (id(item), request.phase, request.name)
         kept = self._kept.get(key)
-        if kept is None or not kept.fits(item, request, decision):
-            kept = self._keep(key, item, request, decision)
-        return kept
+        if kept is not None and kept.item is item and kept.fits(request, decision):
+            return kept
+        like = (*item.sameness(), request.phase, request.name)
+        kept = self._alike.get(like)
+        if kept is not None and kept.item is not item and kept.fits(request, decision):
+            return kept.of(item)  # which is not kept: the next one has another text
+        return self._keep(key, like, self._made(item, request, decision))
 
-    def _keep(
-        self, key: tuple[int, Phase, str], item: Classification, request: Request, decision: Decision
-    ) -> Kept:
-        fields = {**self._who, **statement(item), **verdict(decision), "phase": request.phase.value}
+    def _made(self, item: Classification, request: Request, decision: Decision) -> Kept:
+        said = statement(item, self._wording)
+        fields = {**self._who, **said, **verdict(decision), "phase": request.phase.value}
         if isinstance(decision, Denied):
             fields["subject"] = "query"
         if request.name:
@@ -186,18 +201,37 @@ class Recorder:
             fields["parameters"] = {"count": len(request.bind_types), "types": types}
             if request.sets != 1:
                 fields["parameters"]["sets"] = request.sets
-        head, _, tail = encode_fields({**fields, "decision_id": _HOLE}).partition(_HOLE)
-        kept = Kept(item, request, decision, fields, head, tail)
+        holes = {"decision_id": _HOLE, "statement": _TEXT}
+        head, _, behind = encode_fields({**fields, **holes}).partition(_HOLE)
+        middle, _, rest = behind.partition(f'"{_TEXT}"')
+        brief = {name: fields[name] for name in BRIEF if name in fields}
+        tail = f"{middle}{_text(said['statement'])}{rest}"
+        return Kept(item, (request.bind_types, request.sets), decision, fields, brief, head, tail, rest)
+
+    def _keep(self, key: tuple[int, Phase, str], like: tuple[object, ...], kept: Kept) -> Kept:
+        self._kept.pop(key, None)
+        if len(kept.head) + len(kept.tail) + len(kept.item.text) > LONGEST_KEPT:
+            return kept
         if len(self._kept) >= KEPT:
             del self._kept[next(iter(self._kept))]
-        self._kept[key] = kept  # it holds the item, so the item's id cannot become another's
+        # Both hold the item, so its id, and those of its parts, cannot become another's.
+        self._kept[key] = kept
+        if self._wording is PLAIN:  # else more than the text itself is new with a text
+            if len(self._alike) >= KEPT_FORMS:
+                del self._alike[next(iter(self._alike))]
+            self._alike[like] = kept
         return kept
+
+
+def _text(text: str) -> str:
+    """A text as it stands in a record, with its quotes."""
+    return encode_fields({"": text})[4:-1]
 
 
 def _end_of_query(who: Mapping[str, Any]) -> str:
     """The canonical JSON of an end, with a hole for each value that is new each time."""
     database, session_id, user = (
-        encode_fields({"": who[name]})[4:-1].replace("%", "%%") for name in ("database", "session_id", "user")
+        _text(who[name]).replace("%", "%%") for name in ("database", "session_id", "user")
     )
     return (
         f'{{"bytes":%d,"database":{database},"duration_ns":%d,"error_code":%s,"executed":%s,"query_id":"%s",'
@@ -213,55 +247,3 @@ def _is_carried_out_as(decision: Decision, known: Decision) -> bool:
         and decision.sent == known.sent
         and decision.approved_by == known.approved_by
     )
-
-
-def statement(item: Classification) -> dict[str, Any]:
-    """The fields that say what a statement is."""
-    return {
-        "statement": item.redacted,
-        "fingerprint": item.fingerprint,
-        "operation": item.operation,
-        "class": item.cls.value,
-        "effects": item.to_json()["effects"],
-        "complete": item.complete,
-        "unknown_reason": item.unknown_reason,
-    }
-
-
-def verdict(decision: Decision) -> dict[str, Any]:
-    """The fields that say how a decision fell, and what it was made from."""
-    fields: dict[str, Any] = {
-        "decision_id": decision.decision_id,
-        "input_digest": decision.input_digest,
-        "reasons": [
-            {"code": reason.code, "role": reason.role, "message": reason.message}
-            for reason in decision.reasons
-        ],
-    }
-    match decision:
-        case Allowed(revisions=revisions):
-            fields["verdict"] = "allowed"
-            fields["granted_by"] = list(decision.roles)
-            fields["policy_revision"] = revisions.policy
-            fields["data_revision"] = revisions.data
-            fields |= _obligations(decision)
-        case Denied(revisions=revisions):
-            fields["verdict"] = "denied"
-            if revisions is not None:
-                fields["policy_revision"] = revisions.policy
-                fields["data_revision"] = revisions.data
-        case other:
-            assert_never(other)
-    return fields
-
-
-def _obligations(decision: Allowed) -> dict[str, Any]:
-    """What was done with the statement; nothing where nothing had to be."""
-    fields: dict[str, Any] = {}
-    if decision.obligations is not NONE:
-        fields["obligations"] = to_json(decision.obligations)
-    if decision.sent:
-        fields["sent"] = list(decision.sent)
-    if decision.approved_by:
-        fields["approved_by"] = decision.approved_by
-    return fields

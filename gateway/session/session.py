@@ -10,13 +10,11 @@ from typing import assert_never
 
 from gateway.errors import ProtocolError
 from gateway.model.decision import Allowed, Denied
-from gateway.sansio.protocol import (
+from gateway.sansio.conversation import Conversation, Pipelining, Repeating
+from gateway.sansio.exchange import (
     Answered,
-    Conversation,
     Facts,
     Housekeeping,
-    Pipelining,
-    Repeating,
     Request,
     Settle,
 )
@@ -67,7 +65,7 @@ class Session:
         if isinstance(conversation, Pipelining):
             self._fast = self._pipelines = Pipelines(grant, client, backend, conversation, self.judge, env)
         elif isinstance(conversation, Repeating):
-            self._fast = FastPath(grant, client, backend, conversation, self.judge, env)
+            self._fast = FastPath(grant, client, backend, conversation, self.judge)
 
     async def run(self) -> SessionOver:
         """Move requests and answers until either side, the policy or the clock ends it."""
@@ -95,9 +93,10 @@ class Session:
         return over
 
     def stop(self, code: str, denial: Denied | None) -> None:
-        """End the session from outside: a lock, the clock, the service."""
+        """End the session from outside: a lock, the clock, the service. Nothing is forwarded from now on."""
         if not self.over.done():
             self.over.set_result(SessionOver(code, denial))
+            self.judge.cancel()  # what is judged now is withdrawn, whichever way it goes
 
     def _stop_running(self, tasks: asyncio.TaskGroup) -> None:
         """Have the backend stop what it runs, beside everything else."""
@@ -107,7 +106,7 @@ class Session:
     # -- client to backend
 
     def _offered(self, data: bytes) -> bool:
-        taken = self._fast is not None and self._fast.take(data)
+        taken = self._fast is not None and not self.over.done() and self._fast.take(data)
         if taken:
             self.last_active = self._env.clock.monotonic()
         return taken
@@ -167,7 +166,9 @@ class Session:
     async def _flush(self, queue: Sequence[Housekeeping | Answered | Judged]) -> None:
         """Decide, record, forward: all that is queued, in its order."""
         requests = [item for item in queue if isinstance(item, Judged)]
+        self._end_if_stopped()
         decisions = iter(await self.judge.decide(requests) if requests else ())
+        self._end_if_stopped()
         out: list[bytes] = []
         for item in queue:
             if isinstance(item, Housekeeping):
@@ -187,6 +188,10 @@ class Session:
         if data:
             self._backend.write(data)
             await self._backend.drain()
+
+    def _end_if_stopped(self) -> None:
+        if self.over.done():  # the task that waits for it has not had its turn yet
+            raise self.over.result()
 
     def _refuse(self, request: Request, facts: Facts, denial: Denied) -> bytes:
         refusal = self._conversation.refuse(request, facts, denial)

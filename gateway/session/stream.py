@@ -6,13 +6,13 @@ pauses the stream that it is paired with (``pair``), so memory stays bounded.
 """
 
 import asyncio  # noqa: TID251
-import ssl
 import typing
 from collections.abc import Callable
 from typing import Any, cast
 
 from gateway.errors import ProtocolError
 from gateway.sansio.flow import PeerClosedError
+from gateway.session.tls_transport import PEER
 
 HIGH_WATER = 64 * 1024  # bytes kept for a reader, or written and not yet sent, before the peer is paused
 
@@ -209,14 +209,14 @@ class Stream(asyncio.Protocol):
 
     # -- what the connection is
 
-    def tls(self) -> ssl.SSLObject | None:
-        """The TLS state, None on a plain connection."""
-        return cast("ssl.SSLObject | None", self._info("ssl_object"))
+    @property
+    def encrypted(self) -> bool:
+        """True over TLS."""
+        return self._info("ssl_object") is not None
 
     def peer_certificate(self) -> bytes | None:
         """The verified peer's certificate as DER, None when it showed none."""
-        tls = self.tls()
-        return None if tls is None else tls.getpeercert(binary_form=True)
+        return cast("bytes | None", self._info(PEER))
 
     # -- own
 

@@ -6,7 +6,7 @@ What was sent later waits its turn at the database, and its time begins when the
 import asyncio  # noqa: TID251
 from collections.abc import Callable
 
-from gateway.sansio.protocol import Request
+from gateway.sansio.exchange import Request
 
 AGAIN_SECONDS = 1.0  # a cancel that came a moment too early is sent once more
 

@@ -6,6 +6,7 @@ import socket
 import ssl
 from collections.abc import Callable, Collection
 from contextlib import suppress
+from http import HTTPStatus
 
 import aiohttp
 from cryptography import x509
@@ -17,17 +18,18 @@ from gateway.errors import CertificateError, ProtocolError
 from gateway.protocols import REGISTRY
 from gateway.sansio.protocol import Hello
 from gateway.session.connection import Connection
-from gateway.session.dial import keep_alive
 from gateway.session.environment import Environment
 from gateway.session.line import Line, accept_tls
-from gateway.session.listener import first_byte
+from gateway.session.opening import first_byte
+from gateway.session.reach import keep_alive
 from gateway.tunnel.credentials import Credentials
 from gateway.tunnel.gate import Gate
 from gateway.tunnel.links import HEARTBEAT_SECONDS
 from gateway.tunnel.minting import RemoteSettings
-from gateway.tunnel.preface import ALPN, MAX_MESSAGE, PATH, Cancel, Dial, decode, preface
+from gateway.tunnel.preface import ALPN, MAX_MESSAGE, PATH, VIA, Cancel, Dial, decode, preface
 
 CONNECT_SECONDS = 5.0
+ANOTHER_WAY_SECONDS = 20.0
 BACK_OFF_SECONDS = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 WELL_AFTER_SECONDS = 30.0
 ARRIVALS_AT_ONCE = 200
@@ -80,6 +82,11 @@ class Agent:
             try:
                 await self._channel(proxy)
                 reason = "it was closed"
+            except aiohttp.WSServerHandshakeError as error:
+                if error.status == HTTPStatus.CONFLICT:  # the same proxy under another of its names
+                    await asyncio.sleep(ANOTHER_WAY_SECONDS)
+                    continue
+                reason = str(error)
             except (aiohttp.ClientError, OSError, TimeoutError, ProtocolError) as error:
                 reason = str(error) or "no answer in time"
             finally:
@@ -98,7 +105,11 @@ class Agent:
         async with (
             aiohttp.ClientSession(timeout=limit) as session,
             session.ws_connect(
-                f"https://{proxy}{PATH}", ssl=context, heartbeat=HEARTBEAT_SECONDS, max_msg_size=MAX_MESSAGE
+                f"https://{proxy}{PATH}",
+                ssl=context,
+                heartbeat=HEARTBEAT_SECONDS,
+                max_msg_size=MAX_MESSAGE,
+                headers={VIA: str(proxy)},
             ) as channel,
         ):
             self.connected.add(proxy)

@@ -4,7 +4,6 @@ All of it is one file of mode 0600, replaced whole.
 """
 
 import json
-import os
 import secrets
 import ssl
 from dataclasses import asdict, dataclass, field, replace
@@ -16,11 +15,11 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from gateway.ca.files import private_directory, read_private
 from gateway.ca.ring import key_pem
 from gateway.ca.sign import MintedCertificate
-from gateway.ca.tls import HOST, backend_context, server_context
+from gateway.ca.tls import HOST, HTTP, backend_context, server_context, towards_the_cluster_itself
 from gateway.errors import ConfigError
+from gateway.files import private_directory, read_private, replace_private
 
 FILE = "service.json"
 _RENEW_AT = 2 / 3
@@ -39,9 +38,13 @@ class Credentials:
     user_ca: str
     db_ca: str
 
-    def client_context(self, alpn: str = "http/1.1") -> ssl.SSLContext:
-        """TLS towards the cluster: its host authority is the only one believed."""
+    def client_context(self, alpn: str) -> ssl.SSLContext:
+        """TLS towards a proxy: the cluster's host authority is the only one believed."""
         return backend_context(self.host_ca, self._minted(), alpn=[HOST, alpn])
+
+    def api_context(self) -> ssl.SSLContext:
+        """TLS towards the auth service, through whatever proxies: none of them may answer in its place."""
+        return towards_the_cluster_itself(self.client_context(HTTP))
 
     def server_context(self) -> ssl.SSLContext:
         """TLS on a connection back, where a proxy shows a certificate of the user authority."""
@@ -78,13 +81,7 @@ class Credentials:
     def save(self, folder: Path) -> None:
         """Keep them in *folder*."""
         private_directory(folder)
-        temporary = folder / f".{FILE}.{secrets.token_hex(8)}"
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            json.dump(asdict(self), file)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(folder / FILE)
+        replace_private(folder / FILE, json.dumps(asdict(self)).encode())
 
     @classmethod
     def load(cls, folder: Path) -> Self | None:

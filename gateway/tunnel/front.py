@@ -8,8 +8,10 @@ import asyncio  # noqa: TID251
 import os
 import socket
 import ssl
-from collections.abc import Awaitable, Callable, Collection
+from collections import Counter
+from collections.abc import Callable, Collection
 from contextlib import suppress
+from functools import partial
 
 from structlog.typing import FilteringBoundLogger
 
@@ -22,14 +24,15 @@ from gateway.session.denial import local_denial, turn_away
 from gateway.session.environment import Deadlines
 from gateway.session.line import Line, drive
 from gateway.session.listener import TLS_RECORD
+from gateway.session.opening import source_of
+from gateway.session.pace import CANCELS_PER_SECOND, Pace
 from gateway.session.stream import Stream
 from gateway.tunnel.relay import Relay, join_streams
 
 DIAL_SECONDS = 5.0
 PEEK = 16 * 1024 + 5
-AGAIN_SECONDS = 0.02
-MOST_LOOKS = 100
 MOST_PASSED = 2000
+MOST_FROM_ONE = 500  # address: whoever opens many and says nothing leaves room for others
 FAREWELL_SECONDS = 2.0
 NO_CERTIFICATE = "connect with a certificate for a database: run `regate db login` first"
 
@@ -41,6 +44,7 @@ class Front:
         self._relay = relay
         self._clock = clock
         self._log = log
+        self._cancels = Pace(CANCELS_PER_SECOND, clock.monotonic)
 
     async def serve(self, protocol: Protocol, line: Line, hello: Hello) -> None:
         """One connection, to its end."""
@@ -54,12 +58,18 @@ class Front:
             async with asyncio.timeout(Deadlines().handshake):
                 startup = await drive(protocol.accept(hello), line)
             if startup.kind == "cancel":
-                await self._relay.cancel(startup.cancel_key, self._user(line))
+                await self._cancel(startup, line)
             elif not await self._relay.carry(protocol, startup, line):
                 await self._refuse(protocol, startup, line, "certificate_required", NO_CERTIFICATE)
         except (ProtocolError, CertificateError, TimeoutError, OSError, ssl.SSLError) as error:
             told = str(error) or "the start-up took too long"
             await self._refuse(protocol, startup, line, "protocol_error", told)
+
+    async def _cancel(self, startup: Startup, line: Line) -> None:
+        if self._cancels.admits(source_of(line.peer)):
+            await self._relay.cancel(startup.cancel_key, self._user(line))
+        else:
+            self._log.info("cancel refused", client_address=line.peer, code="rate_limited")
 
     def _user(self, line: Line) -> str | None:
         der = line.peer_certificate()
@@ -92,47 +102,42 @@ class PassOn:
         self._server = server
         self._log = log
         self._passing: set[asyncio.Task[None]] = set()
-        self.serve_here: Callable[[socket.socket, str], Awaitable[None]] | None = None
+        self._of: Counter[str] = Counter()  # by address
 
-    def take(self, sock: socket.socket, peer: str, first: int) -> bool:
-        """``Port.hand_over``: True when the connection is passed on, or looked at once more."""
+    def take(self, sock: socket.socket, peer: str, first: int | None) -> bool:
+        """``Port.hand_over``: True when the connection, whose first message is there, is passed on."""
         if first != TLS_RECORD or len(self._passing) >= MOST_PASSED:
             return False
         offered = self._offered(sock.recv(PEEK, socket.MSG_PEEK))
-        if offered is not None and self._own & set(offered):
+        source = source_of(peer)
+        if offered is None or self._own & set(offered) or self._of[source] >= MOST_FROM_ONE:
             return False
         own = socket.socket(fileno=os.dup(sock.fileno()))
         own.setblocking(False)
-        task = asyncio.ensure_future(self._pass(own, peer, is_known=offered is not None))
+        task = asyncio.ensure_future(self._pass(own, peer))
         self._passing.add(task)
-        task.add_done_callback(self._passing.discard)
+        self._of[source] += 1
+        task.add_done_callback(partial(self._passed, source))
         return True
+
+    def _passed(self, source: str, task: "asyncio.Task[None]") -> None:
+        self._passing.discard(task)
+        self._of[source] -= 1
+        if not self._of[source]:
+            del self._of[source]
 
     def close(self) -> None:
         """The proxy stops."""
         for task in self._passing:
             task.cancel()
 
-    async def _pass(self, sock: socket.socket, peer: str, *, is_known: bool) -> None:
+    async def _pass(self, sock: socket.socket, peer: str) -> None:
         try:
-            if not is_known and await self._is_own(sock):
-                assert self.serve_here is not None
-                await self.serve_here(sock, peer)
-                return
             await self._join(sock, peer)
         except (OSError, TimeoutError) as error:
             self._log.warning("the auth service is not reached", error=str(error) or "no answer in time")
         finally:
             sock.close()
-
-    async def _is_own(self, sock: socket.socket) -> bool:
-        """Look until the client's first message is whole; it comes in several pieces where keys are large."""
-        for _ in range(MOST_LOOKS):
-            offered = self._offered(sock.recv(PEEK, socket.MSG_PEEK))
-            if offered is not None:
-                return bool(self._own & set(offered))
-            await asyncio.sleep(AGAIN_SECONDS)
-        raise TimeoutError("no whole ClientHello")
 
     async def _join(self, sock: socket.socket, peer: str) -> None:
         loop = asyncio.get_running_loop()

@@ -19,7 +19,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from gateway.ca.keys import ca_pin
-from gateway.ca.tls import HOST, HTTP, backend_context
+from gateway.ca.tls import HOST, HTTP, backend_context, towards_the_cluster_itself
 from gateway.config import Join
 from gateway.errors import AccessError, BackendError, ConfigError
 from gateway.tunnel.credentials import Credentials, new_key, now, pem_of, request_for
@@ -93,7 +93,7 @@ async def _trusted(wanted: Join) -> ssl.SSLContext:
     ping = await _call(wanted, "GET", "/v1/ping", unverified, None)
     authority = _pinned(wanted, ping)
     _same_time(wanted, ping)
-    return backend_context(authority, alpn=[HOST, HTTP])
+    return towards_the_cluster_itself(backend_context(authority, alpn=[HOST, HTTP]))
 
 
 def _pinned(wanted: Join, ping: Any) -> str:

@@ -13,19 +13,20 @@ from cryptography import x509
 from structlog.typing import FilteringBoundLogger
 
 from gateway.ca.identity import from_chain
+from gateway.ca.tls import peer_certificate
 from gateway.clock import Clock, utc
 from gateway.errors import BackendError, CertificateError, ProtocolError
 from gateway.model.identity import Identity, Use
-from gateway.session.dial import keep_alive
 from gateway.session.line import Line, client_upgrade
+from gateway.session.reach import keep_alive
 from gateway.session.stream import Stream
-from gateway.tunnel.preface import MAX_MESSAGE, PATH, SIZE, Cancel, Dial, Message, encode, number_of
+from gateway.tunnel.preface import MAX_MESSAGE, PATH, SIZE, VIA, Cancel, Dial, Message, encode, number_of
 
 DIAL_SECONDS = 3.0
 HEARTBEAT_SECONDS = 4.0  # a channel without an answer for half as long again is closed
 PREFACE_SECONDS = 5.0
 SEND_SECONDS = 2.0
-CANCELS_A_SECOND = 50
+CANCELS_A_SECOND = 500  # of all clients; of one address, see session.pace
 SPARES = 2  # connections of one service that wait for a session
 SPARE_SECONDS = 30.0
 
@@ -36,6 +37,8 @@ class Link:
 
     agent: str
     channel: web.WebSocketResponse
+    via: str = ""
+    """The address under which the service reached this proxy."""
     sessions: set[Stream] = field(default_factory=set)
     spares: list[tuple[float, socket.socket]] = field(default_factory=list)
     ordered: dict[str, float] = field(default_factory=dict)
@@ -204,10 +207,13 @@ class Links:
         why = self._standings.get(identity.user, "it is not part of the cluster")
         if why:
             return web.json_response({"error": {"message": why}}, status=403)
+        via, before = request.headers.get(VIA, ""), self._links.get(identity.user)
+        if before is not None and via and before.via not in {"", via}:
+            told = f"this service is connected by {before.via} already"
+            return web.json_response({"error": {"message": told}}, status=409)
         channel = web.WebSocketResponse(heartbeat=HEARTBEAT_SECONDS, max_msg_size=MAX_MESSAGE)
         await channel.prepare(request)
-        link = Link(identity.user, channel)
-        before = self._links.get(link.agent)
+        link, before = Link(identity.user, channel, via), self._links.get(identity.user)
         self._links[link.agent] = link
         if before is not None:  # half-open: the service noticed first, and its sessions go on
             link.sessions = before.sessions
@@ -226,8 +232,7 @@ class Links:
         return channel
 
     def _identify(self, request: web.Request) -> Identity:
-        tls = request.transport.get_extra_info("ssl_object") if request.transport else None
-        der = tls.getpeercert(binary_form=True) if tls is not None else None
+        der = peer_certificate(request.transport)
         if not der:
             raise CertificateError("the control channel needs a host certificate")
         identity = from_chain(der, *self._authorities(), uses=(Use.HOST,), now=utc(self._clock))

@@ -15,6 +15,9 @@ ALPN = "regate-control"
 """What a service asks for in TLS to reach a proxy's control channel."""
 
 PATH = "/v1/control"
+VIA = "Regate-Via"
+"""The header in which a service says by which address it reached a proxy: two of them may be one proxy's."""
+
 _MAGIC = b"REGATE-BACK/1 "
 FIRST_BYTE = _MAGIC[0]
 SIZE = len(_MAGIC) + 32 + 1

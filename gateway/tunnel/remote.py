@@ -18,6 +18,7 @@ from gateway.model.resource import Database
 from gateway.tunnel.credentials import Credentials, new_key, pem_of, request_for
 
 CALL_SECONDS = 10.0
+CONNECT_SECONDS = 3.0  # where somebody else may be asked
 SILENCE_SECONDS = 20.0
 SHIP_SECONDS = 60.0  # a batch of the log is checked and on stable storage
 MAX_LINE = 64 * 1024 * 1024  # a cluster with a hundred thousand users
@@ -34,17 +35,23 @@ class Refused:
 
 
 class Remote:
-    """Calls to the auth service, as ``async with``; each raises BackendError when nobody answers."""
+    """Calls to the auth service, as ``async with``; each raises BackendError when nobody answers.
+
+    Whoever of *others* leads to the same auth service, or to another node of it, is asked where *server*
+    takes no connection; the log and its evidence alone go to *server*, which has what was shipped before.
+    """
 
     def __init__(self, server: Address, credentials: Credentials) -> None:
         self.server = server
+        self.others: tuple[Address, ...] = ()
         self.credentials = credentials
-        self._context = credentials.client_context()
+        self._turn = server
+        self._context = credentials.api_context()
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
         limit = aiohttp.ClientTimeout(total=CALL_SECONDS)
-        self._session = aiohttp.ClientSession(f"https://{self.server}", timeout=limit, read_bufsize=2**20)
+        self._session = aiohttp.ClientSession(timeout=limit, read_bufsize=2**20)
         return self
 
     async def __aexit__(self, *_exception: object) -> None:
@@ -54,7 +61,7 @@ class Remote:
     def use(self, credentials: Credentials) -> None:
         """Show these from now on."""
         self.credentials = credentials
-        self._context = credentials.client_context()
+        self._context = credentials.api_context()
 
     async def renew(self) -> Credentials:
         """The next host certificate, with a new key."""
@@ -75,8 +82,11 @@ class Remote:
             }
             for database, problem in offered
         ]
-        said = await self._post("/v1/agents/register", {"databases": databases})
-        return [Refused(**item) for item in said["refused"]]
+        servers = (self.server, *self.others)  # whoever was left aside is tried again
+        async with self._asking(
+            "POST", "/v1/agents/register", {"databases": databases}, CALL_SECONDS, servers
+        ) as response:
+            return [Refused(**item) for item in (await response.json())["refused"]]
 
     async def open_session(
         self, certificate: bytes, csr: str, client_address: str, connected: Sequence[str]
@@ -152,16 +162,28 @@ class Remote:
 
     async def held(self) -> Any:
         """What the auth service holds of this service's log."""
-        async with self._asking("GET", "/v1/log", None, CALL_SECONDS) as response:
+        async with self._asking("GET", "/v1/log", None, CALL_SECONDS, [self.server]) as response:
             return await response.json()
 
     async def show(self, signer: str, epoch: int, checkpoint: str) -> Any:
         """Show the newest checkpoint of the log; what is held of it."""
-        return await self._post("/v1/log", {"signer": signer, "epoch": epoch, "checkpoint": checkpoint})
+        shown = {"signer": signer, "epoch": epoch, "checkpoint": checkpoint}
+        async with self._asking("POST", "/v1/log", shown, CALL_SECONDS, [self.server]) as response:
+            return await response.json()
 
     async def ship(self, batch: bytes) -> Any:
         """Hand over a batch of the log; what is held of it then."""
-        async with self._asking("POST", "/v1/log/records", batch, SHIP_SECONDS) as response:
+        async with self._asking("POST", "/v1/log/records", batch, SHIP_SECONDS, [self.server]) as response:
+            return await response.json()
+
+    async def evidence_wanted(self) -> Any:
+        """What the auth service wants of what decisions here were made from."""
+        async with self._asking("GET", "/v1/log/evidence", None, SHIP_SECONDS, [self.server]) as response:
+            return await response.json()
+
+    async def bring_evidence(self, parcel: bytes) -> Any:
+        """Hand over some of it; what is wanted then."""
+        async with self._asking("POST", "/v1/log/evidence", parcel, SHIP_SECONDS, [self.server]) as response:
             return await response.json()
 
     async def _post(self, path: str, document: Mapping[str, Any]) -> dict[str, Any]:
@@ -170,21 +192,44 @@ class Remote:
 
     @asynccontextmanager
     async def _asking(
-        self, method: str, path: str, body: Mapping[str, Any] | bytes | None, seconds: float | None
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, Any] | bytes | None,
+        seconds: float | None,
+        servers: Sequence[Address] = (),
     ) -> AsyncIterator[aiohttp.ClientResponse]:
-        """One request; *body* is sent as JSON, or as it is."""
-        assert self._session is not None
+        """One request to the first of *servers* that takes a connection; *body* goes as JSON, or as it is."""
         sent: dict[str, Any] = {"data": body} if isinstance(body, bytes) else {"json": body}
-        limit = aiohttp.ClientTimeout(total=seconds, sock_connect=CALL_SECONDS)
+        servers = servers or tuple(dict.fromkeys((self._turn, self.server, *self.others)))
+        connect = CALL_SECONDS if len(servers) == 1 else CONNECT_SECONDS
+        limit = aiohttp.ClientTimeout(total=seconds, sock_connect=connect)
         try:
-            async with self._session.request(
-                method, path, **sent, ssl=self._context, timeout=limit
-            ) as response:
+            async with await self._request(servers, method, path, timeout=limit, **sent) as response:
                 if response.status >= 400:
                     raise await refused(response)
                 yield response
         except (TimeoutError, aiohttp.ClientError, OSError, ssl.SSLError) as error:
-            raise BackendError(f"cannot reach {self.server}: {str(error) or 'no answer in time'}") from error
+            raise BackendError(f"cannot reach {servers[0]}: {str(error) or 'no answer in time'}") from error
+
+    async def _request(
+        self, servers: Sequence[Address], method: str, path: str, **more: Any
+    ) -> aiohttp.ClientResponse:
+        """Ask the first that takes a connection; those before it were asked nothing."""
+        assert self._session is not None
+        failure: Exception | None = None
+        for server in servers:
+            try:
+                url = f"https://{server}{path}"
+                response = await self._session.request(method, url, ssl=self._context, **more)
+            except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
+                failure = failure or error
+            else:
+                if len(servers) > 1:
+                    self._turn = server
+                return response
+        assert failure is not None
+        raise failure
 
 
 async def refused(response: aiohttp.ClientResponse) -> RegateError:

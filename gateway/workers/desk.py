@@ -43,6 +43,7 @@ class Desk:
             "leave": self._leave,
             "mint": self._certificate,
             "cancel": self._cancel,
+            "may_cancel": self._may_cancel,
             "evidence": self._evidence,
             "held": self._hold,
             "let_go": self._let_go,
@@ -84,11 +85,11 @@ class Desk:
         elif event.kind is Kind.SESSION_END:
             self._open.pop(str(event.fields["session_id"]), None)
 
-    async def _enter(self, value: Any, _blob: bytes) -> list[int]:
+    async def _enter(self, value: Any, _blob: bytes) -> tuple[int, int, bool]:
         user, database = value
         count = self._live.count(user, database)
         self._counted[user, database] += 1
-        return [count.of_user, count.on_database]
+        return count.of_user, count.on_database, count.in_pace
 
     async def _leave(self, value: Any, _blob: bytes) -> None:
         user, database = value
@@ -99,6 +100,9 @@ class Desk:
     async def _certificate(self, value: Any, _blob: bytes) -> dict[str, Any]:
         database, db_user = value
         return await self._mint(database, db_user)
+
+    async def _may_cancel(self, value: Any, _blob: bytes) -> bool:
+        return self._live.hears_cancel(value)
 
     async def _cancel(self, value: Any, _blob: bytes) -> bool:
         key, user = value

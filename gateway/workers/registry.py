@@ -44,6 +44,11 @@ class SharedLive(Live):
         super().leave(user, database)
         self._channel.send("leave", [user, database])
 
+    async def may_cancel(self, source: str) -> bool:
+        """Count it among those that other workers were asked for."""
+        async with asyncio.timeout(ANSWER_SECONDS):
+            return bool(await self._channel.ask("may_cancel", source))
+
     async def _elsewhere(self, key: bytes, user: str | None) -> bool:
         async with asyncio.timeout(ANSWER_SECONDS):
             return bool(await self._channel.ask("cancel", [key.hex(), user]))

@@ -223,14 +223,14 @@ def check_replay(old: World, new: World) -> None:
     opened, allowed = brute_force(old)
     now_opened, now_allowed = brute_force(new)
     found, pairs = Gathered(), list[tuple[Route, Act]]()
-    kept: dict[str, dict[str, Any]] = {}
+    kept: dict[tuple[str, str], dict[str, Any]] = {}
     asker, databases = Asker.__new__(Asker), old.databases()
     asker.world = old
     for route, roles in opened.items():
         content = json.loads(asker.session(route, databases[route.database], tuple(roles)).content)
         for act in ACTS:
             key = f"{len(pairs)}"
-            kept[key] = {"session": content, "statements": [fact.to_json() for fact in act.facts()]}
+            kept["", key] = {"session": content, "statements": [fact.to_json() for fact in act.facts()]}
             past = Past(key, str(route), time.time_ns(), False, (route, act) in allowed, (), key, {
                 "roles": ["r0", "r1", "r2"]
             })  # fmt: skip

@@ -20,6 +20,7 @@ from gateway.api import caller
 from gateway.api.application import application
 from gateway.api.databases import VisibleDatabase
 from gateway.api.estate import Estate
+from gateway.api.evidence_intake import EvidenceIntake
 from gateway.api.logs import Intake
 from gateway.audit.depot import Depot
 from gateway.audit.log import AuditLog
@@ -216,6 +217,7 @@ async def _serving(folder: Path) -> AsyncIterator[Rig]:
         service = caller.service_by_certificate(authorities, clock)
         depot = Depot(data / "logs", segment_bytes=20_000)
         intake = Intake(depot, auth.logs, service)
+        brought = EvidenceIntake(depot, auth.logs, service, data / "audit", now)
         estate = Estate(
             data / "audit",
             authorities.audit_key.public_key(),
@@ -224,6 +226,7 @@ async def _serving(folder: Path) -> AsyncIterator[Rig]:
             now,
             depot,
             clock.now_ns(),
+            authorities.mask_salt,
         )
         for who in (caller.by_certificate(authorities, clock), caller.local):
             app = application(
@@ -235,7 +238,7 @@ async def _serving(folder: Path) -> AsyncIterator[Rig]:
                 health=health,
                 metrics=metrics,
                 public_addr=f"localhost:{port}",
-                more=intake.routes(),
+                more=[*intake.routes(), *brought.routes()],
             )
             runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
             await runner.setup()

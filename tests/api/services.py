@@ -2,20 +2,28 @@
 
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from gateway.address import Address
+from gateway.audit import note
+from gateway.audit.log_shipper import Pace, Shipper
+from gateway.audit.ship import Held, origin_of
+from gateway.audit.source import LogSource
 from gateway.auth.store import Agent
 from gateway.ca.issue import issue_host
 from gateway.ca.ring import key_pem
+from gateway.cli.client import Api
+from gateway.clock import SystemClock
+from gateway.services.courier import RemoteCourier
 from gateway.tunnel.credentials import Credentials
 from gateway.tunnel.remote import Remote
 from tests.api.rig import Rig
@@ -94,3 +102,35 @@ def enrolled(rig: Rig, folder: Path, name: str, *, service: str = "db") -> Servi
 async def _keep(rig: Rig, name: str, service: str) -> None:
     async with rig.store.change() as change:
         await change.agents.add(Agent(name, service, "", "test", "{}", (), 0, 0))
+
+
+@asynccontextmanager
+async def courier_of(service: Service) -> AsyncIterator[RemoteCourier]:
+    """The way of the service's log."""
+    async with service.remote() as remote:
+        yield RemoteCourier(remote)
+
+
+@asynccontextmanager
+async def shipper_of(service: Service, *, log: Path | None = None) -> AsyncIterator[Shipper]:
+    """A shipper of the log in the service's folder, or of another one under its name."""
+    signer = note.verifier(origin_of("test", service.name), log_key(service.log).public_key())
+    async with courier_of(service) as courier:
+        yield Shipper(LogSource(log or service.log), signer, courier, SystemClock(), pace=Pace(poll=0.01))
+
+
+async def shipped(service: Service) -> Held:
+    """Ship what is signed now."""
+    async with shipper_of(service) as shipper:
+        return await shipper.once()
+
+
+def about(local: Api, service: Service) -> list[dict[str, Any]]:
+    """What ``audit verify`` says about the service's log, one entry an epoch."""
+    name = origin_of("test", service.name)
+    return [item for item in local.get("/v1/audit/verify")["origins"] if item["origin"] == name]
+
+
+def messages(local: Api, service: Service) -> list[str]:
+    """What it finds wrong with it."""
+    return [found["message"] for item in about(local, service) for found in item["findings"]]

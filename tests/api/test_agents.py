@@ -5,6 +5,7 @@ import yaml
 
 from gateway.cli.client import Api
 from gateway.errors import AccessError, ConfigError
+from tests.api.redeeming import MANY, all_at_once
 from tests.api.rig import Rig
 from tests.ca.material import request_for
 
@@ -34,6 +35,13 @@ def test_a_token_joins_once(rig: Rig, local: Api, stranger: Api) -> None:
         join(stranger, secret)
     assert caught.value.code == "token_invalid"
     assert "regate tokens add --type=db" in caught.value.hint
+
+
+def test_of_fifty_who_show_a_token_at_once_one_joins(rig: Rig, local: Api) -> None:
+    before = len(local.get("/v1/agents")["agents"])
+    came = all_at_once([rig.port], rig.host_ca, token(local, "wanted"))
+    assert came == {"joined": 1, "token_invalid": MANY - 1}
+    assert len(local.get("/v1/agents")["agents"]) == before + 1
 
 
 def test_only_services_that_there_are_join(local: Api, stranger: Api) -> None:

@@ -82,6 +82,7 @@ PRIVATE = [
     ("POST", "/v1/auth/sign"),
     ("GET", "/v1/auth/export?type=host"),
     ("GET", "/v1/audit"),
+    ("POST", "/v1/audit/digest"),
     ("GET", "/v1/audit/verify"),
     ("POST", "/v1/audit/verify"),
     ("GET", "/v1/audit/checkpoint"),
@@ -112,6 +113,8 @@ SERVICES = [
     ("GET", "/v1/log"),
     ("POST", "/v1/log"),
     ("POST", "/v1/log/records"),
+    ("GET", "/v1/log/evidence"),
+    ("POST", "/v1/log/evidence"),
 ]
 PUBLIC = {"/v1/join", "/v1/ping", "/v1/login", "/v1/users/accept", "/healthz", "/readyz"}
 
@@ -432,7 +435,7 @@ def _call(api: Api, method: str, path: str, body: dict[str, Any]) -> Any:
 
 def _raw(rig: Rig, method: str, path: str, data: bytes | None = None, kind: str = "") -> tuple[int, Any]:
     context = ssl.create_default_context(cadata=rig.host_ca)
-    connection = http.client.HTTPSConnection("localhost", rig.port, context=context, timeout=10)
+    connection = http.client.HTTPSConnection("localhost", rig.port, context=context, timeout=60)
     connection.request(method, path, body=data, headers={"Content-Type": kind} if kind else {})
     response = connection.getresponse()
     answer = json.loads(response.read())

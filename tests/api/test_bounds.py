@@ -9,8 +9,10 @@ import zlib
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from tests.api.rig import Rig
+from tests.e2e.cluster import eventually
 
 UNPACKED = 96 << 20
 ROOM = (
@@ -80,3 +82,19 @@ def test_a_head_without_end_is_refused_and_the_connection_closed(rig: Rig, head:
             pass  # closed while we still wrote
     assert b" 200 " not in received
     assert b" 400 " in received[:20] or not received
+
+
+def test_a_client_that_leaves_in_the_middle_leaves_no_trace_of_the_program(rig: Rig) -> None:
+    """Anybody may do that as often as they like; each would fill a screen of the log."""
+    with capture_logs() as said:
+        connection = _connection(rig)
+        connection.putrequest("POST", "/v1/login")
+        connection.putheader("Content-Type", "application/json")
+        connection.putheader("Content-Length", "100")
+        connection.endheaders(b'{"user"')
+        connection.close()
+        for _ in eventually("the end is noticed", seconds=30):
+            if any(entry.get("route") == "/v1/login" for entry in said):
+                break
+    assert [(entry["event"], entry["log_level"]) for entry in said] == [("api_client_left", "info")]
+    assert all("exc_info" not in entry for entry in said)

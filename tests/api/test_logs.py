@@ -1,54 +1,50 @@
 """Logs of other services at the auth service: shipped, proved, and told apart when something is wrong."""
 
 import asyncio
+import io
 import json
 import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
 from itertools import count
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from aiohttp import ClientTimeout
 
+from gateway.api import logs
 from gateway.audit import checkpoint, note
 from gateway.audit.checkpoint import Checkpoint
-from gateway.audit.log_shipper import Pace, Shipper
 from gateway.audit.replica import MisplacedError
 from gateway.audit.ship import NOTHING, Held, encode, origin_of
 from gateway.audit.source import LogSource
 from gateway.audit.verify import verify
 from gateway.cli.client import Api
-from gateway.clock import SystemClock
 from gateway.errors import AccessError, AuditError, ConfigError, NotFoundError, RegateError
 from gateway.observe.metrics import Metrics
-from gateway.services.courier import RemoteCourier
 from tests.api.rig import Rig
-from tests.api.services import Service, enrolled, log_key
+from tests.api.services import (
+    Service,
+    about,
+    courier_of,
+    enrolled,
+    log_key,
+    messages,
+    shipped,
+    shipper_of,
+)
 from tests.audit.rig import event, opened, until
 from tests.e2e.cluster import eventually
 
 NUMBERS = count()
+_PATIENT = ClientTimeout(total=60)
 
 
 @pytest.fixture
 def service(rig: Rig, tmp_path: Path) -> Service:
     """A service that joined under a name of its own."""
     return enrolled(rig, tmp_path / "service", f"agent-{next(NUMBERS)}")
-
-
-@asynccontextmanager
-async def courier_of(service: Service) -> AsyncIterator[RemoteCourier]:
-    async with service.remote() as remote:
-        yield RemoteCourier(remote)
-
-
-@asynccontextmanager
-async def shipper_of(service: Service, *, log: Path | None = None) -> AsyncIterator[Shipper]:
-    """A shipper of the log in the service's folder, or of another one under its name."""
-    signer = note.verifier(origin_of("test", service.name), log_key(service.log).public_key())
-    async with courier_of(service) as courier:
-        yield Shipper(LogSource(log or service.log), signer, courier, SystemClock(), pace=Pace(poll=0.01))
 
 
 async def write(service: Service, number: int, *, log: Path | None = None) -> None:
@@ -59,21 +55,6 @@ async def write(service: Service, number: int, *, log: Path | None = None) -> No
     async with opened(directory, key=key, origin=origin, segment_bytes=5000) as opened_log:
         for start in range(0, number, 10):
             await opened_log.append([event(n=n) for n in range(start, min(number, start + 10))])
-
-
-async def shipped(service: Service) -> Held:
-    async with shipper_of(service) as shipper:
-        return await shipper.once()
-
-
-def about(local: Api, service: Service) -> list[dict[str, Any]]:
-    """What ``audit verify`` says about the service's log, one entry an epoch."""
-    name = origin_of("test", service.name)
-    return [item for item in local.get("/v1/audit/verify")["origins"] if item["origin"] == name]
-
-
-def messages(local: Api, service: Service) -> list[str]:
-    return [found["message"] for item in about(local, service) for found in item["findings"]]
 
 
 def listed(local: Api, service: Service) -> list[dict[str, Any]]:
@@ -399,6 +380,55 @@ async def test_what_is_no_batch_is_refused(local: Api, service: Service) -> None
             await courier.greet("nonsense", 1, text)
         assert await courier.held() == held
     assert messages(local, service) == []
+
+
+async def test_services_that_stall_in_a_batch_hold_no_other_up(rig: Rig, tmp_path: Path) -> None:
+    services = [enrolled(rig, tmp_path / f"s{at}", f"agent-{next(NUMBERS)}") for at in range(6)]
+    for each in services:
+        await write(each, 2)
+        await shipped(each)
+    *stalling, other = services
+    begun = asyncio.Semaphore(0)
+
+    async def part() -> AsyncIterator[bytes]:
+        yield b"{"
+        begun.release()
+        await asyncio.Event().wait()
+
+    tasks = [asyncio.create_task(_sent(each, part())) for each in stalling]
+    try:
+        async with asyncio.timeout(30):
+            for _ in tasks:
+                await begun.acquire()
+            await write(other, 2)
+            assert (await shipped(other)).size > 2
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+
+
+async def test_a_batch_that_does_not_come_is_not_waited_for_any_longer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(logs, "_RECEIVE_SECONDS", 0.1)
+
+    async def part() -> AsyncIterator[bytes]:
+        yield b"{"
+        await asyncio.Event().wait()
+
+    request: Any = SimpleNamespace(content=SimpleNamespace(iter_any=part))
+    with pytest.raises(ConfigError, match="did not come within"):
+        await logs.receive(request, io.BytesIO(), 100)
+
+
+async def _sent(service: Service, parts: AsyncIterator[bytes]) -> None:
+    """Send a batch that comes in parts."""
+    async with service.remote() as remote:
+        assert remote._session is not None
+        url = f"https://{remote.server}/v1/log/records"
+        async with remote._session.post(url, data=parts, ssl=remote._context, timeout=_PATIENT):
+            pass
 
 
 def _signer(service: Service) -> str:

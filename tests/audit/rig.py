@@ -90,7 +90,20 @@ def audit(directory: Path, **options: Any) -> Report:
     return verify(directory, KEY.public_key(), origin=ORIGIN, **options)
 
 
-async def until(condition: Callable[[], bool], *, seconds: float = 5.0) -> None:
+def hang(disk: "FaultyDisk", log: AuditLog, *, notice_after: float) -> float:
+    """From now on no sync ends, and the log notices so soon; returns after how long it did before.
+
+    Not from the start: a disk that others use may need as long for what must succeed.
+    """
+    disk.go.clear()
+    if log._timer is not None:  # set for the time that was usual until now
+        log._timer.cancel()
+        log._timer = None
+    usual, log._deadline = log._deadline, notice_after
+    return usual
+
+
+async def until(condition: Callable[[], bool], *, seconds: float = 30.0) -> None:
     """Wait for something that must come true."""
     deadline = time.monotonic() + seconds
     while not condition():
@@ -108,6 +121,7 @@ class FaultyDisk:
         self.partly = False  # a write that fails leaves half of its bytes behind
         self.go = threading.Event()
         self.go.set()
+        self.is_quick = False  # a sync waits for no device
         self.calls: list[str] = []
 
     def fail(self, *calls: str, error: int = errno.EIO, partly: bool = False) -> None:
@@ -149,7 +163,8 @@ class FaultyDisk:
     def sync(self, fd: int) -> None:
         self.go.wait()
         self._enter("sync")
-        self._real.sync(fd)
+        if not self.is_quick:
+            self._real.sync(fd)
 
     def allocate(self, fd: int, size: int) -> None:
         self._enter("allocate")

@@ -137,6 +137,15 @@ def test_readers_get_the_same_event_without_the_proof() -> None:
     assert decode(GOOD).event == event({"n": 1, "user": "ada"})
 
 
+def test_what_was_read_is_written_again_as_it_stood() -> None:
+    """Readers by the API get thousands of lines: their fields are not encoded once more."""
+    odd = canonical(event({"text": 'a ,"id":"7" \x7f\u2028 \U0001f600', "n": 1}), 6)
+    for line in (GOOD, odd):
+        found = read_fields(line)
+        assert found.event.encoded
+        assert canonical(found.event, found.index) == line
+
+
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**63), 2**63) | st.text() | st.text(st.characters(codec=None)),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),

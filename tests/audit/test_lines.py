@@ -16,11 +16,18 @@ NOW = 1_700_000_000_000_000_000
 
 def lines(kind: Kind, ids: Sequence[str], *, session: str = "s", queries: Sequence[str] = ()) -> Lines:
     """Records of one session, one for each of *ids*."""
-    fields = [
-        {"session_id": session, **({"query_id": queries[at]} if queries else {})} for at in range(len(ids))
+    fields = [{"session_id": session}] * len(ids)
+    ended = [{"query_id": query} for query in queries] or [{}] * len(ids)
+    bodies = [
+        body(Event(kind, id_, NOW, {**each, **end}))
+        for id_, each, end in zip(ids, fields, ended, strict=True)
     ]
-    bodies = [body(Event(kind, id_, NOW, each)) for id_, each in zip(ids, fields, strict=True)]
-    return Lines(Briefs(kind, NOW, ids, fields), [each.head for each in bodies], bodies[0].tail)
+    stretches = []
+    for id_, query, each in zip(ids, queries or [""] * len(ids), bodies, strict=True):
+        start = each.head.decode().removesuffix(f'{id_}","index":')
+        before, _, behind = start.partition(f'"{query}"') if query else (start, "", "")
+        stretches.append((f'{before}"', f'"{behind}', 1) if query else (start, "", 1))
+    return Lines(Briefs(kind, NOW, ids, fields, queries), stretches, bodies[0].tail.decode())
 
 
 def test_lines_are_those_of_the_records_one_by_one() -> None:
@@ -29,7 +36,13 @@ def test_lines_are_those_of_the_records_one_by_one() -> None:
     assert [decode(line).event.id for line in made.lines(7)] == ["a", "b", "c"]
     assert [decode(line).index for line in made.lines(7)] == [7, 8, 9]
     assert (len(made), made[-1][0].id, [event.id for event, _ in made[1:]]) == (3, "c", ["b", "c"])
-    assert made[0][1] == Body(made.heads[0], made.tail)
+    assert made[0][1] == Body(made.lines(7)[0].removesuffix(b"7" + made[0][1].tail), made.tail.encode())
+
+
+def test_an_end_says_what_it_ends() -> None:
+    made = lines(Kind.SESSION_QUERY_END, ["x", "y"], queries=["a", "b"])
+    assert [event.fields for event, _ in made] == [decode(line).event.fields for line in made.lines(0)]
+    assert [event.fields["query_id"] for event, _ in made] == ["a", "b"]
 
 
 @given(st.lists(st.integers(0, 40), max_size=6))

@@ -18,9 +18,9 @@ from gateway.model.event import Event, Kind
 from gateway.model.identity import Identity, Use
 from gateway.model.resource import Database
 from gateway.model.statement import Phase
-from gateway.sansio.protocol import Outcome, Request
+from gateway.sansio.exchange import Outcome, Request
 from gateway.session.record import Recorder, Who
-from tests.audit.rig import FaultyDisk, event, opened, query, read, until
+from tests.audit.rig import FaultyDisk, event, hang, opened, query, read, until
 from tests.audit.shape import problems, record_problems
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -85,7 +85,7 @@ def test_what_is_kept_ready_is_the_canonical_form_of_the_fields(written: Event) 
 
 async def test_what_the_log_says_of_itself_has_the_shape(tmp_path: Path) -> None:
     disk = FaultyDisk()
-    async with opened(tmp_path / "audit", files=disk, deadline_seconds=0.1) as log:
+    async with opened(tmp_path / "audit", files=disk) as log:
         future = log.append([event(Kind.SESSION_START, session_id="s1"), query()])
         future.cancel()
         await until(lambda: log.size == 4)
@@ -94,7 +94,7 @@ async def test_what_the_log_says_of_itself_has_the_shape(tmp_path: Path) -> None
         await until(lambda: not log.healthy)
         disk.heal()
         await until(lambda: log.healthy)
-        disk.go.clear()
+        hang(disk, log, notice_after=0.1)
         log.append([event()]).add_done_callback(lambda done: done.exception())
         await until(lambda: not log.healthy)
         disk.heal()

@@ -11,7 +11,7 @@ from gateway.auth.joining import JoinRequest
 from gateway.auth.serving import Offered
 from gateway.auth.sessions import HEALTH_USER, Wish
 from gateway.ca import identity, issue
-from gateway.errors import AccessError, CertificateError, ConflictError, PolicyError
+from gateway.errors import AccessError, CertificateError, ConfigError, ConflictError, PolicyError
 from gateway.model.decision import Denied, Reason
 from gateway.model.event import Kind
 from gateway.model.identity import Identity
@@ -46,6 +46,26 @@ async def new_token(rig: Rig, name: str, service: str = "db", uses: int = 1) -> 
 async def join(rig: Rig, secret: str, service: str = "db") -> Identity:
     made = await rig.auth.elsewhere.join(JoinRequest(secret, service, request_for(), "host1"))
     return rig.auth.elsewhere.identify(parsed(made.certificate).public_bytes(Encoding.DER))
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("gate.example.com:443", "db-01m83kdt8xs57t3yg3316nd0m0:443"),
+        ("DB-01M83KDT8XS57T3YG3316ND0M0",),
+        ("db-01m83kdt8xs57t3yg3316nd0m0.",),
+        tuple(f"gate{number}.example.com" for number in range(17)),
+        ("gate.example.com:0:0",),
+    ],
+)
+async def test_a_proxy_has_few_names_and_none_that_is_a_services_and_keeps_its_token(
+    rig: Rig, names: tuple[str, ...]
+) -> None:
+    secret = await new_token(rig, "t", "proxy")
+    with pytest.raises(ConfigError):
+        await rig.auth.elsewhere.join(JoinRequest(secret, "proxy", request_for(), "host1", names))
+    good = JoinRequest(secret, "proxy", request_for(), "host1", ("gate.example.com:443",))
+    assert (await rig.auth.elsewhere.join(good)).id.startswith("proxy-"), "the token was not used up"
 
 
 def route_certificate() -> bytes:
@@ -147,6 +167,17 @@ async def test_nobody_who_is_not_connected_gets_a_session(rig: Rig) -> None:
     with pytest.raises(AccessError, match="is connected or answers: host1") as caught:
         await rig.auth.elsewhere.open_session(None, wish("db-other"))
     assert caught.value.code == "no_agent"
+
+
+async def test_a_proxy_cannot_be_certified_as_another_service(rig: Rig) -> None:
+    """Who serves a session proves it by the name in its certificate."""
+    agent = await joined(rig)
+    secret = await new_token(rig, "p", "proxy")
+    for name in (agent.user, f"{agent.user.upper()}:443", f"proxy-{26 * 'a'}"):
+        with pytest.raises(ConfigError, match="how services are called"):
+            await rig.auth.elsewhere.join(JoinRequest(secret, "proxy", request_for(), names=(name,)))
+    made = await rig.auth.elsewhere.join(JoinRequest(secret, "proxy", request_for(), names=("db-proxy:443",)))
+    assert made.id.startswith("proxy-"), "and the token is not used up by what was refused"
 
 
 async def test_a_proxys_certificate_opens_sessions_and_mints_nothing(rig: Rig) -> None:

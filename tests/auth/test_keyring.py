@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from gateway import files
 from gateway.auth.keyring import Keyring
 from gateway.auth.store import Store
-from gateway.ca import files, keys, ring, seal
+from gateway.ca import keys, ring, seal
 from gateway.ca.profile import Kind
 from gateway.errors import ConfigError
 from tests.auth.states import url as url  # noqa: PLC0414 # a fixture

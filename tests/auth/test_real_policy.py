@@ -19,9 +19,9 @@ from gateway.model.decision import Decision
 from gateway.model.identity import Identity, Subject
 from gateway.policy import install, publish
 from gateway.policy.client import PolicyClient
+from gateway.policy.data import build_data
 from gateway.policy.document import ConnectQuestion
-from gateway.policy.publish import build_data
-from gateway.policy.sidecar import Sidecar
+from gateway.policy.sidecar.supervisor import Sidecar
 from gateway.schema import data_dir
 from tests.auth.rig import ADMIN, CSR, PASSWORD, FakeLog, keyring_of, running
 from tests.auth.test_catalog import LOCK, USER

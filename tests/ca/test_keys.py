@@ -4,7 +4,8 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from gateway.ca import files, keys, ring
+from gateway import files
+from gateway.ca import keys, ring
 from gateway.ca.profile import Kind
 from gateway.ca.ring import FILES, Ring
 from gateway.errors import ConfigError

@@ -11,10 +11,11 @@ from gateway.ca import identity, issue, tls
 from gateway.ca.authority import Authority
 from gateway.ca.keys import Authorities, make
 from gateway.ca.profile import Kind
-from gateway.ca.sign import MintedCertificate
+from gateway.ca.sign import MintedCertificate, minted
 from gateway.clock import SystemClock
 from gateway.model.identity import Use
-from tests.ca.material import CLUSTER, minted_login, parsed
+from tests.ca.material import CLUSTER, minted_login, new_key, parsed
+from tests.servers import certificates
 
 HOUR = timedelta(hours=1)
 
@@ -115,6 +116,32 @@ def test_tls_itself_takes_a_certificate_in_its_own_place_only(
     else:
         with pytest.raises(ssl.SSLError):
             _place(place, ours, shown).finish()
+
+
+def _of_a_service(ours: Authorities, service: str) -> MintedCertificate:
+    key = new_key()
+    issued = issue.issue_host(
+        ours.host, names=["localhost"], public_key=key.public_key(), ttl=HOUR, now=_now(), service=service
+    )
+    return minted(issued, key)
+
+
+@pytest.mark.parametrize("service", ["proxy", "db"])
+def test_no_service_that_joined_answers_for_the_cluster_itself(ours: Authorities, service: str) -> None:
+    server = _plain_server(_of_a_service(ours, service))
+    Handshake(server, tls.backend_context(_pem(ours.host))).finish()
+    with pytest.raises(ssl.SSLCertVerificationError, match=f"certificate of a {service} service"):
+        Handshake(server, tls.towards_the_cluster_itself(tls.backend_context(_pem(ours.host)))).finish()
+
+
+def test_the_cluster_itself_and_the_web_are_spoken_to(ours: Authorities, tmp_path: Path) -> None:
+    context = tls.towards_the_cluster_itself(tls.backend_context(_pem(ours.host)))
+    Handshake(_plain_server(_all(ours)[Use.HOST]), context).finish()
+    web = certificates.Authority(tmp_path / "web", "public-ca")
+    files = web.server()
+    shown = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    shown.load_cert_chain(files.certificate, files.key)
+    Handshake(shown, tls.towards_the_cluster_itself(tls.backend_context(web.ca.read_text()))).finish()
 
 
 def test_the_server_sees_who_the_client_is(ours: Authorities) -> None:

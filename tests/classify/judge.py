@@ -1,7 +1,4 @@
-"""The corpus's reference policy as a few lines of Python, and the names its statements stand in.
-
-The policy that counts is Rego; this judge only says whether the facts are enough to judge by.
-"""
+"""The corpus's reference policy as a few lines of Python, and the names its statements stand in."""
 
 from pathlib import Path
 from typing import Any
@@ -11,9 +8,9 @@ import yaml
 from gateway.classify.sql import classify
 from gateway.model.classification import Classification
 from gateway.model.statement import Catalog, NameContext, Relation, Statement
+from tests.classify import reference
 
 CORPUS = Path(__file__).resolve().parents[1] / "corpus"
-READABLE = {("app", "orders"), ("app", "customers")}
 SETTABLE = {"application_name", "datestyle", "timezone"}
 FREE = {"begin", "commit", "rollback", "savepoint", "release", "set", "reset"}
 
@@ -35,21 +32,7 @@ NAMES = NameContext("appdb", "analyst", ("app",), CATALOG)
 
 def objections(facts: tuple[Classification, ...]) -> list[str]:
     """Why the reference policy refuses; empty when it allows."""
-    found: list[str] = []
-    for item in facts:
-        if not item.complete:
-            found.append(f"not understood: {item.unknown_reason}")
-        for effect in item.effects:
-            thing = effect.object
-            is_read = effect.operation == "select" and thing is not None and thing.kind == "table"
-            if is_read and thing is not None and (thing.schema, thing.name) in READABLE:
-                continue
-            if not (thing is None and effect.operation in FREE):
-                found.append(f"{effect.operation} {thing}")
-        found += [f"set {item.name}" for item in item.settings if item.name not in SETTABLE]
-        named = (*item.functions, *item.operators, *item.casts)
-        found += [f"use of {thing.schema}.{thing.name}" for thing in named if not thing.builtin]
-    return found
+    return reference.objections(facts, free=FREE, settable=SETTABLE)
 
 
 def entries(name: str) -> list[dict[str, Any]]:

@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - a statement is a line
 """No column is read unseen: PostgreSQL refuses a reader of everything but one column, and so would the facts.
 
 A role holds every right but reading one column of each table. ``EXPLAIN`` checks rights, runs nothing; what
@@ -51,6 +52,14 @@ SELECT (p).id FROM people p
 SELECT row(p.*) FROM people p
 SELECT to_jsonb(p) ->> 'id' FROM people p
 SELECT id(p) FROM people p
+SELECT p.to_jsonb FROM people p
+SELECT people.row_to_json FROM people
+SELECT id FROM people p WHERE p.quote_literal LIKE '%x%'
+SELECT count(app.people.to_json) FROM app.people
+SELECT l.to_jsonb FROM log l JOIN people p ON p.hash_record = 1
+UPDATE people SET name = 'x' WHERE people.to_jsonb ->> 'ssn' = 'y'
+DELETE FROM people WHERE people.row_to_json IS NULL
+INSERT INTO people AS p (id) VALUES (1) RETURNING p.to_jsonb
 SELECT count(p) FROM people p
 SELECT p IS NULL FROM people p
 SELECT c FROM people p(a, b, c, d)
@@ -110,6 +119,80 @@ MERGE INTO log l USING people p ON l.word = p.ssn WHEN MATCHED THEN DO NOTHING
 MERGE INTO log l USING people p ON l.id = p.id WHEN MATCHED AND p.ssn = 'x' THEN DELETE
 MERGE INTO log l USING people p ON l.id = p.id WHEN NOT MATCHED THEN INSERT VALUES (p.id, p.ssn)
 MERGE INTO people p USING log l ON p.ssn = l.word WHEN MATCHED THEN UPDATE SET name = 'x'
+SELECT (SELECT ssn FROM json_each('{"a":1}') AS ssn LIMIT 1) FROM people
+SELECT (SELECT ssn FROM (SELECT * FROM json_each('{"a":1}') AS ssn) x LIMIT 1) FROM people
+SELECT (SELECT ssn FROM (SELECT * FROM unnest(ARRAY(SELECT l FROM log l)) AS ssn) x LIMIT 1) FROM people
+SELECT (SELECT ssn FROM (SELECT ssn.* FROM unnest(ARRAY(SELECT l FROM log l)) AS ssn) x LIMIT 1) FROM people
+SELECT (SELECT ssn FROM (log CROSS JOIN json_each('{"a":1}') AS ssn) x LIMIT 1) FROM people
+SELECT (SELECT ssn FROM (SELECT * FROM ROWS FROM (json_each('{"a":1}')) AS ssn) x LIMIT 1) FROM people
+SELECT (SELECT ssn FROM (SELECT * FROM coalesce((SELECT l FROM log l)) AS ssn) x LIMIT 1) FROM people
+SELECT (SELECT ssn FROM (SELECT * FROM jsonb_populate_record(NULL::log, '{}') AS ssn) x LIMIT 1) FROM people
+WITH x AS (SELECT * FROM json_each('{"a":1}') AS ssn) SELECT (SELECT ssn FROM x LIMIT 1) FROM people
+SELECT (SELECT ssn FROM (SELECT * FROM (SELECT 1, 2) v(a) JOIN (SELECT 1, 3) w(a, ssn) USING (a)) k(a, b, c)) FROM people
+SELECT (SELECT ssn FROM (SELECT * FROM (SELECT 1) v(a) NATURAL JOIN (SELECT 1, 3) w(a, ssn)) k(a, b)) FROM people
+WITH RECURSIVE r AS (SELECT id, pay_id FROM people UNION ALL SELECT p.id, p.pay_id FROM people p, r WHERE p.ssn = 'x') SEARCH DEPTH FIRST BY id SET ord SELECT id FROM r ORDER BY ord
+WITH RECURSIVE r AS (SELECT id, ssn FROM people UNION ALL SELECT p.id, 'x' FROM people p, r WHERE p.id = r.id) SEARCH DEPTH FIRST BY ssn SET ord SELECT ord FROM r
+WITH RECURSIVE r AS (SELECT id, ssn FROM people UNION ALL SELECT p.id, 'x' FROM people p, r WHERE p.id = r.id) CYCLE ssn SET is_cycle USING path SELECT path FROM r
+WITH RECURSIVE r AS (SELECT * FROM people UNION ALL SELECT p.* FROM people p, r WHERE p.id = r.id) CYCLE id SET is_cycle USING path SELECT path FROM r
+WITH RECURSIVE r AS (SELECT id FROM log UNION ALL SELECT l.id FROM log l, r WHERE l.id = r.id) SEARCH DEPTH FIRST BY id SET ssn SELECT (SELECT ssn FROM (SELECT * FROM r) s LIMIT 1) FROM people
+WITH RECURSIVE r AS (SELECT id FROM log UNION ALL SELECT l.id FROM log l, r WHERE l.id = r.id) SEARCH DEPTH FIRST BY id SET ssn, s AS (SELECT * FROM r) SELECT (SELECT ssn FROM s LIMIT 1) FROM people
+WITH RECURSIVE r AS (SELECT id FROM log UNION ALL SELECT l.id FROM log l, r WHERE l.id = r.id) SEARCH DEPTH FIRST BY id SET ssn SELECT (SELECT ssn FROM (SELECT r.* FROM r) s LIMIT 1) FROM people
+WITH RECURSIVE r AS (SELECT id FROM log UNION ALL SELECT l.id FROM log l, r WHERE l.id = r.id) SEARCH DEPTH FIRST BY id SET ssn SELECT (SELECT ssn FROM (TABLE r) s LIMIT 1) FROM people
+WITH RECURSIVE r AS (SELECT id FROM log UNION ALL SELECT l.id FROM log l, r WHERE (SELECT max(ssn) FROM people) = 'x') CYCLE id SET c USING y SELECT 1 FROM r
+SELECT XMLELEMENT(NAME ssn, ssn) FROM people
+SELECT XMLELEMENT(NAME x, XMLATTRIBUTES(ssn AS id)) FROM people
+SELECT XMLELEMENT(NAME x, XMLATTRIBUTES(id, ssn), name) FROM people
+SELECT XMLELEMENT(NAME x, XMLATTRIBUTES(id), people) FROM people
+SELECT XMLELEMENT(NAME x, p.*) FROM people p
+SELECT XMLFOREST(id AS a, ssn) FROM people
+SELECT XMLFOREST(p AS ssn) FROM people p
+SELECT XMLPI(NAME php, ssn) FROM people
+SELECT XMLROOT(XMLPARSE(DOCUMENT ssn), VERSION '1.0') FROM people
+SELECT XMLROOT('<a/>', VERSION ssn, STANDALONE YES) FROM people
+SELECT XMLROOT('<a/>'::xml, VERSION (SELECT max(ssn) FROM people))
+SELECT XMLPARSE(CONTENT ssn) FROM people
+SELECT XMLPARSE(DOCUMENT ssn STRIP WHITESPACE) FROM people
+SELECT XMLSERIALIZE(CONTENT XMLELEMENT(NAME a, ssn) AS text) FROM people
+SELECT XMLEXISTS('//a' PASSING XMLPARSE(CONTENT ssn)) FROM people
+SELECT XMLEXISTS(ssn PASSING '<a/>') FROM people
+SELECT XMLEXISTS('//a' PASSING BY REF (SELECT XMLPARSE(CONTENT max(ssn)) FROM people) BY REF)
+SELECT XMLAGG(XMLPARSE(CONTENT name) ORDER BY ssn) FROM people
+SELECT 1 FROM people, XMLTABLE('/a' PASSING XMLPARSE(CONTENT ssn) COLUMNS x int PATH 'b') t
+SELECT 1 FROM people, XMLTABLE(ssn PASSING '<a/>' COLUMNS x int PATH 'b') t
+SELECT 1 FROM people, XMLTABLE('/a' PASSING '<a/>' COLUMNS x int PATH ssn) t
+SELECT 1 FROM people, XMLTABLE('/a' PASSING '<a/>' COLUMNS x text PATH 'b' DEFAULT ssn NOT NULL, y int) t
+SELECT 1 FROM people, XMLTABLE('/a' PASSING '<a/>' COLUMNS x text DEFAULT 'b' || ssn PATH 'a') t
+SELECT 1 FROM people, XMLTABLE(XMLNAMESPACES(ssn AS n), '/a' PASSING '<a/>' COLUMNS x int) t
+SELECT 1 FROM people, XMLTABLE(XMLNAMESPACES(DEFAULT ssn), '/a' PASSING '<a/>' COLUMNS x int) t
+SELECT 1 FROM XMLTABLE('/a' PASSING (SELECT XMLPARSE(CONTENT max(ssn)) FROM people) COLUMNS x int) t
+SELECT (SELECT ssn FROM XMLTABLE('/a' PASSING '<a/>' COLUMNS x int) AS ssn LIMIT 1) FROM people
+SELECT (SELECT ssn FROM (SELECT * FROM XMLTABLE('/a' PASSING '<a/>' COLUMNS x int) AS ssn) y LIMIT 1) FROM people
+SELECT (SELECT ssn FROM XMLTABLE('/a' PASSING '<a/>' COLUMNS ssn int) AS y(x) LIMIT 1) FROM people
+SELECT (SELECT x FROM XMLTABLE('/a' PASSING XMLPARSE(CONTENT ssn) COLUMNS x int)) FROM people
+SELECT 1 FROM XMLTABLE('/a' PASSING '<a/>' COLUMNS x int) t JOIN people ON ssn = 'x'
+SELECT j.id FROM people JOIN log USING (id) AS j WHERE ssn = 'x'
+SELECT j FROM people JOIN log USING (id) AS j JOIN pay ON amount = j.id
+SELECT (SELECT ssn FROM (SELECT 1) a(id) JOIN (SELECT 2, 3) b(id, x) USING (id) AS ssn) FROM people
+SELECT (SELECT ssn FROM (SELECT j.* FROM (SELECT 1, 2) a(id, ssn) JOIN (SELECT 2, 3) b(id, x) USING (id) AS j) k) FROM people
+SELECT 1 FROM people JOIN people q USING (ssn) AS j
+SELECT j.ssn FROM people JOIN (SELECT 'x') q(ssn) USING (ssn) AS j
+SELECT j.to_jsonb FROM people JOIN people q USING (ssn) AS j
+SELECT ssn FROM ONLY (people)
+SELECT o.ssn FROM ONLY (app.people) o
+UPDATE ONLY (people) SET name = ssn
+DELETE FROM ONLY (people) WHERE ssn = 'x'
+SELECT * FROM log TABLESAMPLE SYSTEM ((SELECT max(amount) FROM pay))
+SELECT * FROM log TABLESAMPLE SYSTEM (1) REPEATABLE ((SELECT max(amount) FROM pay) + 1)
+SELECT id FROM people ORDER BY ssn USING OPERATOR(pg_catalog.<)
+SELECT ssn FROM people FOR READ ONLY
+SELECT COLLATION FOR (ssn) FROM people
+SELECT sum(id) OVER (ORDER BY ssn ROWS 1 PRECEDING) FROM people
+SELECT x.c FROM people, LATERAL ROWS FROM (regexp_matches(ssn, 'x')) AS x(c)
+SELECT * FROM json_to_record((SELECT to_json(max(ssn)) FROM people)) AS x(a text COLLATE "C")
+UPDATE log SET (word) = (SELECT ssn FROM people LIMIT 1)
+UPDATE log SET (word) = ROW((SELECT ssn FROM people LIMIT 1))
+INSERT INTO people (id) VALUES (1) ON CONFLICT (id) DO UPDATE SET (name) = ROW(people.ssn)
+SELECT ssn INTO LOCAL TEMP made FROM people
 """.strip().split("\n")
 INNOCENT = """
 SELECT id, name FROM people WHERE name = 'x' ORDER BY id LIMIT 5
@@ -125,6 +208,9 @@ SELECT name, note FROM people JOIN pay ON pay.id = pay_id
 SELECT p.name FROM people p JOIN pay USING (id)
 SELECT (SELECT note FROM pay WHERE pay.id = people.pay_id) FROM people
 SELECT s FROM people, generate_series(1, 3) s
+SELECT s.s, x.s FROM people, generate_series(1, 3) s, (SELECT * FROM generate_series(1, 3) s) x
+SELECT e.key, f.ssn FROM people, (SELECT * FROM json_each('{"a":1}')) e, json_each('{"a":1}') f(ssn)
+SELECT u, v.ssn FROM people, unnest(ARRAY[1, 2]) u, unnest(ARRAY[1, 2]) WITH ORDINALITY AS v(ssn, n)
 SELECT w.x FROM people, LATERAL (SELECT name AS x) w
 SELECT id FROM people WHERE EXISTS (SELECT FROM pay WHERE pay.id = people.pay_id)
 SELECT rank() OVER (PARTITION BY name ORDER BY id) FROM people
@@ -134,10 +220,18 @@ INSERT INTO people (id, ssn) VALUES (1, 'x') RETURNING id
 INSERT INTO people (id) VALUES (1) ON CONFLICT (id) DO UPDATE SET ssn = excluded.name
 UPDATE people SET ssn = 'x' WHERE id = 1
 DELETE FROM people WHERE id = 1 RETURNING name
+WITH RECURSIVE r AS (SELECT id FROM log UNION ALL SELECT l.id FROM log l, r WHERE l.id = r.id) SEARCH DEPTH FIRST BY id SET ssn SELECT (SELECT ssn FROM r LIMIT 1) FROM people
+WITH RECURSIVE r AS (SELECT id FROM log UNION ALL SELECT l.id FROM log l, r WHERE l.id = r.id) SEARCH DEPTH FIRST BY id SET ssn SELECT (SELECT (r).ssn FROM r LIMIT 1) FROM people
+SELECT (SELECT ssn FROM XMLTABLE('/a' PASSING '<a/>' COLUMNS ssn int) AS y LIMIT 1) FROM people
+SELECT XMLELEMENT(NAME ssn, XMLATTRIBUTES(id AS ssn), XMLFOREST(name AS ssn)) FROM people
+SELECT x.ssn FROM people, XMLTABLE('/a' PASSING XMLPARSE(CONTENT name) COLUMNS ssn int PATH 'b' DEFAULT id) x
+SELECT ssn.id FROM people JOIN log USING (id) AS ssn
+WITH RECURSIVE r AS (SELECT id FROM people UNION ALL SELECT p.id FROM people p, r WHERE p.pay_id = r.id) CYCLE id SET ssn USING amount SELECT ssn, amount FROM r
 """.strip().split("\n")
 _WORDS = """
 ssn amount id name note word people pay log p q app.people * , ( ) . WHERE ORDER BY GROUP FROM JOIN ON USING
-NATURAL LATERAL AS (SELECT WITH x UNION RETURNING true = 'x' LIMIT 1 AND , pay , people , log ssn)
+NATURAL LATERAL AS (SELECT WITH x UNION RETURNING true = 'x' LIMIT 1 AND , pay , people , log ssn) r
+RECURSIVE CYCLE SEARCH SET ssn=1 TABLE XMLFOREST( XMLTABLE( PASSING COLUMNS ONLY ROWS json_each('{}') unnest( r.* p.*
 """.split()  # noqa: SIM905 - a list of words reads best as words
 _TOKEN = re.compile(r"'[^']*'|\w+|\s+|.")
 

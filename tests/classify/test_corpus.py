@@ -13,8 +13,9 @@ from gateway.clock import SystemClock
 from gateway.model.decision import Allowed
 from gateway.model.resource import Database
 from gateway.policy import install, publish
+from gateway.policy.data import build_data
 from gateway.policy.document import SessionQuestion
-from gateway.policy.sidecar import Sidecar
+from gateway.policy.sidecar.supervisor import Sidecar
 from gateway.schema import data_dir
 from tests.classify.judge import CORPUS, entries, facts_of, objections, relations
 
@@ -79,7 +80,7 @@ def analyst() -> dict[str, Any]:
         "spec": {"allow": allow, "deny": {}},
     }
     user = {"kind": "user", "metadata": {"name": "ann"}, "spec": {"roles": ["analyst"], "traits": {}}}
-    return publish.build_data([role], [user], (), [], 7)
+    return build_data([role], [user], (), [], 7)
 
 
 @pytest_asyncio.fixture

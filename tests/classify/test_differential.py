@@ -86,7 +86,7 @@ def _missing(found: oracle.Found, piece: Piece) -> str:
     lost += [f"{call}" for call in found.functions - calls - implied]
     actions = {action.operation for use in piece.uses for action in use.actions}
     lost += found.kinds - actions
-    signs = {sign.replace("!=", "<>") for _, sign in piece.operators} | {"=", "<>", "!~~", "!~~*", "!~"}
+    signs = {"<>" if sign == "!=" else sign for _, sign in piece.operators} | {"=", "<>", "!~~", "!~~*", "!~"}
     stars = (
         {"*"} if piece.operation == "select" else set()
     )  # a star that is taken for all columns is harmless
@@ -118,6 +118,18 @@ def mutate(chance: random.Random) -> str:
 
 @pytest.mark.parametrize("text", SEEDS)
 def test_nothing_is_missing_in_the_seeds(text: str) -> None:
+    assert missing(text) == ""
+
+
+# What half a million mutations and more brought up, beside what they were meant to find.
+FOUND = [
+    "select * from app.orders where id *!= 0",
+    "select * from app.orders for key share of orders.pay nowait",
+]
+
+
+@pytest.mark.parametrize("text", FOUND)
+def test_nothing_is_missing_in_what_was_found_before(text: str) -> None:
     assert missing(text) == ""
 
 

@@ -49,6 +49,10 @@ def test_control_characters_may_stand_in_comments_and_literals() -> None:
     assert values("1 --\x0c x\n '\x0c'") == ["1", "\x0c"]
 
 
+def test_a_form_feed_is_a_blank_and_a_vertical_tab_one_to_newer_servers_only() -> None:
+    assert values("a\x0cb\x0c'c'\x0c\n'd'") == ["a", "b", "cd"]
+
+
 def test_kinds() -> None:
     kinds = [token.kind for token in tokenize("a \"b\" 'c' 1 $1 + (")]
     assert kinds == [

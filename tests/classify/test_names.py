@@ -60,6 +60,18 @@ def test_a_column_that_is_none_may_be_a_call() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "SELECT leak.leak FROM unnest(ARRAY(SELECT o FROM app.orders o)) AS leak",
+        "SELECT (leak).leak FROM coalesce((SELECT o FROM app.orders o)) AS leak",
+        "SELECT x.leak FROM (SELECT * FROM unnest(ARRAY(SELECT o FROM app.orders o)) AS leak) x",
+    ],
+)
+def test_an_alias_is_no_column_of_a_function_s_rows(text: str) -> None:
+    assert Named("leak", "app", builtin=False, attribute=True) in functions(text)
+
+
 def test_a_renamed_column_is_gone() -> None:
     assert functions("SELECT s.first FROM app.orders s(first)") == set()
     assert functions("SELECT s.id FROM app.orders s(first)") != set()

@@ -8,6 +8,12 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from gateway.audit import wording
+from gateway.model.event import Kind
+from gateway.model.identity import Subject
+from gateway.model.statement import NameContext, Statement
+from gateway.protocols import REGISTRY
+from gateway.texts import Texts
 from tests.api.rig import Rig
 from tests.cli.conftest import Person
 from tests.e2e.cluster import eventually
@@ -88,3 +94,46 @@ def test_what_cannot_prove_anything_is_refused(rig: Rig, kept: Person) -> None:
         assert (done.code, "regate auth export --type=audit" in done.err) == (2, True)
     assert kept.run("audit", "verify", f"--dir={kept.home}", "--key=audit.pem").code == 2
     assert kept.run("audit", "verify", place).code == 2
+
+
+def _record(rig: Rig, **fields: str) -> None:
+    rig.wait(lambda: rig.auth.record(Kind.SESSION_QUERY, Subject("local", "test"), **fields))
+
+
+def test_sealed_statements_are_opened_where_the_auditors_key_is(rig: Rig, admin: Person) -> None:
+    public = admin.ok("audit", "keygen", "--out=auditor.key").strip()
+    assert (admin.home / "auditor.key").stat().st_mode & 0o777 == 0o600
+    assert admin.run("audit", "keygen", "--out=auditor.key").code == 2, "no key is written over"
+    (admin.home / "other.key").write_text(wording.new_identity()[0])
+    (admin.home / "other.key").chmod(0o600)
+    (item,) = REGISTRY["redis"].classify(
+        Statement("", "redis", NameContext("", ""), arguments=(b"SET", b"k", b"v"))
+    )
+    sealed = wording.of(Texts("sealed", (public,)), "", "").beside(item)
+    _record(rig, statement="set", session_id="sealed-1", **sealed)
+    ls = ("audit", "ls", "--session=sealed-1")
+    assert "SET k v" not in admin.ok(*ls)
+    (found,) = admin.ok(*ls, "--identity-file=auditor.key", "--format=json").splitlines()
+    assert json.loads(found)["fields"]["statement"] == "SET k v"
+    done = admin.run(*ls, "--identity-file=other.key")
+    assert (done.code, "none of 1 sealed statements" in done.err, "SET k v" in done.out) == (2, True, False)
+    (admin.home / "auditor.key").chmod(0o644)
+    assert admin.run(*ls, "--identity-file=auditor.key").code == 2, "a key that others can read is no key"
+
+
+def test_a_text_that_somebody_has_is_found_by_its_digest(rig: Rig, admin: Person) -> None:
+    mode = wording.of(Texts("fingerprint"), rig.authorities.mask_salt, f"{rig.authorities.cluster}/audit")
+    statement = Statement("select 1", "postgres", NameContext("", ""), server_version="15.0")
+    (item,) = REGISTRY["postgres"].classify(statement)
+    _record(rig, statement=mode.shown(item), session_id="digest-1", **mode.beside(item))
+    said = json.loads(admin.ok("audit", "digest", "-", "--format=json", stdin=" select 1 ;\n"))
+    (found,) = said.values()
+    assert "digest-1" in admin.ok("audit", "ls", f"--text={found}", "--format=json")
+    assert admin.run("audit", "digest", "-", stdin=" ; ").code == 2
+
+
+def test_a_time_that_is_none_is_named_with_what_was_expected(kept: Person) -> None:
+    done = kept.run("audit", "ls", "--since=yesterday")
+    assert (done.code, "'yesterday' is not understood" in done.err, "7d or 2h" in done.err) == (2, True, True)
+    done = kept.run("audit", "ls", "--since=5m", "--until=1h")
+    assert (done.code, "since is later than until" in done.err) == (2, True)

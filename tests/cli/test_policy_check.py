@@ -87,6 +87,12 @@ def test_a_good_repository_has_nothing_against_it(repository: Path) -> None:
     assert (done.returncode, done.stdout) == (0, "4 resources, 0 errors, 0 warnings\n")
 
 
+def test_where_there_is_nothing_to_check_that_is_said(tmp_path: Path) -> None:
+    done = run("check", str(tmp_path), "--strict")
+    said = f"{tmp_path}: warning: there are no resources here\n0 resources, 0 errors, 1 warnings\n"
+    assert (done.returncode, done.stdout) == (1, said)
+
+
 BAD = """\
 kind: role
 version: v7
@@ -291,7 +297,16 @@ def test_who_can_and_what_can(repository: Path) -> None:
     assert rows(run("who-can", "delete", "on", "shop-dev", source, "--format=csv").stdout) == []
     assert rows(run("who-can", "connect", "on", "shop-live", source, "--format=csv").stdout) == []
     done = run("what-can", "ada", source)
-    assert "copy_out on table public.orders, select on table public.orders" in done.stdout
-    assert run("who-can", "delte", "on", "shop-dev", source).returncode == 2
-    assert run("who-can", "select", "on", "nowhere", source).returncode == 2
-    assert run("what-can", "eve", source).returncode == 4
+    assert "copy_out, select on table public.orders" in done.stdout
+    wrong = [
+        (
+            ("who-can", "delte", "on", "shop-dev"),
+            2,
+            ('did you mean "delete"?', "expected connect, or one of"),
+        ),
+        (("who-can", "select", "on", "shop-dve"), 4, ('did you mean "shop-dev"?', "the files in data/")),
+        (("what-can", "eve"), 4, ("there is no user 'eve'", "the files in data/")),
+    ]
+    for arguments, code, words in wrong:
+        done = run(*arguments, source)
+        assert (done.returncode, [word for word in words if word not in done.stderr]) == (code, [])

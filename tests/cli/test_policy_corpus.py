@@ -104,6 +104,24 @@ def test_the_corpus_of_mysql_and_mariadb_comes_out_as_it_must(name: str) -> None
     assert judged == sum(entry["kind"] != "scenario" for entry in entries)
 
 
+def test_every_attempt_on_the_other_protocols_comes_out_as_it_must() -> None:
+    code, found = report(CORPUS / "attempts.yaml")
+    assert (code, found["otherwise"], found["not_judged"]) == (0, [], [])
+    assert {name: counts["judged"] for name, counts in found["summary"].items()} == {
+        "mysql": 251, "mariadb": 32, "mongodb": 125, "redis": 154,
+    }  # fmt: skip
+    assert not [item["id"] for item in found["as_they_must"] if item["came_out"] == "closed"]
+
+
+@pytest.mark.parametrize("name", ["second-look.yaml", "third-look.yaml"])
+def test_the_same_ideas_in_other_clothes_come_out_as_they_must(name: str) -> None:
+    code, found = report(CORPUS / name)
+    assert (code, found["otherwise"], found["not_judged"]) == (0, [], [])
+    judged = {name: counts["judged"] for name, counts in found["summary"].items()}
+    assert set(judged) >= {"postgresql", "mysql", "mongodb", "redis"}
+    assert sum(judged.values()) == len(yaml.safe_load((CORPUS / name).read_text()))
+
+
 def test_what_comes_out_otherwise_is_printed_and_is_the_exit_code(tmp_path: Path) -> None:
     entries = yaml.safe_load((CORPUS / "postgres.yaml").read_text())
     kinds = {entry["kind"]: entry for entry in entries if entry["must"] == "parse"}

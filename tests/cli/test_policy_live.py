@@ -69,6 +69,9 @@ def test_only_what_the_database_speaks_is_sent() -> None:
     assert "kind sql" in not_sent(entry(kind="wire"), "postgres")
     assert "speaks postgres" in not_sent(entry(protocol="redis", kind="command"), "postgres")
     assert "speaks redis" in not_sent(entry(), "redis")
+    for name, spoken in (("mysql", "mariadb"), ("mariadb", "mysql"), ("mysql", "mysql")):
+        assert not_sent(entry(protocol=name), spoken) == ""
+    assert "speaks postgres" in not_sent(entry(protocol="mariadb"), "postgres")
     assert not_sent(entry(protocol="redis", kind="command"), "redis") == ""
     assert "not built" in not_sent(entry(protocol="oracle"), "postgres")
     assert "cannot be written as BSON" in not_sent(entry(protocol="mongodb", kind="command"), "mongodb")

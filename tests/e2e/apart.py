@@ -15,7 +15,7 @@ from gateway.model.event import Event
 from tests.e2e import cluster as clusters
 from tests.e2e.cluster import DATABASE, REGATE, Cluster, eventually
 from tests.servers import postgres, process
-from tests.servers.process import Server, temporary_folder
+from tests.servers.process import LOOPBACK, Server, free_port, temporary_folder
 
 
 @dataclass(slots=True)
@@ -37,6 +37,10 @@ class Service:
     def data_dir(self) -> Path:
         """Where it keeps what it has."""
         return self.folder / "data"
+
+    def command(self) -> Sequence[str | Path]:
+        """What starts it."""
+        return REGATE, "--debug", "start", "-c", self.configuration
 
     @property
     def audit(self) -> Path:
@@ -65,7 +69,7 @@ class Service:
         log.unlink(missing_ok=True)
         self.server = process.start(
             self.name,
-            [*self.prefix, REGATE, "--debug", "start", "-c", self.configuration],
+            [*self.prefix, *self.command()],
             log=log,
             directory=self.folder,
             environment=self.cluster.environment(self.folder),
@@ -128,7 +132,12 @@ def service(
             "auth_token": str(token_file),
             "ca_pin": pin or cluster.pin,
         },
-        "db_service": {"enabled": True, "databases": [dict(item) for item in databases]},
+        "db_service": {
+            "enabled": True,
+            "connects_per_second": clusters.BRISK,
+            "databases": [dict(item) for item in databases],
+        },
+        "opa": clusters.PATIENCE,
         "auth_service": {"enabled": False},
         "proxy_service": {"enabled": False},
         "ssh_service": {"enabled": False},
@@ -138,10 +147,13 @@ def service(
 
 
 @contextmanager
-def centre(folder: Path, *, at: str = "", port: int = 0, **sections: Any) -> Iterator[Cluster]:
+def centre(
+    folder: Path, *, at: str = "", port: int = 0, database_host: str = "localhost", **sections: Any
+) -> Iterator[Cluster]:
     """Auth and proxy in one process, without a database service, and a PostgreSQL that trusts the cluster.
 
-    *at* is a further address of this host under which it is reached.
+    *at* is a further address of this host under which it is reached, *database_host* how services call the
+    PostgreSQL's.
     """
     folder.chmod(0o700)
     cluster = Cluster(folder, port or process.free_port())
@@ -153,7 +165,7 @@ def centre(folder: Path, *, at: str = "", port: int = 0, **sections: Any) -> Ite
     clusters.configure(cluster, **{"db_service": {"enabled": False}, **more, **sections})
     cluster.start()
     try:
-        with clusters.signed_postgres(cluster, {}, None) as server:
+        with clusters.signed_postgres(cluster, {}, None, host=database_host) as server:
             cluster.database = server
             yield cluster
     finally:
@@ -188,3 +200,50 @@ def services_of(cluster: Cluster, name: str = DATABASE) -> list[dict[str, Any]]:
     """What the cluster says of the services of a database."""
     api = Api(SocketEndpoint(cluster.folder / "data" / "admin.sock"))
     return list(api.get("/v1/agents/databases")["databases"].get(name, []))
+
+
+def auth_port(cluster: Cluster) -> int:
+    """Where its auth service by itself listens."""
+    written = yaml.safe_load(cluster.configuration.read_text())
+    return int(written["auth_service"]["listen_addr"].rpartition(":")[2])
+
+
+def proxy_file(cluster: Cluster, folder: Path, secret: str, port: int) -> Service:
+    """A proxy by itself in front of the cluster's auth service."""
+    folder.mkdir(mode=0o700)
+    made = Service(folder.name, folder, cluster)
+    (folder / "token").write_text(secret)
+    (folder / "token").chmod(0o600)
+    document = {
+        "version": "v3",
+        "regate": {
+            "data_dir": str(made.data_dir),
+            "auth_server": f"localhost:{auth_port(cluster)}",
+            "auth_token": str(folder / "token"),
+            "ca_pin": cluster.pin,
+        },
+        "auth_service": {"enabled": False},
+        "db_service": {"enabled": False},
+        "proxy_service": {
+            "listen_addr": f"{LOOPBACK}:{port}",
+            "public_addr": f"localhost:{port}",
+            "postgres_listen_addr": f"{LOOPBACK}:{free_port()}",
+        },
+    }
+    made.configuration.write_text(yaml.safe_dump(document))
+    return made
+
+
+def auth_alone(stack: ExitStack, **told: str) -> tuple[Cluster, int]:
+    """The auth service by itself, and the port where its proxy shall be; *told* it knows of that proxy."""
+    folder = stack.enter_context(temporary_folder("regate-"))
+    cluster, port = Cluster(folder, free_port()), free_port()
+    clusters.configure(
+        cluster,
+        auth_service={"listen_addr": f"{LOOPBACK}:{cluster.port}"},
+        proxy_service={"enabled": False, "public_addr": [f"localhost:{port}"], **told},
+        db_service={"enabled": False},
+    )
+    cluster.start()
+    stack.callback(cluster.stop)
+    return cluster, port

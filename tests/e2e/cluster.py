@@ -7,11 +7,11 @@ the end-to-end tests and by the benchmark.
 import json
 import os
 import re
-import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,13 +19,20 @@ from typing import Any
 
 import yaml
 
+from gateway.audit.read import Query, records
+from gateway.model.event import Kind
 from tests.e2e.access import Access
 from tests.servers import postgres, process
-from tests.servers.process import LOOPBACK, Server, ServerError, free_port
+from tests.servers.process import LOOPBACK, Server, ServerError, free_port, listens
 
 REGATE = Path(sys.executable).parent / "regate"
 DATABASE = "my-postgres"
+BRISK = 10_000  # connections a second: no test depends on how fast the machine opens some
 PASSWORD = "correct horse battery staple 7"
+# A machine that runs tests stands still for a quarter of a second now and then.
+PATIENCE = {"deadline_ms": 2000}
+# Seconds for what takes tenths of one on a quiet machine, and longer where it is only found by looking again.
+AT_ONCE = 10.0
 _PIN = re.compile(r"sha256:[0-9a-f]{64}")
 
 
@@ -90,7 +97,7 @@ class User:
             as_unprivileged=False,
         )
         try:
-            server.wait_until(lambda: listens(port), seconds=15)
+            server.wait_until(lambda: listens(port), seconds=60)
             yield Access(LOOPBACK, port, db_user, db_name)
         finally:
             server.stop()
@@ -153,7 +160,7 @@ class Cluster:
             input=stdin,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=120,
             check=False,
         )
         if check and done.returncode != 0:
@@ -247,29 +254,53 @@ def children(pid: int) -> list[int]:
 
 def is_alive(pid: int) -> bool:
     """True for a process that runs; one that only waits to be reaped does not."""
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-    return state != "Z"
+    return process.state(Path("/proc", str(pid))) not in {"", "Z"}
 
 
-def listens(port: int) -> bool:
-    """True when somebody accepts connections there."""
-    try:
-        socket.create_connection((LOOPBACK, port), timeout=1).close()
-    except OSError:
-        return False
-    return True
+def recorded_texts(cluster: Cluster) -> set[str]:
+    """What of statements and commands is in the log."""
+    wanted = Query(kinds=(Kind.SESSION_QUERY,), oldest_first=True)
+    return {item.event.fields["statement"] for item in records(cluster.folder / "data" / "audit", wanted)}
 
 
-def eventually(what: str, *, seconds: float = 10) -> Iterator[None]:
+def kill_under_load(cluster: Cluster, load: Callable[[int], None], is_loaded: Callable[[], bool]) -> None:
+    """End the gateway at once while four of *load* run, each with a number; they return when it is gone."""
+    with ThreadPoolExecutor(4) as pool:
+        ends = [pool.submit(load, number) for number in range(1, 5)]
+        try:
+            for _ in eventually("the load runs", seconds=60):
+                if is_loaded():
+                    break
+        finally:
+            cluster.kill()
+        for end in ends:
+            end.result(60)
+
+
+def eventually(what: str, *, seconds: float = 30) -> Iterator[None]:
     """Yield again and again until the loop is left; fail with *what* when time is up."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         yield
         time.sleep(0.05)
     raise AssertionError(f"not within {seconds:g} s: {what}")
+
+
+def sleepers(server: postgres.Postgres, marker: str) -> int:
+    """How many statements with *marker* in them the database is running."""
+    return int(
+        server.psql(
+            "select count(*) from pg_stat_activity"
+            f" where query like '%{marker}%' and state = 'active' and pid <> pg_backend_pid()"
+        )
+    )
+
+
+def until_it_runs(server: postgres.Postgres, marker: str) -> None:
+    """Wait for a statement to be at the database: before, there is nothing to cancel."""
+    for _ in eventually("the statement runs", seconds=60):
+        if sleepers(server, marker) == 1:
+            return
 
 
 def role(name: str, version: str = "v7", **spec: Any) -> dict[str, Any]:
@@ -319,8 +350,9 @@ def configure(cluster: Cluster, **more: Any) -> None:
             "listen_addr": f"{LOOPBACK}:{cluster.port}",
             "public_addr": cluster.proxy,
         },
-        "db_service": {"enabled": True},
+        "opa": PATIENCE,
         **more,
+        "db_service": {"enabled": True, "connects_per_second": BRISK, **more.get("db_service", {})},
     }
     cluster.configuration.write_text(yaml.safe_dump(document))
 
@@ -343,11 +375,11 @@ def _enrolled(
 
 @contextmanager
 def signed_postgres(
-    cluster: Cluster, settings: Mapping[str, str], also_trusted: Path | None
+    cluster: Cluster, settings: Mapping[str, str], also_trusted: Path | None, *, host: str = "localhost"
 ) -> Iterator[postgres.Postgres]:
     """A PostgreSQL whose certificate is the cluster's, and which trusts the cluster's clients."""
     out = cluster.folder / "server"
-    cluster.admin("auth", "sign", "--format=db", "--host=localhost", f"--out={out}", "--ttl=2190h")
+    cluster.admin("auth", "sign", "--format=db", f"--host={host}", f"--out={out}", "--ttl=2190h")
     client_ca = cluster.folder / "db-client.crt"
     trusted = [cluster.admin("auth", "export", "--type=db-client").stdout]
     if also_trusted is not None:

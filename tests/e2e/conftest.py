@@ -5,12 +5,13 @@ from collections.abc import Iterator
 import pytest
 
 from tests.e2e import cluster as clusters
-from tests.e2e import mongo_rig
+from tests.e2e import mongo_rig, mysql_rig
 from tests.e2e.access import Access
 from tests.e2e.apart import Service, apart
 from tests.e2e.cluster import Cluster, role
 from tests.e2e.drivers import DRIVERS, Driver
 from tests.e2e.mongo_rig import Shop
+from tests.e2e.mysql_rig import Rig
 from tests.servers.secantus import Secantus
 
 TABLES = """
@@ -98,6 +99,13 @@ def driver(request: pytest.FixtureRequest) -> Driver:
 def documents() -> Iterator[Shop]:
     """MongoDB through a cluster, for all modules about it; whoever stops it starts it again."""
     with mongo_rig.running() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def mysql_shop() -> Iterator[Rig]:
+    """MariaDB through a cluster, for all modules about it; whoever stops it starts it again."""
+    with mysql_rig.running() as running:
         yield running
 
 

@@ -106,8 +106,11 @@ def database(name: str, uri: str, **auth: str) -> dict[str, Any]:
 
 
 @contextmanager
-def running() -> Iterator[Shop]:
-    """Ann may do everything, bob may read and write orders, mary sees people masked."""
+def running(workers: int = 2) -> Iterator[Shop]:
+    """Ann may do everything, bob may read and write orders, mary sees people masked.
+
+    With two *workers*, which has which connection must not matter to anybody.
+    """
     port, own = process.free_port(), process.free_port()
     proxy = {
         "enabled": True,
@@ -115,7 +118,8 @@ def running() -> Iterator[Shop]:
         "public_addr": f"localhost:{port}",
         "mongodb_listen_addr": f"{process.LOOPBACK}:{own}",
     }
-    with clusters.running(port=port, proxy_service=proxy) as cluster:
+    service = {"enabled": True, "workers": workers}
+    with clusters.running(port=port, proxy_service=proxy, db_service=service) as cluster:
         out, ca = cluster.folder / "mongo-server", cluster.folder / "mongo-ca.crt"
         cluster.admin("auth", "sign", "--format=mongodb", "--host=localhost", f"--out={out}")
         ca.write_text(cluster.admin("auth", "export", "--type=db-client").stdout)

@@ -60,7 +60,8 @@ def running(settings: Mapping[str, str] | None = None) -> Iterator[Rig]:
         "public_addr": f"localhost:{port}",
         "mysql_listen_addr": f"{process.LOOPBACK}:{own}",
     }
-    with clusters.running(port=port, proxy_service=proxy) as cluster:
+    two = {"enabled": True, "workers": 2}  # which has which connection must not matter to anybody
+    with clusters.running(port=port, proxy_service=proxy, db_service=two) as cluster:
         out = cluster.folder / "mysql-server"
         cluster.admin("auth", "sign", "--format=mysql", "--host=localhost", f"--out={out}")
         with mariadb.running(

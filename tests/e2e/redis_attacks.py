@@ -141,10 +141,24 @@ class Raw:
     ) -> None:
         self.sock.close()
 
+    def send(self, data: bytes) -> bool:
+        """Whether it can still be sent: what is under way when the gateway closes makes the kernel reset."""
+        try:
+            self.sock.sendall(data)
+        except (BrokenPipeError, ConnectionResetError):
+            return False
+        return True
+
+    def _received(self) -> bytes:
+        try:
+            return self.sock.recv(65_536)
+        except ConnectionResetError:  # what had come before was read before
+            return b""
+
     def reply(self) -> bytes | None:
         """The next reply; None when there will be no more."""
         while not self._whole:
-            data = self.sock.recv(65_536)
+            data = self._received()
             if not data:
                 return None
             for part in self._reader.feed(data):
@@ -174,7 +188,8 @@ def attempted(
         assert raw.reply() == b"+PONG\r\n"
         whole = b"".join(map(words, sent))
         for at in range(0, len(whole), 7 if one_by_one else len(whole)):
-            raw.sock.sendall(whole[at : at + (7 if one_by_one else len(whole))])
+            if not raw.send(whole[at : at + (7 if one_by_one else len(whole))]):
+                break
         read = [raw.reply() for _ in expected]
     pairs = zip(read, expected, strict=True)
     return [said if said is None or want is None else said[: len(want)] for said, want in pairs], list(

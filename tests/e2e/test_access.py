@@ -9,7 +9,17 @@ import psycopg
 import pytest
 
 from tests.e2e.access import Access
-from tests.e2e.cluster import DATABASE, PASSWORD, Cluster, User, eventually, role
+from tests.e2e.cluster import (
+    AT_ONCE,
+    DATABASE,
+    PASSWORD,
+    Cluster,
+    User,
+    eventually,
+    role,
+    sleepers,
+    until_it_runs,
+)
 from tests.e2e.drivers import DRIVERS
 
 pytestmark = pytest.mark.db
@@ -39,11 +49,11 @@ def last_words(connection: psycopg.Connection) -> str:
     # libpq takes an error that comes while nothing was asked for a notice.
     connection.add_notice_handler(lambda notice: words.append(f"{notice.sqlstate} {notice.message_primary}"))
     try:
-        for _ in connection.notifies(timeout=10):
+        for _ in connection.notifies(timeout=25):
             pass
     except psycopg.Error:
         return "; ".join(words)
-    raise AssertionError("the session went on for 10 s")
+    raise AssertionError("the session went on for 25 s")
 
 
 def seconds_to_the_end(cluster: Cluster, kind: str, name: str) -> float:
@@ -156,7 +166,7 @@ def test_a_login_certificate_opens_no_database_and_none_opens_nothing(cluster: C
         ).close()
 
 
-def test_a_lock_ends_a_live_session_within_two_seconds(cluster: Cluster, erin: User) -> None:
+def test_a_lock_ends_a_live_session_at_once(cluster: Cluster, erin: User) -> None:
     lock = {
         "kind": "lock",
         "version": "v2",
@@ -170,7 +180,7 @@ def test_a_lock_ends_a_live_session_within_two_seconds(cluster: Cluster, erin: U
             done = erin.regate("db", "login", "--db-user=alice", "--db-name=mydb", DATABASE, check=False)
         finally:
             cluster.admin("rm", "lock/incident")
-    assert seconds_to_the_end(cluster, "resource.create", "incident") < 2
+    assert seconds_to_the_end(cluster, "resource.create", "incident") < AT_ONCE
     assert "incident 12" in words
     assert done.code != 0
     assert "incident 12" in done.said
@@ -180,24 +190,13 @@ def test_a_running_statement_is_cancelled_when_its_session_ends(cluster: Cluster
     access = erin.access("alice", "mydb")
     with ThreadPoolExecutor() as pool, open_session(access) as connection:
         running = pool.submit(connection.execute, "select pg_sleep(30) as ended_with_its_session")
-        for _ in eventually("the statement runs"):
-            if _sleepers(cluster, "ended_with_its_session") == 1:
-                break
+        until_it_runs(cluster.pg, "ended_with_its_session")
         cluster.admin("users", "update", "erin", "--set-roles=elsewhere")
         with pytest.raises(psycopg.Error):
-            running.result(5)
-        for _ in eventually("the statement is gone from the server", seconds=3):
-            if _sleepers(cluster, "ended_with_its_session") == 0:
+            running.result(30)
+        for _ in eventually("the statement is gone from the server", seconds=20):
+            if sleepers(cluster.pg, "ended_with_its_session") == 0:
                 break
-
-
-def _sleepers(cluster: Cluster, marker: str) -> int:
-    return int(
-        cluster.pg.psql(
-            "select count(*) from pg_stat_activity"
-            f" where query like '%{marker}%' and state = 'active' and pid <> pg_backend_pid()"
-        )
-    )
 
 
 def test_a_role_that_changes_is_felt_by_live_sessions(cluster: Cluster, erin: User) -> None:
@@ -218,11 +217,12 @@ def test_a_role_that_changes_is_felt_by_live_sessions(cluster: Cluster, erin: Us
                 },
             )
         )
-        for _ in eventually("the secret is refused", seconds=2):
+        for _ in eventually("the secret is refused"):
             try:
                 connection.execute("select count(*) from secret.pay")
-            except psycopg.errors.InsufficientPrivilege:
-                break
+            except psycopg.errors.InsufficientPrivilege as error:
+                if "no role grants" in str(error):  # and not because the session is of older data
+                    break
         assert connection.execute("select count(*) from app.orders").fetchone() == (3,)
 
 
@@ -230,19 +230,17 @@ def test_a_removed_grant_ends_the_session(cluster: Cluster, erin: User) -> None:
     with open_session(erin.access("alice", "mydb")) as connection:
         cluster.admin("users", "update", "erin", "--set-roles=elsewhere")
         assert last_words(connection)
-    assert seconds_to_the_end(cluster, "user.update", "erin") < 2
+    assert seconds_to_the_end(cluster, "user.update", "erin") < AT_ONCE
 
 
 def test_a_cancel_reaches_the_statement_it_was_meant_for(cluster: Cluster) -> None:
     connection = open_session(cluster.users["alice"].access("alice", "mydb"))
     with ThreadPoolExecutor() as pool, connection:
         running = pool.submit(connection.execute, "select pg_sleep(20) as cancelled_by_its_client")
-        for _ in eventually("the statement runs"):
-            if _sleepers(cluster, "cancelled_by_its_client") == 1:
-                break
-        connection.cancel_safe(timeout=5)
+        until_it_runs(cluster.pg, "cancelled_by_its_client")
+        connection.cancel_safe(timeout=30)
         with pytest.raises(psycopg.errors.QueryCanceled):
-            running.result(5)
+            running.result(15)
         assert connection.execute("select 'alive'").fetchone() == ("alive",)
 
 

@@ -4,9 +4,9 @@ import os
 import signal
 import socket
 import subprocess
-import threading
 import time
-from contextlib import ExitStack
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import psycopg
@@ -15,7 +15,7 @@ import pytest
 from gateway.model.event import Kind
 from gateway.tunnel.preface import preface
 from tests.e2e.apart import Service, database, service, services_of, token
-from tests.e2e.cluster import DATABASE, Cluster, eventually
+from tests.e2e.cluster import AT_ONCE, DATABASE, Cluster, eventually, until_it_runs
 from tests.servers.process import LOOPBACK, free_port
 
 pytestmark = pytest.mark.db
@@ -59,13 +59,12 @@ def test_a_refusal_of_the_service_reaches_the_client(cluster: Cluster) -> None:
 
 def test_a_cancel_finds_its_session_through_the_tunnel(cluster: Cluster) -> None:
     access = cluster.users["alice"].access("alice", "mydb")
-    with psycopg.connect(access.conninfo, autocommit=True) as session:
-        timer = threading.Timer(1.0, session.cancel)
-        timer.start()
-        began = time.monotonic()
+    with psycopg.connect(access.conninfo, autocommit=True) as session, ThreadPoolExecutor() as pool:
+        running = pool.submit(session.execute, "select pg_sleep(30) as cut_short")
+        until_it_runs(cluster.pg, "cut_short")
+        session.cancel()
         with pytest.raises(psycopg.errors.QueryCanceled):
-            session.execute("select pg_sleep(30)")
-        assert time.monotonic() - began < 15
+            running.result(15)
 
 
 def test_a_killed_service_takes_its_own_sessions_and_the_other_serves_on(
@@ -91,7 +90,7 @@ def test_a_frozen_service_does_not_hold_up_a_connect_for_long(
             began = time.monotonic()
             with psycopg.connect(access.conninfo) as session:
                 session.execute("select 1")
-            assert time.monotonic() - began < 10
+            assert time.monotonic() - began < 15
     finally:
         os.kill(services[0].pid, signal.SIGCONT)
     for _ in eventually("it is connected again", seconds=30):
@@ -108,9 +107,7 @@ def is_alive(session: psycopg.Connection[tuple[object, ...]]) -> bool:
     return True
 
 
-def test_a_lock_on_a_service_ends_its_sessions_within_two_seconds(
-    cluster: Cluster, services: list[Service]
-) -> None:
+def test_a_lock_on_a_service_ends_its_sessions_at_once(cluster: Cluster, services: list[Service]) -> None:
     access = cluster.users["alice"].access("alice", "mydb")
     lock = {"kind": "lock", "version": "v2", "metadata": {"name": "stolen"}, "spec": {}}
     services[1].stop()
@@ -120,7 +117,7 @@ def test_a_lock_on_a_service_ends_its_sessions_within_two_seconds(
             cluster.create({**lock, "spec": {"target": {"agent": services[0].id}, "message": "stolen"}})
             began = time.monotonic()
             while is_alive(session):
-                assert time.monotonic() - began < 2.0
+                assert time.monotonic() - began < AT_ONCE
                 time.sleep(0.02)
         with pytest.raises(psycopg.OperationalError, match=r"no service that serves|stolen"):
             psycopg.connect(access.conninfo)
@@ -135,7 +132,8 @@ def test_a_lock_on_a_service_ends_its_sessions_within_two_seconds(
 def test_a_number_that_nobody_waits_for_opens_nothing(cluster: Cluster) -> None:
     with socket.create_connection((LOOPBACK, cluster.port), timeout=10) as stranger:
         stranger.sendall(preface("0" * 32))
-        assert stranger.recv(1) == b""
+        with suppress(ConnectionResetError):
+            assert stranger.recv(1) == b""
 
 
 def test_a_name_is_not_taken_over_and_the_service_says_so(cluster: Cluster) -> None:
@@ -175,7 +173,7 @@ def test_what_cannot_join_says_why_and_ends(
 ) -> None:
     made = service(
         cluster,
-        tmp_path / "service",
+        tmp_path / "s",
         change.get("secret") or token(cluster, f"t{len(says)}"),
         [database(cluster.pg, "other")],
         pin=change.get("pin", ""),

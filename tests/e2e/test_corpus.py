@@ -54,6 +54,7 @@ create operator app.!~~ (leftarg = app.orders, rightarg = int, function = app.te
 """
 # What PostgreSQL says to those let through: no transaction, no parameter, two commands, no GROUP BY.
 OWN_ERRORS = {"25P01", "42P02", "08P01", "42601", "42803"}
+SLOW_DISK = "the disk has not answered"
 SUM = "select md5(coalesce(string_agg(t::text, ',' order by t::text), '')) from {} t"
 COUNTS = "select " + ", ".join(
     f"(select count(*) from {table})"
@@ -158,6 +159,8 @@ def test_what_must_not_pass_has_no_effect_and_what_may_pass_runs(
     before, wrong, passed = state(cluster), [], 0
     for entry in entries(corpus):
         code = analyst.run(how, entry["payload"])
+        if SLOW_DISK in analyst.said[-1]:  # of this machine: refused rightly, but not for what it is
+            code = analyst.run(how, entry["payload"])
         if entry["must"] != "parse":
             good = code == "42501" and "(decision " in analyst.said[-1]
         else:

@@ -197,7 +197,17 @@ def test_without_a_pin_the_system_has_to_know_the_proxy(served: Site) -> None:
     assert person.regate("db", "ls").code == 0  # the profile that was pinned goes on
 
 
-def test_a_service_joins_without_a_pin_where_the_system_knows_the_proxy(served: Site) -> None:
+def unwell(site: Site, name: str) -> str:
+    """What the list says is wrong with a database, once its service has looked."""
+    for _ in eventually(f"{name} was looked at", seconds=60):
+        listed = json.loads(alice(site).regate("db", "ls", "-v", "--format=json").stdout)
+        for agent in (agent for item in listed if item["name"] == name for agent in item["agents"]):
+            if not agent["healthy"] and "not looked at" not in agent["reason"]:
+                return str(agent["reason"])
+    raise AssertionError
+
+
+def test_a_service_joins_without_a_pin_and_says_which_of_its_databases_is_not_there(served: Site) -> None:
     home = served.cluster.folder / "third"
     home.mkdir(mode=0o700)
     third = Service("third", home, served.cluster)
@@ -207,14 +217,17 @@ def test_a_service_joins_without_a_pin_where_the_system_knows_the_proxy(served: 
     third.configuration.write_text(
         "version: v3\n"
         f"regate: {{proxy_server: '{served.cluster.proxy}', auth_token: ./token, data_dir: data}}\n"
-        "auth_service: {enabled: no}\nproxy_service: {enabled: no}\ndb_service: {databases: []}\n"
+        "auth_service: {enabled: no}\nproxy_service: {enabled: no}\ndb_service: {databases: [{name: down,"
+        f" protocol: postgres, uri: 'localhost:{free_port()}', static_labels: {{env: production}}}}]}}\n"
     )
     third.prefix = ("env", f"SSL_CERT_FILE={served.roots}")
     third.start()
     try:
         assert third.id.startswith("db-")
+        assert "cannot reach" in unwell(served, "down")
     finally:
         third.stop()
+        served.cluster.admin("rm", "db/down")
 
 
 def test_a_database_that_the_token_does_not_allow_is_not_served(served: Site) -> None:

@@ -7,18 +7,21 @@ import subprocess
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import pytest
-from pymongo import AsyncMongoClient, WriteConcern
+from pymongo import AsyncMongoClient, CursorType, MongoClient, WriteConcern
 from pymongo.errors import OperationFailure, ServerSelectionTimeoutError
 
 from gateway.protocols.mongodb import table
 from tests.e2e.access import Access
-from tests.e2e.cluster import eventually
+from tests.e2e.cluster import eventually, kill_under_load
 from tests.e2e.mongo_rig import LOCKED, SHOP, WRONG, Shop, client
 from tests.e2e.node import clients as node
+from tests.e2e.serving import handed_over
+from tests.servers import process
 
 pytestmark = pytest.mark.db
 FAILS_AFTER_MS = 5_000  # what cannot be had is not waited for any longer
@@ -143,11 +146,41 @@ def test_drivers_ask_a_cursor_on_over_any_of_their_connections(ann: Access) -> N
             assert list(threads.map(read, range(48))) == [350 - at for at in range(48)]
 
 
+@pytest.mark.parametrize("way", ["tunnel", "native"])
+def test_all_connections_of_a_pool_are_served_where_its_cursors_are_known(
+    ann: Access, shop: Shop, way: str
+) -> None:
+    access = ann if way == "tunnel" else shop.native("ann", "owner")
+    port = shop.cluster.port if way == "tunnel" else access.port
+    with client(access, maxPoolSize=16) as mongo, ThreadPoolExecutor(16) as threads:
+        at_once = threading.Barrier(16, timeout=60)
+
+        def read(at: int) -> int:
+            with mongo.start_session() as session:
+                cursor = mongo.app.orders.find({"_id": {"$gte": at}}, batch_size=2, session=session)
+                next(cursor)
+                at_once.wait()  # each has a cursor, and a connection that somebody else may get next
+                return 1 + len(list(cursor))
+
+        assert list(threads.map(read, range(300, 316))) == [350 - at for at in range(300, 316)]
+        few, most = sorted(handed_over(shop.cluster, port))
+        assert few == 0
+        assert most > 1
+
+
 async def test_the_asynchronous_client_works_too(ann: Access) -> None:
     made: AsyncMongoClient[dict[str, Any]] = AsyncMongoClient(ann.host, ann.port)
     async with made as mongo:
         assert await mongo.app.orders.find_one({"_id": 5}) == {"_id": 5, "g": 2, "v": "x5"}
         assert len([found async for found in mongo.app.orders.find({}, batch_size=100)]) == 350
+
+
+def test_a_cursor_that_may_answer_unasked_is_asked_on_batch_by_batch(ann: Access, shop: Shop) -> None:
+    with client(ann) as mongo:
+        found = list(mongo.app.orders.find({}, cursor_type=CursorType.EXHAUST, batch_size=100))
+    assert len(found) == 350
+    asked = shop.cluster.audit("--user=ann", "--kind=db.session.query")
+    assert sum('"getMore"' in item["fields"]["statement"] for item in asked) >= 3
 
 
 def test_a_write_that_wants_no_answer_is_judged_and_done(bob: Access, shop: Shop) -> None:
@@ -197,6 +230,17 @@ def test_a_client_with_a_certificate_comes_to_the_port_of_mongodb(shop: Shop, me
         assert mongo.app.orders.find_one({"_id": 1}) is not None
         with pytest.raises(OperationFailure, match="no role grants"):
             mongo.app.pay.find_one()
+
+
+def test_the_address_that_is_printed_works_as_it_is(shop: Shop) -> None:
+    shop.fill()
+    route = ("--db-user=reader", "--db-name=app", SHOP)
+    bob = shop.cluster.users["bob"]
+    (uri,) = json.loads(bob.regate("db", "env", "--format=json", *route).stdout).values()
+    assert uri in json.loads(bob.regate("db", "config", "--format=json", *route).stdout)["command"]
+    with MongoClient[dict[str, Any]](uri, serverSelectionTimeoutMS=15_000) as mongo:
+        assert mongo.get_default_database().name == "app"
+        assert mongo.app.orders.find_one({"_id": 1}) is not None
 
 
 def test_who_may_not_connect_is_told_why(shop: Shop) -> None:
@@ -283,7 +327,7 @@ def test_without_its_policy_engine_everything_is_refused(ann: Access, shop: Shop
     with client(ann) as mongo:
         assert mongo.app.orders.find_one({"_id": 1}) is not None
         first = shop.cluster.opa_pid()
-        os.kill(first, signal.SIGSTOP)
+        process.suspend(first)
         before = len(shop.front.commands)
         try:
             with pytest.raises(OperationFailure) as refusal:
@@ -302,29 +346,17 @@ def test_without_its_policy_engine_everything_is_refused(ann: Access, shop: Shop
 
 def test_no_command_of_a_gateway_that_dies_is_missing_from_the_audit(ann: Access, shop: Shop) -> None:
     """The last of the file: the gateway is killed, and started again."""
-    stop = threading.Event()
     before = len(shop.front.commands)
 
     def load(thread: int) -> None:
         with client(ann) as mongo:
-            number = 0
-            while not stop.is_set():
-                number += 1
+            for number in count(1):
                 try:
                     mongo.app.orders.find_one({"_id": f"{thread}-{number}"})
                 except Exception:  # noqa: BLE001 -- the gateway is gone
                     return
 
-    threads = [threading.Thread(target=load, args=(each,)) for each in range(4)]
-    for each in threads:
-        each.start()
-    for _ in eventually("the load runs", seconds=40):
-        if len(shop.front.commands) - before > 200:
-            break
-    shop.cluster.kill()
-    stop.set()
-    for each in threads:
-        each.join(60)
+    kill_under_load(shop.cluster, load, lambda: len(shop.front.commands) - before > 200)
     asked = [body for body in list(shop.front.bodies) if b"find\0" in body and b"-" in body]
     shop.cluster.start()
     recorded = " ".join(

@@ -16,7 +16,7 @@ from pymongo import MongoClient
 
 from gateway.protocols.mongodb import rehearsal
 from tests.e2e.access import Access
-from tests.e2e.cluster import User, eventually, listens, role
+from tests.e2e.cluster import User, eventually, role
 from tests.e2e.mongo_rig import REPLICA, SHOP, Shop
 from tests.e2e.node import clients as node
 from tests.protocols.mongodb import wire
@@ -136,7 +136,7 @@ def typed_tunnel(user: User, command: str, port: int) -> Iterator[None]:
         as_unprivileged=False,
     )  # fmt: skip
     try:
-        server.wait_until(lambda: listens(port), seconds=30)
+        server.wait_until(lambda: process.listens(port), seconds=30)
         yield
     finally:
         server.stop()

@@ -4,21 +4,28 @@ import json
 import os
 import signal
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import psycopg
+import pymysql
 import pytest
+import redis
+from pymongo.errors import PyMongoError
 
 from gateway.audit.read import Query, records
 from gateway.model.event import Kind
 from gateway.policy import answer, signing
+from tests.e2e import caches, mongo_rig, mysql_rig
 from tests.e2e import cluster as clusters
-from tests.e2e.cluster import Cluster, children, eventually
+from tests.e2e.cluster import Cluster, children, eventually, wide_role
 from tests.e2e.conftest import furnish
-from tests.servers.process import temporary_folder
+from tests.servers import ferretdb, mariadb
+from tests.servers import redis as redis_server
+from tests.servers.process import suspend, temporary_folder
 
 pytestmark = pytest.mark.db
 
@@ -56,7 +63,7 @@ def cluster() -> Iterator[Cluster]:
         (folder / "team.pem").write_bytes(signing.public_pem(key))
         (folder / "team.key").write_bytes(signing.private_pem(key))
         policy = {"keys": [str(folder / "team.pem")], "limit_ms": 200}
-        with clusters.running(folder, policy=policy) as running:
+        with clusters.running(folder, policy=policy, opa={"deadline_ms": 250}) as running:
             furnish(running)
             running.admin("policy", "init", str(folder / "ours"))
             for name in ("strange", "torn", "slow", "refused"):
@@ -109,6 +116,7 @@ def until_alarmed(cluster: Cluster, message: str) -> dict[str, Any]:
     raise AssertionError
 
 
+TABLES = ("orders", "strange", "torn", "slow", "refused")
 ROWS = {
     "an obligation that nobody knows": ("strange", answer.INVALID.message),
     "a rule with two values": ("torn", answer.INVALID.message),
@@ -140,11 +148,71 @@ def test_a_policy_that_goes_wrong_for_one_table_refuses_it_alone(row: str, trapp
     assert not [text for text in logged if f"from app.{table}" in text]
 
 
+@pytest.fixture(scope="module")
+def others(trapped: Cluster) -> Iterator[dict[str, Callable[[str], str]]]:
+    """For each of the other protocols: what a read of the table, collection or key of that name is told."""
+    out, ca = trapped.folder / "others", trapped.folder / "others-ca.crt"
+    trapped.admin("auth", "sign", "--format=mysql", "--host=localhost", f"--out={out}")
+    ca.write_text(trapped.admin("auth", "export", "--type=db-client").stdout)
+    files = ferretdb.Files(out.with_suffix(".crt"), out.with_suffix(".key"), ca)
+    own = {"certificate": files.certificate, "key": files.key, "client_ca": ca}
+    trapped.create(wide_role("wide"))
+    trapped.add_user("zoe", "wide")
+    zoe = trapped.users["zoe"]
+    with ExitStack() as stack:
+        maria, cache = (stack.enter_context(kind.running(**own)) for kind in (mariadb, redis_server))
+        maria.create("app", "alice")
+        maria.ask("".join(f"create table {name} (id int);" for name in TABLES), "app")
+        ferret = stack.enter_context(ferretdb.running(files))
+        front = stack.enter_context(ferretdb.Certified(files, behind=ferret.plain))
+        trapped.create(
+            mysql_rig.database("other-mysql", maria.uri),
+            mysql_rig.database("other-mongodb", front.uri, "mongodb"),
+            mysql_rig.database("other-redis", cache.uri, "redis"),
+        )
+        my, mongo, red = (
+            stack.enter_context(zoe.tunnel(user, name, f"other-{protocol}"))
+            for protocol, user, name in (("mysql", "alice", "app"), ("mongodb", "alice", "app"),
+                                         ("redis", "default", "0"))
+        )  # fmt: skip
+        connection = stack.enter_context(
+            pymysql.connect(host=my.host, port=my.port, user="alice", database="app", autocommit=True)
+        )
+        documents = stack.enter_context(mongo_rig.client(mongo))
+        keys = stack.enter_context(caches.client(red))
+        yield {
+            "mysql": partial(told, lambda name: connection.query(f"select * from {name}")),
+            "mongodb": partial(told, lambda name: documents.app[name].find_one()),
+            "redis": partial(told, keys.get),
+        }
+
+
+def told(read: Callable[[str], object], name: str) -> str:
+    """The error of a read, empty where there is none."""
+    try:
+        read(name)
+    except (pymysql.err.MySQLError, PyMongoError, redis.RedisError) as error:
+        return str(error)
+    return ""
+
+
+@pytest.mark.parametrize("protocol", ["mysql", "mongodb", "redis"])
+def test_every_protocol_says_so_and_goes_on(protocol: str, others: dict[str, Callable[[str], str]]) -> None:
+    ask = others[protocol]
+    assert ask("orders") == ""
+    for name, message in ROWS.values():
+        assert message in ask(name)
+        for _ in eventually("others are answered", seconds=20):
+            if not ask("orders"):
+                break
+    assert "refused_by_the_guard" in ask("refused")
+
+
 def test_a_policy_engine_that_hangs_or_dies_refuses_with_an_alarm(trapped: Cluster) -> None:
     with session(trapped) as connection:
         connection.execute("select 1")
         opa = trapped.opa_pid()
-        os.kill(opa, signal.SIGSTOP)
+        suspend(opa)
         with pytest.raises(psycopg.errors.InsufficientPrivilege, match=answer.TIMEOUT.message):
             connection.execute("select 'while it hangs'")
         os.kill(opa, signal.SIGKILL)
@@ -163,7 +231,7 @@ def test_a_policy_engine_that_hangs_or_dies_refuses_with_an_alarm(trapped: Clust
 def test_nothing_is_published_while_nobody_can_say_who_may(trapped: Cluster) -> None:
     before = json.loads(trapped.admin("policy", "status", "--format=json").stdout)
     opa = trapped.opa_pid()
-    os.kill(opa, signal.SIGSTOP)
+    suspend(opa)
     try:
         bundle = trapped.folder / "bundle.tar.gz"  # the one in force
         done = trapped.admin("policy", "publish", f"--bundle={bundle}", check=False)
@@ -195,7 +263,7 @@ def test_a_shadow_that_hangs_holds_up_nobody(cluster: Cluster) -> None:
             shown = json.loads(cluster.admin("policy", "shadow", "--format=json").stdout)
             if [item for item in shown["differences"] if "shade" in item["shadow_reasons"]]:
                 break
-        os.kill(shadow, signal.SIGSTOP)
+        suspend(shadow)
         try:
             started = time.monotonic()
             for number in range(300):  # more than may wait for a shadow at a time

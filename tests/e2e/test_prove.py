@@ -12,6 +12,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from gateway.analysis.replaying import KINDS
 from gateway.policy import document, evidence
 from tests.e2e import cluster as clusters
 from tests.e2e.cluster import Cluster, role
@@ -74,12 +75,30 @@ def test_every_decision_of_the_log_is_proved(proving: Cluster) -> None:
     assert withheld == {True, False}
 
 
+def test_every_decision_names_both_revisions_and_its_input(proving: Cluster) -> None:
+    loaded = [record["fields"] for record in proving.audit("--kind=policy.load")]
+    of_policy = {fields["policy_revision"] for fields in loaded}
+    of_data = {record["fields"]["data_revision"] for record in proving.audit("--kind=policy.data")}
+    decisions = [
+        record["fields"]
+        for record in proving.audit()
+        if record["kind"] in KINDS and record["fields"].get("decision_id")
+    ]
+    # Where OPA was too late there is no answer, and so no revision of one.
+    decisions = [fields for fields in decisions if fields["reasons"][0]["code"] != "policy_unavailable"]
+    assert len(decisions) >= len(STATEMENTS)
+    for fields in decisions:
+        assert fields["policy_revision"] in of_policy, fields
+        assert fields["data_revision"] in of_data, fields
+        assert len(fields["input_digest"]) >= 64, fields
+
+
 def test_no_secret_is_kept(proving: Cluster) -> None:
     with sqlite3.connect(proving.folder / "data" / "audit" / evidence.FILE) as kept:
         digests = [row[0] for row in kept.execute("SELECT digest FROM content")]
     with evidence.Evidence(proving.folder / "data" / "audit", read_only=True) as opened:
         for digest in digests:
-            assert b"hunter2" not in opened._content(digest)
+            assert b"hunter2" not in opened.content(digest)
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from gateway.audit.read import Query, records
 from gateway.model.event import Kind
 from gateway.policy import signing
 from tests.e2e import cluster as clusters
-from tests.e2e.cluster import Cluster
+from tests.e2e.cluster import Cluster, eventually
 from tests.e2e.conftest import furnish
 from tests.servers.process import temporary_folder
 
@@ -28,6 +28,7 @@ deny contains {{"code": "{name}", "message": "no such thing here"}} if {{
 	effect.operation == "{operation}"
 }}
 """
+STRANGE = 'package gateway.guards.schema.bad\n\nobligations contains {"unheard_of": true}\n'
 SLOW = """package gateway.guards.schema.slow
 
 deny contains {"code": "slow"} if {
@@ -47,7 +48,8 @@ def publishing() -> Iterator[Cluster]:
         (folder / "team.pem").write_bytes(signing.public_pem(key))
         (folder / "team.key").write_bytes(signing.private_pem(key))
         (folder / "other.key").write_bytes(signing.private_pem(signing.new_key()))
-        policy = {"keys": [str(folder / "team.pem")], "limit_ms": 200}
+        source = {"dir": str(folder / "fetched"), "file": "policy.tar.gz", "period_seconds": 1}
+        policy = {"keys": [str(folder / "team.pem")], "limit_ms": 200, "source": source}
         with clusters.running(folder, policy=policy) as running:
             furnish(running)
             running.admin("policy", "init", str(folder / "ours"))
@@ -182,18 +184,91 @@ def test_the_cluster_itself_refuses_what_a_command_would_not_send(
     assert (slow.code, "guards/schema/bad/bad.rego:3: the policy takes more" in slow.stderr) == (2, True)
     misspelt = sent(highest + 1, "team.key", BAD["reads a field that there is not"][0])
     assert (misspelt.code, "guards/schema/bad/bad.rego:3" in misspelt.stderr) == (2, True)
+    strange = sent(highest + 1, "team.key", STRANGE)
+    assert (strange.code, "guards/schema/bad/bad.rego:3: the obligation 'unheard_of'" in strange.stderr) == (
+        2,
+        True,
+    )
     out.write_bytes(out.read_bytes()[:-40] + bytes(40))
     torn = publishing.admin("policy", "publish", f"--bundle={out}", check=False)
     assert torn.code == 2
     assert _status(publishing) == before
     assert _truncate(publishing) == ""
     refused = _events(publishing, Kind.POLICY_REFUSED)
-    reasons = {event["reason"] for event in refused[-5:]}
+    reasons = {event["reason"] for event in refused[-6:]}
     assert reasons == {
         "signature_refused",
         "ConflictError",
         "ConfigError",
     }
+
+
+FILTER = """package gateway.guards.rows.europe
+
+obligations contains {"row_filter": {"schema": "app", "table": "orders"}} if input.session.user == "%s"
+
+include if %s
+"""
+
+
+def test_a_row_filter_is_published_and_one_that_is_no_sql_is_refused_with_its_line(
+    publishing: Cluster, repository: Path, tmp_path: Path
+) -> None:
+    shutil.rmtree(repository / "guards")
+    out = tmp_path / "bundle.tar.gz"
+
+    def sent(condition: str) -> clusters.Done:
+        folder = repository / "guards" / "rows" / "europe"
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "europe.rego").write_text(FILTER % ("alice", condition))
+        number = f"--number={_status(publishing)['highest'] + 1}"
+        key = f"--key={publishing.folder / 'team.key'}"
+        publishing.admin("policy", "build", str(repository), number, f"--output={out}", key)
+        return publishing.admin("policy", "publish", f"--bundle={out}", check=False)
+
+    before = _status(publishing)
+    refused = sent('sprintf("%v", [input.row.id]) == "1"')
+    assert (refused.code, "guards/rows/europe/europe.rego:5: the row filter" in refused.stderr) == (2, True)
+    assert _status(publishing) == before
+    done = sent("input.row.id < 3")
+    assert done.code == 0, done.said
+    with psycopg.connect(publishing.users["alice"].access("alice", "mydb").conninfo) as session:
+        assert session.execute("select count(*) from app.orders").fetchone() == (2,)
+    assert publishing.admin("policy", "rollback").code == 0
+
+
+def test_a_bundle_that_lies_where_the_configuration_says_takes_effect(
+    publishing: Cluster, repository: Path
+) -> None:
+    """Every second it looks there: what is good is in force, what is not is refused as if sent."""
+    place = publishing.folder / "fetched"
+    place.mkdir()
+    before = _status(publishing)
+
+    def lay(number: int, key: str) -> None:
+        made = ("policy", "build", str(repository), f"--number={number}", f"--output={place / 'made'}")
+        publishing.admin(*made, f"--key={publishing.folder / key}")
+        (place / "made").rename(place / "policy.tar.gz")
+
+    _guard(repository, "no_truncate", GUARD.format(name="no_truncate", operation="truncate"))
+    try:
+        lay(before["highest"] + 1, "other.key")
+        for _ in eventually("it is refused", seconds=60):
+            refused = _events(publishing, Kind.POLICY_REFUSED)
+            if refused and refused[-1]["source"] == "dir":
+                break
+        assert refused[-1]["reason"] == "signature_refused"
+        assert _status(publishing)["revision"] == before["revision"]
+        lay(before["highest"] + 1, "team.key")
+        for _ in eventually("it is in force", seconds=60):
+            if _status(publishing)["number"] == before["highest"] + 1:
+                break
+    finally:
+        (place / "policy.tar.gz").unlink()
+    assert "no such thing here" in _truncate(publishing)
+    loaded = _events(publishing, Kind.POLICY_LOAD)[-1]
+    assert (loaded["source"], loaded["policy_revision"]) == ("dir", _status(publishing)["revision"])
+    assert publishing.admin("policy", "rollback").code == 0
 
 
 def test_only_who_may_change_policies_publishes(publishing: Cluster, repository: Path) -> None:

@@ -7,10 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e import cluster as clusters
 from tests.e2e.cluster import PASSWORD, REGATE, Cluster, Done
 from tests.servers import postgres
-from tests.servers.process import free_port, start, temporary_folder
+from tests.servers.process import free_port, listens, start, temporary_folder
 
 pytestmark = pytest.mark.db
 
@@ -116,7 +115,7 @@ def _the_rest(reader: Reader) -> None:
         as_unprivileged=False,
     )
     try:
-        server.wait_until(lambda: clusters.listens(reader.tunnel), seconds=15)
+        server.wait_until(lambda: listens(reader.tunnel), seconds=60)
     finally:
         server.stop()
 

@@ -1,9 +1,12 @@
 """A Redis Cluster through the gateway: clients see one node, keys are wherever they are, and move."""
 
 import asyncio
+import os
+import signal
 import socket
 import threading
 from collections.abc import Iterator
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
@@ -19,6 +22,7 @@ from tests.e2e.access import Access
 from tests.e2e.caches import cli, client, cluster_client, native
 from tests.e2e.cluster import Cluster, eventually, role, wide_role
 from tests.e2e.redis_clients import driver as drivers
+from tests.e2e.serving import connections, handed_over
 from tests.servers import certificates, process, redis_cluster
 from tests.servers.redis_cluster import RedisCluster
 
@@ -37,6 +41,11 @@ READER = role(
         ],
     },
 )
+FEW = role(
+    "few",
+    allow={"db_labels": {"env": "dev"}, "db_users": ["default"], "db_names": ["*"]},
+    options={"max_db_connections": 2},
+)
 SPREAD = [f"app:{number}" for number in range(40)]  # on all three masters
 
 
@@ -49,7 +58,8 @@ def site() -> Iterator[tuple[Cluster, RedisCluster]]:
         "public_addr": f"localhost:{port}",
         "redis_listen_addr": f"{process.LOOPBACK}:{own}",
     }
-    with clusters.running(port=port, proxy_service=proxy) as running:
+    workers = {"enabled": True, "workers": 2}
+    with clusters.running(port=port, proxy_service=proxy, db_service=workers) as running:
         out, trusted = running.folder / "redis-server", running.folder / "redis-ca.crt"
         running.admin("auth", "sign", "--format=db", "--host=localhost", f"--out={out}")
         authority = certificates.Authority(running.folder / "nodes")
@@ -67,9 +77,10 @@ def site() -> Iterator[tuple[Cluster, RedisCluster]]:
                 "metadata": {"name": CACHE, "labels": {"env": "dev"}},
                 "spec": {"protocol": "redis", "uri": nodes.uri},
             }
-            running.create(database, wide_role("wide"), READER)
+            running.create(database, wide_role("wide"), READER, FEW)
             running.add_user("ann", "wide")
             running.add_user("bob", "cache-reader")
+            running.add_user("few", "few")
             yield running, nodes
 
 
@@ -157,6 +168,43 @@ def test_a_cluster_client_stays_on_a_tunnel(ann: Access, protocol: int, nodes: R
     assert not [node.port for node in nodes.nodes if str(node.port) in shown]
 
 
+def test_what_is_said_to_one_worker_is_heard_at_the_other_and_limits_count_both(
+    site: tuple[Cluster, RedisCluster], nodes: RedisCluster
+) -> None:
+    """Before there is a service elsewhere: while there is, the main process serves all."""
+    running, _ = site
+    with (
+        running.users["few"].tunnel("default", "0", CACHE) as way,
+        client(way) as listening,
+        client(way) as speaking,
+        client(way) as third,
+    ):
+        heard = listening.pubsub(ignore_subscribe_messages=True)  # the first session, and then the second:
+        heard.subscribe("news")  # each goes to the worker that has fewer
+        assert heard.get_message(timeout=20) is None
+        assert speaking.publish("news", "hello") == 1
+        for _ in eventually("the message arrives", seconds=20):
+            if (got := heard.get_message(timeout=1)) is not None:
+                break
+        assert got["data"] == "hello"
+        with pytest.raises(redis.RedisError, match="at most 2 connections"):
+            third.ping()
+        assert min(connections(running, running.port)[1:]) >= 1
+        heard.close()
+
+
+def test_whoever_comes_natively_is_served_by_all_workers(site: tuple[Cluster, RedisCluster]) -> None:
+    running, _ = site
+    way = native(running, "ann", CACHE)
+    with ExitStack() as stack:
+        for number in range(20):  # one that others have just left is busier than it seems, but not for long
+            assert stack.enter_context(client(way)).set("app:native", number) is True
+            if min(handed_over(running, way.port)) >= 1:
+                break
+        else:
+            pytest.fail("one worker got all of them")
+
+
 def test_drivers_speak_to_the_cluster_as_one_node_and_as_one_server(bob: Access, nodes: RedisCluster) -> None:
     for kind in ("single", "cluster"):
         seen = drivers.ioredis(bob, kind)
@@ -186,16 +234,20 @@ def test_asyncio_clients_stay_on_the_gateway(ann: Access, protocol: int, nodes: 
     assert sum(int(node.ask("dbsize")) for node in nodes.nodes[:3]) >= len(SPREAD)
 
 
+def every_other_is_refused(plain: Any) -> None:
+    pipeline = plain.pipeline(transaction=False)
+    for key in SPREAD:
+        pipeline.set(key, key).get("secret:k")
+    answers = pipeline.execute(raise_on_error=False)
+    assert answers[::2] == [True] * len(SPREAD)
+    assert all(isinstance(answer, NoPermissionError) for answer in answers[1::2])
+
+
 def test_a_refused_command_keeps_its_place_among_many_nodes(
     bob: Access, protocol: int, nodes: RedisCluster
 ) -> None:
     with client(bob, protocol) as plain:
-        pipeline = plain.pipeline(transaction=False)
-        for key in SPREAD:
-            pipeline.set(key, key).get("secret:k")
-        answers = pipeline.execute(raise_on_error=False)
-        assert answers[::2] == [True] * len(SPREAD)
-        assert all(isinstance(answer, NoPermissionError) for answer in answers[1::2])
+        every_other_is_refused(plain)
     assert nodes.owner(0).ask("ping") == "PONG"
 
 
@@ -352,12 +404,7 @@ def test_a_cluster_beside_a_service_elsewhere_is_one_server_too(
 ) -> None:
     with far[0].users["bob"].tunnel("default", "0", FAR) as access:
         with client(access) as plain:
-            pipeline = plain.pipeline(transaction=False)
-            for key in SPREAD:
-                pipeline.set(key, key).get("secret:k")
-            answers = pipeline.execute(raise_on_error=False)
-            assert answers[::2] == [True] * len(SPREAD)
-            assert all(isinstance(answer, NoPermissionError) for answer in answers[1::2])
+            every_other_is_refused(plain)
             transaction = plain.pipeline(transaction=True)
             assert transaction.set("app:1", "1").incr("app:1").execute() == [True, 2]
         with cluster_client(access, 3) as clustered:
@@ -389,6 +436,33 @@ def test_a_slot_moves_behind_a_service_elsewhere(
         assert plain.get(key) == "3"
 
 
+def test_without_its_policy_engine_no_command_reaches_any_node(
+    ann: Access, site: tuple[Cluster, RedisCluster], nodes: RedisCluster
+) -> None:
+    running, _ = site
+    with client(ann) as plain:
+        plain.set("app:before", "1")
+        engine = running.opa_pid()
+        process.suspend(engine)
+        for key in SPREAD[:6]:
+            with pytest.raises(NoPermissionError):
+                plain.set(key, "hung")
+        os.kill(engine, signal.SIGKILL)
+        for _ in eventually("a new engine answers", seconds=60):
+            try:
+                plain.set("app:after", "1")
+                break
+            except NoPermissionError:
+                continue
+    assert kept(nodes) == {"app:before", "app:after"}
+
+
+def kept(nodes: RedisCluster) -> set[str]:
+    """The keys of all masters, past the gateway."""
+    asked = [node.ask("keys", "*") for node in nodes.nodes if "role:master" in node.ask("info")]
+    return {key for said in asked for key in said.split()}
+
+
 def test_the_failover_of_a_master_is_survived(ann: Access, protocol: int, nodes: RedisCluster) -> None:
     with client(ann, protocol) as plain:
         for key in SPREAD:
@@ -417,3 +491,26 @@ def test_the_failover_of_a_master_is_survived(ann: Access, protocol: int, nodes:
             if "master_link_status:up" in dead.ask("info", "replication"):
                 break
         assert plain.get(SPREAD[0]) == "new"
+
+
+def test_no_command_of_a_gateway_that_dies_is_missing_from_the_audit(
+    site: tuple[Cluster, RedisCluster], nodes: RedisCluster
+) -> None:
+    """The last of the file: the gateway and its workers are killed, and started again."""
+    running, _ = site
+    way = native(running, "ann", CACHE)
+
+    def load(number: int) -> None:
+        try:
+            with client(way) as plain:
+                for count in range(100_000):
+                    plain.set(f"app:{number}:{count}", "1")
+        except redis.RedisError:
+            return
+
+    clusters.kill_under_load(running, load, lambda: len(kept(nodes)) > 100)
+    served = kept(nodes)
+    running.start()
+    texts = clusters.recorded_texts(running)
+    assert {key for key in served if f"SET {key} 1" not in texts} == set()
+    assert running.admin("audit", "verify").code == 0

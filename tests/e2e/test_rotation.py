@@ -32,7 +32,7 @@ def own() -> Iterator[Cluster]:
 def rotating(own: Cluster) -> Iterator[Cluster]:
     """The same, left without a rotation under way and with everybody logged in, however the test ends."""
     yield own
-    if not clusters.listens(own.port):
+    if not process.listens(own.port):
         own.start()
     for kind, phase in _phases(own).items():
         if phase == "standby":

@@ -24,10 +24,11 @@ from gateway.tunnel.credentials import new_key, request_for
 from gateway.tunnel.passing import words
 from tests.e2e import cluster as clusters
 from tests.e2e.access import Access
-from tests.e2e.apart import Service, database, service, token, until_served
+from tests.e2e.apart import Service, auth_alone, auth_port, database, proxy_file, service, token, until_served
 from tests.e2e.cluster import Cluster, eventually, is_alive
 from tests.e2e.conftest import furnish
-from tests.servers.process import LOOPBACK, free_port, temporary_folder
+from tests.e2e.pretender import Pretender
+from tests.servers.process import LOOPBACK, free_port
 
 pytestmark = pytest.mark.db
 
@@ -35,55 +36,19 @@ SESSIONS = 200
 EACH = 50  # what one person may have open
 
 
-def proxy_file(cluster: Cluster, folder: Path, secret: str, port: int) -> Service:
-    """A proxy by itself in front of the cluster's auth service."""
-    folder.mkdir(mode=0o700)
-    made = Service("proxy", folder, cluster)
-    (folder / "token").write_text(secret)
-    (folder / "token").chmod(0o600)
-    document = {
-        "version": "v3",
-        "regate": {
-            "data_dir": str(made.data_dir),
-            "auth_server": f"localhost:{cluster.port}",
-            "auth_token": str(folder / "token"),
-            "ca_pin": cluster.pin,
-        },
-        "auth_service": {"enabled": False},
-        "db_service": {"enabled": False},
-        "proxy_service": {
-            "listen_addr": f"{LOOPBACK}:{port}",
-            "public_addr": f"localhost:{port}",
-            "postgres_listen_addr": f"{LOOPBACK}:{free_port()}",
-        },
-    }
-    made.configuration.write_text(yaml.safe_dump(document))
-    return made
-
-
 @pytest.fixture(scope="module")
 def three() -> Iterator[tuple[Cluster, Service, Service]]:
     with ExitStack() as stack:
-        folder = stack.enter_context(temporary_folder("regate-"))
-        cluster = Cluster(folder, free_port())
-        port = free_port()
-        clusters.configure(
-            cluster,
-            auth_service={"listen_addr": f"{LOOPBACK}:{cluster.port}"},
-            proxy_service={"enabled": False, "public_addr": [f"localhost:{port}"]},
-            db_service={"enabled": False},
-        )
-        cluster.start()
-        stack.callback(cluster.stop)
+        cluster, port = auth_alone(stack)
         cluster.database = stack.enter_context(
             clusters.signed_postgres(cluster, {"max_connections": str(SESSIONS + 60)}, None)
         )
-        proxy = proxy_file(cluster, folder / "proxy", token(cluster, "proxies", kind="Proxy"), port)
+        proxy = proxy_file(cluster, cluster.folder / "proxy", token(cluster, "proxies", kind="Proxy"), port)
         proxy.start()
         stack.callback(proxy.stop)
         agent = service(
             cluster,
-            folder / "agent",
+            cluster.folder / "agent",
             token(cluster, "agents"),
             [database(cluster.pg)],
             proxy=f"localhost:{port}",
@@ -146,9 +111,7 @@ def test_the_auth_service_knows_from_where_people_come(three: tuple[Cluster, Ser
 
 def test_whoever_is_no_proxy_says_from_where_nobody_comes(three: tuple[Cluster, Service, Service]) -> None:
     cluster, _, agent = three
-    auth = int(
-        yaml.safe_load(cluster.configuration.read_text())["auth_service"]["listen_addr"].rpartition(":")[2]
-    )
+    auth = auth_port(cluster)
     held = json.loads((agent.data_dir / "service" / "service.json").read_text())
     hello = b"\x16\x03\x01"
     forged = words(
@@ -161,6 +124,28 @@ def test_whoever_is_no_proxy_says_from_where_nobody_comes(three: tuple[Cluster, 
     for _ in eventually("the refusal is told"):
         if "a db service passes no connections on" in cluster.server_log():
             break
+
+
+def test_a_proxy_that_was_taken_over_hears_no_password_and_no_token(
+    three: tuple[Cluster, Service, Service], tmp_path: Path
+) -> None:
+    cluster, proxy, _ = three
+    host_ca = cluster.admin("auth", "export", "--type=host").stdout
+    pretender = Pretender(proxy, host_ca)
+    with pretender.answering() as address:
+        login = ("login", f"--proxy={address}", f"--ca-pin={cluster.pin}", "--user=alice", "--password-stdin")
+        refused = cluster.run(*login, home=tmp_path, stdin=clusters.PASSWORD + "\n", check=False)
+        assert (refused.code, "of a proxy service, not of the cluster itself" in refused.stderr) == (6, True)
+        secret = token(cluster, "for-the-pretender")
+        lured = service(cluster, cluster.folder / "lured", secret, [database(cluster.pg)], proxy=address)
+        lured.start(wait=False)
+        try:
+            for _ in eventually("it says why it does not join", seconds=60):
+                if "of a proxy service, not of the cluster itself" in lured.log:
+                    break
+        finally:
+            lured.stop()
+    assert set(pretender.heard) == {"GET /v1/ping HTTP/1.1"}, "what a pin is compared with, and nothing else"
 
 
 def test_a_proxy_keeps_no_key_of_the_cluster(three: tuple[Cluster, Service, Service]) -> None:
@@ -270,4 +255,31 @@ def test_a_proxy_that_is_stopped_leaves_nothing_behind_either(
         if cluster.pg.backends("alice") == 0:
             break
     proxy.start()
+    until_carried(access)
+
+
+def test_of_two_proxies_by_themselves_each_carries_sessions_while_the_other_is_away(
+    three: tuple[Cluster, Service, Service],
+) -> None:
+    """The service knows one of them by its file; the other it was told of, and it keeps that."""
+    cluster, first, agent = three
+    port = free_port()
+    second = proxy_file(cluster, cluster.folder / "second", token(cluster, "second", kind="Proxy"), port)
+    access = cluster.users["alice"].access("alice", "mydb")
+    there = replace(access, port=port)
+    second.start()
+    try:
+        for reached in (access, there):
+            until_carried(reached)
+        with psycopg.connect(there.conninfo, autocommit=True) as session:
+            first.kill()
+            assert session.execute("select count(*) from app.orders").fetchone() == (3,), "it goes on"
+            until_carried(there)  # the service mints and hears by the second one
+            agent.stop()
+            agent.start()  # its file names the first one alone
+            until_carried(there)
+        first.start()
+        until_carried(access)
+    finally:
+        second.stop()
     until_carried(access)

@@ -14,12 +14,10 @@ import redis
 import yaml
 
 from tests.e2e import apart
-from tests.e2e import cluster as clusters
 from tests.e2e.cluster import Cluster, wide_role
-from tests.e2e.test_three import proxy_file
 from tests.servers import ferretdb, mariadb, secantus
 from tests.servers import redis as redis_servers
-from tests.servers.process import LOOPBACK, free_port, temporary_folder
+from tests.servers.process import LOOPBACK, free_port
 
 pytestmark = pytest.mark.db
 
@@ -70,19 +68,12 @@ def servers(stack: ExitStack, files: Files) -> dict[str, str]:
 @pytest.fixture(scope="module")
 def ports() -> Iterator[Ports]:
     with ExitStack() as stack:
-        folder = stack.enter_context(temporary_folder("regate-"))
-        cluster, port = Cluster(folder, free_port()), free_port()
-        clusters.configure(
-            cluster,
-            auth_service={"listen_addr": f"{LOOPBACK}:{cluster.port}"},
-            proxy_service={"enabled": False, "public_addr": [f"localhost:{port}"]},
-            db_service={"enabled": False},
-        )
-        cluster.start()
-        stack.callback(cluster.stop)
-        reached = servers(stack, signed(cluster))
-        proxy = proxy_file(cluster, folder / "proxy", apart.token(cluster, "proxies", kind="Proxy"), port)
         own = {name: free_port() for name in SETTINGS}
+        cluster, port = apart.auth_alone(stack, mysql_public_addr=f"localhost:{own['mysql']}")
+        reached = servers(stack, signed(cluster))
+        proxy = apart.proxy_file(
+            cluster, cluster.folder / "proxy", apart.token(cluster, "proxies", kind="Proxy"), port
+        )
         written = yaml.safe_load(proxy.configuration.read_text())
         written["proxy_service"] |= {SETTINGS[name]: f"{LOOPBACK}:{number}" for name, number in own.items()}
         proxy.configuration.write_text(yaml.safe_dump(written))
@@ -93,7 +84,7 @@ def ports() -> Iterator[Ports]:
             for name, uri in reached.items()
         ]
         secret = apart.token(cluster, "agents")
-        agent = apart.service(cluster, folder / "agent", secret, listed, proxy=f"localhost:{port}")
+        agent = apart.service(cluster, cluster.folder / "agent", secret, listed, proxy=f"localhost:{port}")
         agent.start()
         stack.callback(agent.stop)
         for name in reached:
@@ -106,6 +97,7 @@ def ports() -> Iterator[Ports]:
 
 def test_a_mysql_driver_is_greeted_and_served(ports: Ports) -> None:
     files = ports.files("mysql", "alice", "shop")
+    assert (files["host"], files["port"]) == ("localhost", str(ports.own["mysql"]))
     tls = {"ca": files["ca"], "cert": files["cert"], "key": files["key"]}
     with (
         pymysql.connect(
@@ -119,6 +111,7 @@ def test_a_mysql_driver_is_greeted_and_served(ports: Ports) -> None:
 
 def test_a_redis_client_is_served(ports: Ports) -> None:
     files = ports.files("redis", "default", "0")
+    assert (files["port"], files["command"]) == ("", ""), "an auth service by itself was not told of it"
     made: Any = redis.Redis
     with made(
         host="localhost", port=ports.own["redis"], ssl=True, ssl_ca_certs=files["ca"],

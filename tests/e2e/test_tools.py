@@ -115,7 +115,7 @@ def test_notifications_arrive(cluster: Cluster) -> None:
     ):
         hears.execute("listen news")
         says.execute("notify news, 'it is out'")
-        heard = next(hears.notifies(timeout=5))
+        heard = next(hears.notifies(timeout=60))
     assert (heard.channel, heard.payload) == ("news", "it is out")
 
 

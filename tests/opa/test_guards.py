@@ -10,7 +10,7 @@ from gateway.clock import SystemClock
 from gateway.model.classification import Class, Classification, Effect, ObjectRef
 from gateway.model.decision import Allowed, Denied
 from gateway.policy import install, publish
-from gateway.policy.sidecar import Sidecar
+from gateway.policy.sidecar.supervisor import Sidecar
 from gateway.schema import data_dir
 from tests.policy import documents
 

@@ -42,6 +42,7 @@ def executable(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         sys.executable,
         "-m",
         "uv",
+        "--system-certs",
         "pip",
         "install",
         "-q",

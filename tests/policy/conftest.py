@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from gateway.clock import SystemClock
 from gateway.policy import install, publish
 from gateway.policy.publish import Bundle
-from gateway.policy.sidecar import Sidecar
+from gateway.policy.sidecar.supervisor import Sidecar
 from gateway.schema import data_dir
 from tests.policy import documents
 

@@ -6,11 +6,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from gateway.model.classification import Class, Classification, Effect, Named, ObjectRef, Setting
+from gateway.model.decision import Allowed, Decision, Denied
 from gateway.model.identity import Identity, Use
 from gateway.model.resource import Database
+from gateway.policy.data import build_data
 from gateway.policy.document import ConnectQuestion, SessionQuestion
-from gateway.policy.publish import build_data
-from gateway.sansio.protocol import Facts
+from gateway.sansio.exchange import Facts
 
 REVISION = 7
 
@@ -112,3 +113,12 @@ def sets(name: str, value: str) -> Facts:
 
 def not_understood() -> Facts:
     return (Classification("unknown", Class.UNKNOWN, (), complete=False, unknown_reason="syntax"),)
+
+
+def code_of(decision: Decision) -> str:
+    """Why not, as a code; ``allowed`` for a yes."""
+    match decision:
+        case Denied():
+            return decision.code
+        case Allowed():
+            return "allowed"

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from gateway.errors import PolicyError
 from gateway.model.decision import Allowed
 from gateway.policy import expression
-from gateway.policy.sidecar import Sidecar
+from gateway.policy.sidecar.supervisor import Sidecar
 from tests.policy import documents
 
 LABELS = {"env": "dev", "team": "red", "project-1": "apollo", "owner": "ada@example.com"}

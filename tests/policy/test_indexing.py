@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 
 from gateway.errors import PolicyError
-from gateway.model.decision import Allowed, Decision, Denied
 from gateway.policy import document, indexing, patching
 from gateway.policy.client import PolicyClient
 from gateway.policy.indexing import Index
-from gateway.policy.sidecar import Sidecar
+from gateway.policy.sidecar.supervisor import Sidecar
 from tests.policy import documents
+from tests.policy.documents import code_of
 
 pytestmark = pytest.mark.opa
 
@@ -51,7 +51,7 @@ class _Asks:
     async def whole(self, data: dict[str, Any]) -> dict[str, Any]:
         """All in one question, as the policy has it."""
         asked = document.question(document.index(data["roles"], data["locks"], data["guards"]))
-        found: dict[str, Any] = await self._client._result(
+        found: dict[str, Any] = await self._client._exchange.result(
             "/v1/data/gateway/prepare/index", asked, 60.0, even_if_unavailable=True
         )
         return found
@@ -91,14 +91,6 @@ async def test_after_any_change_the_index_is_that_of_the_whole(
         asks.close()
 
 
-def _code(decision: Decision) -> str:
-    match decision:
-        case Denied():
-            return decision.code
-        case Allowed():
-            return "allowed"
-
-
 async def test_changes_are_in_force_after_a_patch(sidecar: Sidecar, monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[int | None] = []
     patch = patching.patch
@@ -110,20 +102,20 @@ async def test_changes_are_in_force_after_a_patch(sidecar: Sidecar, monkeypatch:
 
     monkeypatch.setattr(patching, "patch", seen)
     client, question = sidecar.client, documents.connect("bob", "analyst")
-    assert _code(await client.connect(question)) == "allowed"
+    assert code_of(await client.connect(question)) == "allowed"
     changed = documents.role("analyst", {**documents.ANALYST, "deny": {"db_users": ["analyst"]}})
     odd = documents.role("a/b~c", documents.DB_ACCESS)
     await sidecar.push(documents.data(revision=8, more=(changed, odd)), 8)
-    assert _code(await client.connect(question)) == "denied_by_role"
+    assert code_of(await client.connect(question)) == "denied_by_role"
     # OPA reads paths as addresses: what is taken away here is not the role that bob has.
     like = documents.role("%61nalyst", documents.DB_ACCESS)
     await sidecar.push(documents.data(revision=8, more=(changed, odd, like)), 8)
     await sidecar.push(documents.data(revision=8, more=(changed, odd)), 8)
-    assert _code(await client.connect(question)) == "denied_by_role"
+    assert code_of(await client.connect(question)) == "denied_by_role"
     await sidecar.push(documents.data((documents.lock(user="bob"),), 9), 9)
-    assert _code(await client.connect(question)) == "locked"
+    assert code_of(await client.connect(question)) == "locked"
     await sidecar.push(documents.data(revision=10), 10)
-    assert _code(await client.connect(question)) == "allowed"
+    assert code_of(await client.connect(question)) == "allowed"
     assert client.revisions.data == 10
     assert len(made) == 5
     assert all(made), "each was sent as a patch"
@@ -138,4 +130,4 @@ async def test_a_patch_that_opa_does_not_take_allows_nothing_until_the_whole_is_
     assert not sidecar.ready
     await sidecar.push(documents.data(revision=8), 8)
     assert sidecar.ready
-    assert _code(await sidecar.client.connect(documents.connect("bob", "analyst"))) == "allowed"
+    assert code_of(await sidecar.client.connect(documents.connect("bob", "analyst"))) == "allowed"

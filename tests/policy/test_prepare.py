@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from gateway.policy.sidecar import Sidecar
+from gateway.policy.sidecar.supervisor import Sidecar
 
 pytestmark = pytest.mark.opa
 

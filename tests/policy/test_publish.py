@@ -7,6 +7,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from gateway.errors import PolicyError
 from gateway.policy import publish
+from gateway.policy.data import build_data
 from gateway.schema import data_dir
 from tests.policy import documents
 
@@ -117,7 +118,7 @@ def test_data_leaves_out_what_is_no_business_of_the_policy() -> None:
         "metadata": {"name": "d", "labels": {"env": "dev"}},
         "spec": {"protocol": "postgres", "uri": "host:5432"},
     }
-    data = publish.build_data(documents.ROLES, [user], [], [database], 3)
+    data = build_data(documents.ROLES, [user], [], [database], 3)
     assert data["users"] == {
         "alice": {"roles": ["db-access"], "traits": {"logins": ["root"]}, "locked": False}
     }

@@ -1,6 +1,7 @@
 """What a TLS client offers, from the first bytes that real clients send."""
 
 import ssl
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -56,3 +57,38 @@ def test_a_damaged_hello_is_read_or_refused(at: int, instead: bytes) -> None:
     whole[at : at + len(instead)] = instead
     found = hello.alpn(bytes(whole))
     assert found is None or all(isinstance(name, str) for name in found)
+
+
+def test_how_much_must_be_there_to_tell_more() -> None:
+    for whole in (WHOLE, _in_records(WHOLE, 3, 100)):
+        at = 1
+        while (wanted := hello.wanted(whole[:at])) > at:
+            assert wanted <= len(whole), "no more is waited for than comes"
+            at = wanted
+        assert hello.alpn(whole[:at]) == ("postgresql",)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"\x16\x03\x01\xff\xff",  # longer than it is looked at
+        b"\x16\x03\x01\0\0",
+        b"\x16\x03\x01\0\5\2",  # no ClientHello
+        b"\x16\x03\x01\0\1\1\x17\x03\x01\0\1",
+        b"\x16\x03\x01\0\1\1" * 100,  # in more records than clients use
+    ],
+)
+def test_nothing_is_waited_for_behind_what_is_no_hello(data: bytes) -> None:
+    assert hello.wanted(data) == len(data)
+
+
+@given(st.binary(max_size=60))
+def test_what_is_wanted_is_there_or_bounded(data: bytes) -> None:
+    assert len(b"\x16" + data) <= hello.wanted(b"\x16" + data) <= hello.PEEK + 5
+
+
+def _in_records(whole: bytes, *cuts: int) -> bytes:
+    message = whole[5:]
+    places = (0, *cuts, len(message))
+    parts = [message[begin:end] for begin, end in pairwise(places)]
+    return b"".join(whole[:3] + len(part).to_bytes(2) + part for part in parts)

@@ -117,18 +117,10 @@ def running(files: Files, *, passwords: bool = False) -> Iterator[Ferret]:
             arguments += [f"--listen-tls-ca-file={folder}/ca.crt"]
         server = process.start("ferretdb", arguments, log=folder / "start.log", directory=folder)
         try:
-            server.wait_until(lambda: _listens(plain) and _listens(port), seconds=20)
+            server.wait_until(lambda: process.listens(plain) and process.listens(port), seconds=20)
             yield Ferret(server, plain, port)
         finally:
             server.stop()
-
-
-def _listens(port: int) -> bool:
-    try:
-        socket.create_connection((process.LOOPBACK, port), timeout=1).close()
-    except OSError:
-        return False
-    return True
 
 
 class Certified:

@@ -114,13 +114,27 @@ def main() -> int:
     """Install what the command line names, or everything."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("names", nargs="*", choices=[[], *PACKAGES], help="what to install; all by default")
-    names = parser.parse_args().names or list(PACKAGES)
+    names = parser.parse_args().names
     try:
-        ensure(*names)
+        ensure(*(names or PACKAGES))
     except InstallError as error:
         sys.stderr.write(f"{error}\n")
         return 1
+    if not names:
+        _build_ahead()
     return 0
+
+
+def _build_ahead() -> None:
+    """Build what comes as source, once: on a busy machine that takes longer than a test may."""
+    from gateway.errors import RegateError  # noqa: PLC0415 # installing alone needs no environment
+    from tests.servers import ferretdb, gomysql  # noqa: PLC0415 # the same
+
+    for build in (ferretdb.ensure, gomysql.program):
+        try:
+            build()
+        except (RegateError, AssertionError, OSError, RuntimeError, subprocess.SubprocessError) as error:
+            sys.stderr.write(f"{build.__module__}: {error}; the tests that need it will fail\n")
 
 
 if __name__ == "__main__":

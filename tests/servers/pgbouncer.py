@@ -5,7 +5,6 @@ without a question per query.
 """
 
 import shutil
-import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -46,7 +45,7 @@ def running(
         process.own(settings, 0o600)
         server = process.start("pgbouncer", [program, settings], log=folder / "start.log", directory=folder)
         try:
-            server.wait_until(lambda: _listens(port), seconds=10)
+            server.wait_until(lambda: process.listens(port), seconds=60)
             yield PgBouncer(server, port)
         finally:
             server.stop()
@@ -89,11 +88,3 @@ def _settings(folder: Path, port: int, behind: Postgres, pool_mode: str) -> str:
     lines = [f"{name} = {value}" for name, value in values.items()]
     database = f"* = host={behind.host} port={behind.port}"
     return "\n".join(["[databases]", database, "[pgbouncer]", *lines, ""])
-
-
-def _listens(port: int) -> bool:
-    try:
-        socket.create_connection((process.LOOPBACK, port), timeout=1).close()
-    except OSError:
-        return False
-    return True

@@ -181,7 +181,7 @@ def running(
             stop_signal=signal.SIGINT,
         )
         stack.callback(server.stop)
-        server.wait_until(lambda: _accepts(programs, home, chosen), seconds=30)
+        server.wait_until(lambda: _accepts(programs, home, chosen), seconds=90)
         yield Postgres(server, programs, chosen, home, data)
 
 

@@ -9,7 +9,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,10 +21,58 @@ class ServerError(RuntimeError):
 
 
 def free_port() -> int:
-    """A port on the loopback address that nobody listened on a moment ago."""
-    with socket.socket() as probe:
-        probe.bind((LOOPBACK, 0))
-        return int(probe.getsockname()[1])
+    """A port on the loopback address that nobody listens on, handed out once.
+
+    It is none that a client's connection is given by the system, which may happen before it is used.
+    """
+    for port in _PORTS:
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind((LOOPBACK, port))
+            return port
+    raise ServerError("no port is free")
+
+
+def _below_the_ephemeral() -> Iterator[int]:
+    """All ports from 10,000 to those of clients (ip(7)); each process begins elsewhere."""
+    end = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    count = max(end, 11_000) - 10_000
+    begin = os.getpid() * 97
+    while True:
+        for number in range(count):
+            yield 10_000 + (begin + number) % count
+
+
+_PORTS = _below_the_ephemeral()
+
+
+def listens(port: int) -> bool:
+    """True when somebody takes a connection at *port* of the loopback address."""
+    try:
+        socket.create_connection((LOOPBACK, port), timeout=1).close()
+    except OSError:
+        return False
+    return True
+
+
+def suspend(pid: int) -> None:
+    """Stop a process until SIGCONT; when this returns, not one of its threads runs any more."""
+    os.kill(pid, signal.SIGSTOP)
+    deadline = time.monotonic() + 20
+    while any(state(thread) not in {"", "T", "t"} for thread in Path(f"/proc/{pid}/task").iterdir()):
+        if time.monotonic() > deadline:
+            raise ServerError(f"process {pid} runs on after SIGSTOP")
+        time.sleep(0.01)
+
+
+def state(task: Path) -> str:
+    """The letter behind the name, which may have brackets and blanks in it; empty for one that is gone.
+
+    *task* is a process or a thread below /proc (proc_pid_stat(5)).
+    """
+    try:
+        return (task / "stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
 
 
 def unprivileged() -> pwd.struct_passwd | None:

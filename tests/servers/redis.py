@@ -1,7 +1,6 @@
 """A private Redis with mutual TLS, and ACL users where a test wants them."""
 
 import shutil
-import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -83,15 +82,7 @@ def running(
         process.own(settings, 0o600)
         server = process.start("redis", [program, settings], log=folder / "start.log", directory=folder)
         try:
-            server.wait_until(lambda: _listens(port) and _listens(plain), seconds=10)
+            server.wait_until(lambda: process.listens(port) and process.listens(plain), seconds=60)
             yield Redis(server, port, plain)
         finally:
             server.stop()
-
-
-def _listens(port: int) -> bool:
-    try:
-        socket.create_connection((process.LOOPBACK, port), timeout=1).close()
-    except OSError:
-        return False
-    return True

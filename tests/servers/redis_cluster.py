@@ -114,7 +114,7 @@ def start(node: Node) -> None:
     settings.write_text("\n".join(lines) + "\n")
     process.own(settings, 0o600)
     node.server = process.start("redis", [program, settings], log=folder / "start.log", directory=folder)
-    node.server.wait_until(lambda: _answers(node), seconds=10)
+    node.server.wait_until(lambda: _answers(node), seconds=60)
 
 
 def _stop(node: Node) -> None:

@@ -5,7 +5,6 @@ GPL-2.0, a program of its own that only tests start: installed once, by its lock
 """
 
 import hashlib
-import socket
 import subprocess
 import sys
 import tempfile
@@ -38,7 +37,7 @@ def ensure() -> Path:
 
 
 def _install(target: Path) -> None:
-    uv = [sys.executable, "-m", "uv"]
+    uv = [sys.executable, "-m", "uv", "--system-certs"]
     with tempfile.TemporaryDirectory(dir=target.parent) as folder:
         made = Path(folder) / "made"
         python = str(made / "bin" / "python")
@@ -99,7 +98,7 @@ def running(files: Files | None, users: Sequence[str] = ()) -> Iterator[Secantus
             "secantusdb", arguments, log=folder / "start.log", directory=folder, as_unprivileged=False
         )
         try:
-            server.wait_until(lambda: _listens(port), seconds=90)
+            server.wait_until(lambda: process.listens(port), seconds=90)
             made = Secantus(server, port, authority.client("tests"))
             for user in users:
                 with made.direct() as direct:
@@ -107,11 +106,3 @@ def running(files: Files | None, users: Sequence[str] = ()) -> Iterator[Secantus
             yield made
         finally:
             server.stop()
-
-
-def _listens(port: int) -> bool:
-    try:
-        socket.create_connection((process.LOOPBACK, port), timeout=1).close()
-    except OSError:
-        return False
-    return True

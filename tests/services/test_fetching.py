@@ -14,7 +14,7 @@ from gateway.errors import ConfigError, ConflictError
 from gateway.model.identity import Subject
 from gateway.services import fetching
 from gateway.services.fetching import Fetcher, fetch
-from gateway.supply import Source
+from gateway.supply import Source, problems
 
 
 class Taker:
@@ -88,6 +88,43 @@ async def test_what_cannot_be_had_is_an_error(checkout: Path, address: str, tmp_
         await fetch(Source("dir", str(tmp_path), file="missing"))
 
 
+async def test_no_secret_of_an_address_is_told(address: str) -> None:
+    place = address.removeprefix("http://")
+    with pytest.raises(ConfigError, match=rf"^http://{place}/missing answered 404$"):
+        await fetch(Source("url", f"http://user:hunter2@{place}/missing?signature=hunter3"))
+
+
+async def test_a_source_that_went_away_again_is_told_of_again(tmp_path: Path) -> None:
+    path = tmp_path / "b"
+    fetcher = Fetcher(Source("dir", str(tmp_path), file="b"), Taker(), structlog.get_logger())
+    with structlog.testing.capture_logs() as told:
+        for is_there in (False, False, True, True, False, False, True):
+            path.write_bytes(b"one") if is_there else path.unlink(missing_ok=True)
+            await fetcher.once()
+    errors = [entry["error"] for entry in told if entry["log_level"] == "error"]
+    assert errors == [f"cannot read {path}: no such file or directory"] * 2
+    assert [entry["event"] for entry in told].count("the policy source answers again") == 2
+
+
+@pytest.mark.parametrize(
+    ("url", "is_taken"),
+    [
+        ("https://example.com/policy.tar.gz", True),
+        ("http://127.0.0.1:8000/policy.tar.gz", True),
+        ("http://[::1]:8000/policy.tar.gz", True),
+        ("http://example.com/policy.tar.gz", False),
+        ("http://127.0.0.1.example.com/policy.tar.gz", False),
+        ("http://localhost@example.com/policy.tar.gz", False),
+        ("https://", False),
+        ("https://[", False),
+        ("ftp://localhost/policy.tar.gz", False),
+    ],
+)
+def test_an_address_is_encrypted_or_of_this_host(url: str, is_taken: bool) -> None:  # noqa: FBT001 # a table
+    found = list(problems({"keys": ["team.pem"], "source": {"url": url}}))
+    assert (not found) == is_taken
+
+
 async def test_what_is_too_large_is_not_read_to_its_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -115,7 +152,12 @@ async def test_a_refused_bundle_is_not_offered_again_and_does_not_end_the_watch(
     taker.error = error
     (tmp_path / "b").write_bytes(b"bad")
     fetcher = Fetcher(Source("dir", str(tmp_path), file="b", period_seconds=0), taker, structlog.get_logger())
-    with pytest.raises(TimeoutError):
-        async with asyncio.timeout(0.2):
-            await fetcher.run()
+    watching = asyncio.create_task(fetcher.run())
+    async with asyncio.timeout(30):
+        while not taker.taken:  # noqa: ASYNC110 # it has no event to wait for
+            await asyncio.sleep(0.01)
+    await asyncio.sleep(0.1)  # what would be offered once too often shows
     assert len(taker.taken) == 1
+    assert not watching.done()
+    watching.cancel()
+    await asyncio.wait([watching])

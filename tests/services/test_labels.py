@@ -68,16 +68,20 @@ async def test_a_program_that_is_missing_stops_nothing_else() -> None:
 
 
 async def test_a_command_that_hangs_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(labels, "COMMAND_SECONDS", 0.2)
     known = made(script(tmp_path, f"echo $$ > {tmp_path}/pid; exec sleep 60"))
-    await asyncio.wait_for(known.start(), 10)
-    assert list(shown(known.databases())) == ["plain"]
-    assert not is_alive(int((tmp_path / "pid").read_text()))
+    pid = tmp_path / "pid"
+    for seconds in (0.2, 2.0, 9.0):  # a busy machine may not even have begun it when it is ended
+        monkeypatch.setattr(labels, "COMMAND_SECONDS", seconds)
+        await asyncio.wait_for(known.start(), 30)
+        assert list(shown(known.databases())) == ["plain"]
+        if pid.exists() and pid.read_text():
+            break
+    assert not is_alive(int(pid.read_text()))
 
 
 async def test_a_lot_of_output_does_not_block(tmp_path: Path) -> None:
     known = made(script(tmp_path, "echo first; head -c 1000000 /dev/zero"))
-    await asyncio.wait_for(known.start(), 10)
+    await asyncio.wait_for(known.start(), 30)
     assert shown(known.databases())["zoned"]["zone"] == "first"
 
 
@@ -94,7 +98,7 @@ async def test_a_new_value_is_told_and_a_failure_keeps_the_last(tmp_path: Path) 
     async with asyncio.TaskGroup() as tasks:
         running = tasks.create_task(known.run(changed))
         value.write_text("two\n")
-        news = await asyncio.wait_for(told.get(), 10)
+        news = await asyncio.wait_for(told.get(), 30)
         assert news["zoned"]["zone"] == "two"
         value.unlink()
         await asyncio.sleep(0.3)

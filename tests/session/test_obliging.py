@@ -6,7 +6,7 @@ import pytest
 
 from gateway.model.hold import Answer, Held
 from gateway.model.statement import Phase
-from gateway.sansio.protocol import Request
+from gateway.sansio.exchange import Request
 from gateway.session.hold import Holds
 from gateway.session.timeouts import Timeouts
 
@@ -60,9 +60,10 @@ async def test_time_begins_when_a_statement_has_its_turn() -> None:
     await asyncio.sleep(0.1)
     assert late == []
     timeouts.ended(first)
-    await asyncio.sleep(0.1)
+    async with asyncio.timeout(30):
+        while len(late) < 2:  # noqa: ASYNC110 # a cancel that came too early is sent again
+            await asyncio.sleep(0.01)
     assert set(late) == {second}
-    assert len(late) > 1, "a cancel that came too early is sent again"
     timeouts.ended(second)
     late.clear()
     await asyncio.sleep(0.05)

@@ -5,6 +5,8 @@ import json
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from itertools import pairwise
+from random import Random
 from typing import Any, cast
 
 import pytest
@@ -21,13 +23,13 @@ from gateway.model.statement import NameContext
 from gateway.protocols.redis import REDIS
 from gateway.protocols.redis.conversation import RedisConversation
 from gateway.protocols.redis.errors import SUBSTITUTE
-from gateway.protocols.redis.resp import encode
-from gateway.sansio.protocol import Facts
-from gateway.session.environment import Deadlines, Environment
+from gateway.protocols.redis.resp import CommandReader, encode
+from gateway.sansio.exchange import Facts, Pipeline
 from gateway.session.facts import Classifier
 from gateway.session.grant import Grant
 from gateway.session.session import Session, SessionOver
 from gateway.session.stream import Stream
+from tests.session.surroundings import environment
 
 FIRST = encode(b"PING")
 GET, SET = encode(b"GET", b"app:a"), encode(b"SET", b"app:a", b"1")
@@ -151,7 +153,7 @@ class Ends:
 @pytest.fixture
 async def ends() -> AsyncIterator[Ends]:
     world = World()
-    env = cast("Environment", _Env(SystemClock(), world, world, Classifier(), Deadlines()))
+    env = environment(SystemClock(), world, Classifier())
     now = datetime.now(UTC)
     route = Route("cache", "redis", "default", "0")
     identity = Identity("alice", ("r",), {}, "c", Use.DATABASE, now, now, "1", route)
@@ -170,16 +172,6 @@ async def ends() -> AsyncIterator[Ends]:
     yield made
     session.stop("test_over", None)
     await made.task
-
-
-@dataclass
-class _Env:
-    clock: Any
-    audit: Any
-    policy: Any
-    classifier: Any
-    deadlines: Any
-    salt: str = ""
 
 
 async def test_a_pipeline_is_decided_once_for_equal_facts_then_recorded_then_forwarded(ends: Ends) -> None:
@@ -352,3 +344,107 @@ async def test_large_commands_without_an_answer_are_bounded(
     ends.answers(b"+OK\r\n")
     await asyncio.wait_for(ends.to_backend.changed.wait(), 5)
     assert ends.to_backend.take() == large
+
+
+async def test_what_a_server_calls_an_error_is_recorded_as_canonical_json(ends: Ends) -> None:
+    await ends.sends(GET, SET)
+    ends.answers(b'-\x7f\xe2"\0\\% no\r\n-%s no\r\n')
+    outcomes = ends.world.written(Kind.SESSION_QUERY_END)  # which proves each line canonical
+    assert [each["error_code"] for each in outcomes] == ['\x7f\xe2"\0\\%', "%s"]
+    await ends.sends(encode(b"SUBSCRIBE"))  # which goes the ordinary way
+    ends.answers(b"-\x7f no\r\n")
+    assert ends.world.written(Kind.SESSION_QUERY_END)[-1]["error_code"] == "\x7f"
+
+
+@pytest.mark.parametrize("seed", range(25))
+async def test_nothing_is_sent_that_is_not_decided_and_recorded(ends: Ends, seed: int) -> None:
+    chance = Random(seed)
+    kinds = [GET, SET, encode(b"GET", b"secret"), encode(b"INCR", b"app:n"), encode(b"SET", b"app:b", b"2")]
+    commands = [chance.choice(kinds[: chance.randint(1, 5)]) for _ in range(chance.randint(1, 40))]
+    ends.world.answer = refusing("secret")
+    reader, sent = CommandReader(), list[str]()
+    left, data = len(commands), b"".join(commands)
+
+    def check() -> None:
+        """What is on its way now stands among the records, in that order, and was asked about."""
+        nonlocal left
+        got = [each.arguments for each in reader.feed(ends.to_backend.take())]
+        sent.extend(b" ".join(each).decode() for each in got if encode(*each) != SUBSTITUTE)
+        left -= len(got)
+        recorded = [each["statement"] for each in ends.world.written(Kind.SESSION_QUERY)]
+        assert sent == recorded[: len(sent)]
+        assert {f"decide {text}" for text in sent} <= set(ends.world.happened)
+
+    while data or left:
+        ends.to_backend.changed.clear()
+        cut = chance.randint(1, 200)
+        if data:
+            ends.client.data_received(data[:cut])
+            data = data[cut:]
+            await asyncio.sleep(0)
+        else:
+            await asyncio.wait_for(ends.to_backend.changed.wait(), 5)
+        check()
+    assert sent == [text for text in (_text(command) for command in commands) if "secret" not in text]
+
+
+def _text(command: bytes) -> str:
+    (read,) = CommandReader().feed(command)
+    return b" ".join(read.arguments).decode()
+
+
+@pytest.mark.parametrize("seed", range(12))
+async def test_both_ways_send_and_record_the_same(
+    ends: Ends, seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Stretches of the same and single commands, cut anywhere; answers likewise."""
+    chance, admitted = Random(seed), list[int]()
+    admit = RedisConversation.admit_pipeline
+
+    def counted(conversation: RedisConversation, pipeline: Pipeline) -> bytes:
+        admitted.append(pipeline.count)
+        return admit(conversation, pipeline)
+
+    monkeypatch.setattr(RedisConversation, "admit_pipeline", counted)
+    kinds = [GET, SET, encode(b"INCR", b"app:n"), encode(b"KEYS", b"*"), encode(b"SET", b"a", b"x" * 3_000)]
+    replies = [b"$1\r\nx\r\n", b"+OK\r\n", b":1\r\n", b"-ERR no\r\n", b"*1\r\n$1\r\na\r\n", b"$-1\r\n"]
+    drawn = [(chance.choice(kinds), chance.choice(replies)) for _ in range(chance.randint(1, 8))]
+    several = [each for each in drawn for _ in range(chance.choice([1, 1, 2, 16, 70]))]
+    commands, answers = (b"".join(each) for each in zip(*several, strict=True))
+
+    async def run() -> tuple[bytes, bytes, list[dict[str, Any]]]:
+        """What reached the backend, what the client, and what of the records is not new each time."""
+        ends.world.records.clear()
+        sent = said = b""
+        for piece in _pieces(commands, Random(seed)):
+            ends.client.data_received(piece)
+            await asyncio.sleep(0)
+        while len(sent) < len(commands):
+            ends.to_backend.changed.clear()
+            sent += ends.to_backend.take()
+            if len(sent) < len(commands):
+                await asyncio.wait_for(ends.to_backend.changed.wait(), 5)
+        for piece in _pieces(answers, Random(seed)):
+            said += ends.answers(piece)
+        begun, ended = (ends.world.written(kind) for kind in (Kind.SESSION_QUERY, Kind.SESSION_QUERY_END))
+        by_query = {each["query_id"]: each for each in ended}
+        assert len(by_query) == len(ended)
+        ended = [by_query[each["id"]] for each in begun]
+        new = {"id", "decision_id", "query_id", "duration_ns"}
+        plain = [{key: value for key, value in each.items() if key not in new} for each in begun + ended]
+        return sent, said, plain
+
+    short = await run()
+    went_short = sum(admitted)
+    assert went_short > 0
+    ends.client.offer_to(lambda _data: False)
+    ordinary = await run()
+    assert sum(admitted) == went_short
+    assert short == ordinary
+    assert short[:2] == (commands, answers)
+    assert len(short[2]) == 2 * len(several)
+
+
+def _pieces(data: bytes, chance: Random) -> list[bytes]:
+    cuts = sorted({0, len(data), *(chance.randrange(len(data)) for _ in range(chance.randint(0, 4)))})
+    return [data[start:stop] for start, stop in pairwise(cuts)]

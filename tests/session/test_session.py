@@ -23,7 +23,7 @@ from gateway.model.identity import Identity, Route, Use
 from gateway.model.obligation import Obligations
 from gateway.model.resource import Database
 from gateway.model.statement import Catalog, NameContext, Phase, Statement
-from gateway.sansio.protocol import (
+from gateway.sansio.exchange import (
     Duty,
     Facts,
     Housekeeping,
@@ -36,10 +36,12 @@ from gateway.sansio.protocol import (
     Settle,
     Unable,
 )
-from gateway.session.environment import Deadlines, Environment
+from gateway.session.environment import Environment
 from gateway.session.grant import Grant
+from gateway.session.judge import Judged
 from gateway.session.session import Session, SessionOver
 from gateway.session.stream import Stream
+from tests.session.surroundings import environment, settled
 
 NAMES = NameContext(db_name="db", db_user="u")
 
@@ -211,10 +213,7 @@ async def ends(request: pytest.FixtureRequest) -> AsyncIterator[Ends]:
     for sock in (near_client, near_backend):
         _, stream = await asyncio.get_running_loop().connect_accepted_socket(Stream, sock)
         streams.append(stream)
-    env = cast(
-        "Environment",
-        _Env(clock=SystemClock(), audit=world, policy=world, classifier=_TOY, deadlines=Deadlines()),
-    )
+    env = environment(SystemClock(), world, _TOY)
     grant = _grant(env)
     session = Session(grant, streams[0], streams[1], request.param(), env)
     task = asyncio.create_task(session.run())
@@ -226,16 +225,6 @@ async def ends(request: pytest.FixtureRequest) -> AsyncIterator[Ends]:
         await stream.closed()
     client.close()
     backend.close()
-
-
-@dataclass
-class _Env:
-    clock: Any
-    audit: Any
-    policy: Any
-    classifier: Any
-    deadlines: Any
-    salt: str = ""
 
 
 def _grant(env: Environment) -> Grant:
@@ -293,10 +282,26 @@ async def test_a_refused_statement_is_recorded_and_replaced(ends: Ends) -> None:
     ]
 
 
+async def test_what_was_prepared_is_recorded_each_time_that_it_is_refused(ends: Ends) -> None:
+    ends.world.answer = lambda _: denied("no_role")
+    statement = Statement("one", "toy", NAMES)
+    facts = _TOY.now(None, Request(b"", Phase.PREPARE, (statement,)))
+
+    async def sent(*phases: Phase) -> int:
+        """What arrives together leaves one record: refused once, nothing of it runs."""
+        before = len(ends.world.happened)
+        await ends.session.judge.decide([Judged(Request(b"", each, (statement,)), facts) for each in phases])
+        return sum(line.startswith("record db.session.denied") for line in ends.world.happened[before:])
+
+    assert await sent(Phase.PREPARE, Phase.BIND, Phase.EXECUTE) == 1
+    assert await sent(Phase.BIND, Phase.EXECUTE) == 1
+    assert [await sent(Phase.EXECUTE) for _ in range(3)] == [1, 1, 1]
+
+
 async def test_a_long_pipeline_asks_a_few_questions_at_a_time(ends: Ends) -> None:
     ends.world.gate = asyncio.Event()
     ends.client.send(b"".join(b"%d\n" % number for number in range(100)))
-    await asyncio.sleep(0.02)
+    await settled()
     assert ends.world.waiting == 8
     ends.world.gate.set()
     data = b""
@@ -317,7 +322,7 @@ async def test_what_arrives_together_is_decided_before_any_of_it_is_forwarded(en
 async def test_what_follows_a_change_of_names_waits_for_its_answer(ends: Ends) -> None:
     ends.client.send(b"wait\nafter\n")
     assert await ends.at(ends.backend) == b"wait\n"
-    await asyncio.sleep(0.02)
+    await settled()
     assert "decide after" not in ends.world.happened
     ends.backend.send(b"ok\n")
     assert await ends.at(ends.backend) == b"after\n"
@@ -326,7 +331,7 @@ async def test_what_follows_a_change_of_names_waits_for_its_answer(ends: Ends) -
 async def test_a_cancel_withdraws_what_is_being_judged_and_not_the_next(ends: Ends) -> None:
     ends.world.gate = asyncio.Event()
     ends.client.send(b"slow\n")
-    await asyncio.sleep(0.02)
+    await settled()
     assert ends.session.judge.cancel()
     ends.world.gate.set()
     assert await ends.at(ends.client) == b"-query_canceled\n"
@@ -340,7 +345,7 @@ async def test_a_cancel_withdraws_what_is_being_judged_and_not_the_next(ends: En
 async def test_nothing_starts_while_a_cancel_is_on_its_way(ends: Ends) -> None:
     ends.session.judge.hold()
     ends.client.send(b"one\n")
-    await asyncio.sleep(0.02)
+    await settled()
     with pytest.raises(BlockingIOError):
         ends.backend.recv(10)
     ends.session.judge.release()
@@ -352,6 +357,27 @@ async def test_an_end_from_outside_carries_its_reason(ends: Ends) -> None:
     over = await ends.task
     assert over.code == "locked"
     assert isinstance(over.denial, Denied)
+
+
+async def test_what_becomes_durable_in_the_turn_of_the_end_is_not_forwarded(ends: Ends) -> None:
+    ends.world.durable = lambda: ends.session.stop("locked", denied("locked"))
+    ends.client.send(b"one\ntwo\n")
+    assert (await ends.task).code == "locked"
+    with pytest.raises(BlockingIOError):
+        ends.backend.recv(10)
+    assert ends.world.happened.count("record db.session.query one") == 1
+    assert {event.fields["executed"] for event in ends.world.posted} == {False}
+
+
+@pytest.mark.parametrize("ends", [KnownLines], indirect=True, ids=["fast"])
+async def test_a_repetition_that_becomes_durable_in_the_turn_of_the_end_is_not_forwarded(ends: Ends) -> None:
+    ends.world.durable = lambda: ends.session.stop("locked", denied("locked"))
+    ends.client.send(b"one\n")
+    assert (await ends.task).code == "locked"
+    with pytest.raises(BlockingIOError):
+        ends.backend.recv(10)
+    assert ends.world.happened == ["decide one", "record db.session.query one"]
+    assert [event.fields["executed"] for event in ends.world.posted] == [False]
 
 
 async def test_the_clients_leaving_ends_the_session_and_closes_what_was_open(ends: Ends) -> None:
@@ -382,9 +408,9 @@ async def test_a_protocol_fault_ends_the_session(ends: Ends) -> None:
 async def test_what_arrives_behind_a_repetition_waits_until_it_is_forwarded(ends: Ends) -> None:
     ends.world.gate = asyncio.Event()
     ends.client.send(b"one\n")
-    await asyncio.sleep(0.02)
+    await settled()
     ends.client.send(b"two\nthree\n")
-    await asyncio.sleep(0.02)
+    await settled()
     ends.world.gate.set()
     data = b""
     while not data.endswith(b"three\n"):
@@ -397,9 +423,9 @@ async def test_what_was_given_back_stays_in_front_of_what_came_behind_it(ends: E
     ends.world.answer = lambda text: denied("no_role") if text == "one" else allowed()
     ends.world.gate = asyncio.Event()
     ends.client.send(b"one\n")
-    await asyncio.sleep(0.02)
+    await settled()
     ends.client.send(b"two\n")
-    await asyncio.sleep(0.02)
+    await settled()
     ends.world.gate.set()
     assert await ends.at(ends.backend) == b"#refused\ntwo\n"
     assert await ends.at(ends.client) == b"-no_role\n"
@@ -411,11 +437,11 @@ async def test_what_was_given_back_stays_in_front_of_what_came_behind_it(ends: E
 async def test_a_session_that_ends_meanwhile_forwards_nothing(ends: Ends) -> None:
     ends.world.gate = asyncio.Event()
     ends.client.send(b"one\n")
-    await asyncio.sleep(0.02)
+    await settled()
     ends.session.stop("locked", denied("locked"))
     assert (await ends.task).code == "locked"
     ends.world.gate.set()
-    await asyncio.sleep(0.02)
+    await settled()
     with pytest.raises(BlockingIOError):
         ends.backend.recv(10)
     assert "record db.session.query one" not in ends.world.happened
@@ -444,9 +470,9 @@ async def test_a_repetition_with_an_obligation_takes_the_ordinary_way(ends: Ends
 async def test_the_clients_end_behind_a_repetition_lets_it_run(ends: Ends) -> None:
     ends.world.gate = asyncio.Event()
     ends.client.send(b"one\n")
-    await asyncio.sleep(0.02)
+    await settled()
     ends.client.shutdown(socket.SHUT_WR)
-    await asyncio.sleep(0.02)
+    await settled()
     ends.world.gate.set()
     assert await ends.at(ends.backend) == b"one\n"
     assert (await ends.task).code == "client_closed"
@@ -455,7 +481,7 @@ async def test_the_clients_end_behind_a_repetition_lets_it_run(ends: Ends) -> No
 async def test_what_was_recorded_and_never_sent_because_the_session_ended_has_an_end(ends: Ends) -> None:
     ends.session.judge.hold()
     ends.client.send(b"one\n")
-    await asyncio.sleep(0.05)
+    await settled()
     assert "record db.session.query one" in ends.world.happened
     ends.session.stop("locked", denied("locked"))
     await ends.task
@@ -469,11 +495,11 @@ async def test_a_repetition_that_became_durable_as_the_session_ended_has_an_end(
     written: asyncio.Future[None] = asyncio.get_running_loop().create_future()
     ends.world.append = lambda _events: written  # type: ignore[method-assign, assignment, return-value]
     ends.client.send(b"one\n")
-    await asyncio.sleep(0.02)
+    await settled()
     written.set_result(None)
     assert ends.session._fast is not None
     ends.session._fast.close()
-    await asyncio.sleep(0.02)
+    await settled()
     with pytest.raises(BlockingIOError):
         ends.backend.recv(10)
     assert [event.fields["executed"] for event in ends.world.posted] == [False]

@@ -10,6 +10,7 @@ from gateway.errors import ProtocolError
 from gateway.sansio.flow import Flow, PeerClosedError, Read, StartTls, Write
 from gateway.session.line import Line, drive
 from gateway.session.stream import HIGH_WATER, Stream
+from tests.session.surroundings import settled
 
 
 async def stream_on(sock: socket.socket) -> Stream:
@@ -33,7 +34,7 @@ async def test_all_that_arrived_is_one_chunk(pair: tuple[Stream, socket.socket])
     stream, peer = pair
     peer.send(b"one")
     peer.send(b"two")
-    await asyncio.sleep(0.01)
+    await settled()
     assert await stream.receive() == b"onetwo"
 
 
@@ -58,10 +59,10 @@ async def test_a_relay_gets_what_was_kept_and_all_that_follows(pair: tuple[Strea
     stream, peer = pair
     got: list[bytes] = []
     peer.send(b"kept")
-    await asyncio.sleep(0.01)
+    await settled()
     stream.relay_to(got.append)
     peer.send(b"later")
-    await asyncio.sleep(0.01)
+    await settled()
     assert got == [b"kept", b"later"]
 
 

@@ -5,10 +5,13 @@ import socket
 from types import SimpleNamespace
 from typing import cast
 
+import pytest
 import structlog
 
+from gateway.address import Address
+from gateway.clock import SystemClock
 from gateway.session.environment import Environment
-from gateway.tunnel.agent import MOST_SPARES, Agent
+from gateway.tunnel.agent import BACK_OFF_SECONDS, MOST_SPARES, Agent
 from gateway.tunnel.credentials import Credentials
 from gateway.tunnel.minting import RemoteSettings
 
@@ -34,3 +37,32 @@ async def test_no_more_connections_wait_than_a_bound_however_many_are_asked_for_
         for ours, theirs in pairs:
             ours.close()
             theirs.close()
+
+
+async def test_a_channel_is_tried_again_after_a_while_that_grows_and_differs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    env = SimpleNamespace(agent="db-1", cluster="example", clock=SystemClock())
+    waits: list[list[float]] = []
+
+    async def refused(_proxy: Address) -> None:
+        raise OSError("connection refused")
+
+    for _ in range(2):
+        agent = Agent(nobody, cast("RemoteSettings", None), cast("Environment", env), structlog.get_logger())
+        monkeypatch.setattr(agent, "_channel", refused)
+        waited: list[float] = []
+
+        async def wait(seconds: float, into: list[float] = waited) -> None:
+            into.append(seconds)
+            if len(into) == len(BACK_OFF_SECONDS) + 3:
+                raise asyncio.CancelledError
+
+        monkeypatch.setattr("gateway.tunnel.agent.asyncio.sleep", wait)
+        with pytest.raises(asyncio.CancelledError):
+            await agent._keep(Address("proxy.example.com", 443))
+        waits.append(waited)
+    longest = [*BACK_OFF_SECONDS, *[BACK_OFF_SECONDS[-1]] * 3]
+    for waited in waits:
+        assert all(most / 2 <= seconds <= most for seconds, most in zip(waited, longest, strict=True))
+    assert waits[0] != waits[1], "services that lost the same proxy do not come back together"

@@ -4,10 +4,13 @@ import asyncio
 import json
 import socket
 import ssl
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
-from typing import cast
+from types import SimpleNamespace
+from typing import Any, TypeAlias, cast
 
+import aiohttp
 import pytest
 import structlog
 from aiohttp import web
@@ -22,7 +25,9 @@ from gateway.session.line import Line, accept_tls
 from gateway.session.stream import Stream
 from gateway.tunnel import links as module
 from gateway.tunnel.links import SPARE_SECONDS, SPARES, Link, Links
-from gateway.tunnel.preface import preface
+from gateway.tunnel.preface import PATH, VIA, preface
+
+Opening: TypeAlias = Any  # of aiohttp: awaited or entered
 
 AGENT = "db-1"
 CLUSTER = keys.make("example", SystemClock())
@@ -207,3 +212,47 @@ async def test_another_service_cannot_answer_in_its_place(
     assert isinstance(dialled, BackendError)
     assert isinstance(taken, OSError), "the proxy hung up in the handshake"
     assert channel.spares == [True, False]
+
+
+@asynccontextmanager
+async def reached(proxy: Links, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Callable[[str], Opening]]:
+    """How a service opens a channel by one of the proxy's addresses; who it is was looked at before."""
+    monkeypatch.setattr(proxy, "_identify", lambda _: SimpleNamespace(user=AGENT))
+    await proxy.judge({AGENT: ""})
+    runner = web.AppRunner(proxy.application(), access_log=None, shutdown_timeout=1.0)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    host, port = runner.addresses[0][:2]
+    try:
+        async with aiohttp.ClientSession() as session:
+            yield lambda via: session.ws_connect(f"http://{host}:{port}{PATH}", headers={VIA: via})
+    finally:
+        await runner.cleanup()
+
+
+async def test_two_names_of_one_proxy_are_one_channel(proxy: Links, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with reached(proxy, monkeypatch) as opening, opening("gate:443") as first:
+        with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
+            await opening("alias:443")
+        assert refused.value.status == 409
+        assert proxy.connected() == [AGENT]
+        assert not first.closed
+        async with opening("gate:443"):  # the first is half-open: the service noticed before the proxy did
+            assert (await first.receive()).type is aiohttp.WSMsgType.CLOSE
+            assert proxy.connected() == [AGENT]
+    assert proxy.connected() == []
+
+
+async def test_the_other_name_will_do_once_the_first_is_gone(
+    proxy: Links, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with reached(proxy, monkeypatch) as opening:
+        async with opening("gate:443"):
+            pass
+        for _ in range(1000):
+            if not proxy.connected():
+                break
+            await asyncio.sleep(0.01)
+        async with opening("alias:443"):
+            assert proxy.connected() == [AGENT]

@@ -23,6 +23,7 @@ from gateway.session.live import Live
 from gateway.workers.channel import Channel
 from gateway.workers.desk import Desk
 from gateway.workers.record import RemoteLog, pack, unpack
+from tests.audit.rig import until
 
 CLOCK = SystemClock()
 
@@ -103,7 +104,7 @@ async def test_a_record_that_nobody_waits_for_any_more_is_disowned(tmp_path: Pat
         waiting = remote.append([query])
         await asyncio.sleep(0)
         waiting.cancel()
-        await asyncio.sleep(0.3)
+        await until(lambda: any(item.kind is Kind.SESSION_QUERY_END for item in lines(tmp_path)))
     ends = [item.fields for item in lines(tmp_path) if item.kind is Kind.SESSION_QUERY_END]
     assert [(end["query_id"], end["outcome"]) for end in ends] == [(query.id, "not_forwarded")]
 
@@ -115,7 +116,7 @@ async def test_what_a_lost_worker_had_open_is_closed(tmp_path: Path) -> None:
         await remote.append([query])
         desk.forget()
         desk.forget()
-        await asyncio.sleep(0.1)
+        await until(lambda: lines(tmp_path)[-1].kind is Kind.SESSION_QUERY_END)
     ends = [item for item in lines(tmp_path) if item.kind.value.endswith(".end")]
     assert [(item.kind.value, item.fields["outcome"]) for item in ends] == [
         ("db.session.end", "unknown"),
@@ -125,7 +126,7 @@ async def test_what_a_lost_worker_had_open_is_closed(tmp_path: Path) -> None:
 
 def test_records_that_were_made_together_cross_as_they_are() -> None:
     fields = {"session_id": "s", "user": "ada", "decision_id": "d", "db_name": "0"}
-    made = Lines(Briefs(Kind.SESSION_QUERY, 1, ["one", "two"], [fields, fields]), [b"1 ", b"2 "], b" end")
+    made = Lines(Briefs(Kind.SESSION_QUERY, 1, ["one", "two"], [fields, fields]), [("1 ", "", 2)], " end")
     crossed, _ = unpack(*pack(made))
     assert [line.line(at) for at, (_, line) in enumerate(crossed, 7)] == made.lines(7)
     assert [(seen.id, dict(seen.fields)) for seen, _ in crossed] == [("one", fields), ("two", fields)]

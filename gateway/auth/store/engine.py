@@ -28,7 +28,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from gateway.errors import ConfigError, StateError
-from gateway.storage import Storage
+from gateway.storage import Storage, is_socket
 
 WRITES = "regate_writes"
 """The execution option that marks a connection whose transactions write."""
@@ -70,7 +70,7 @@ def _connect_args(storage: Storage) -> dict[str, Any]:
         "timeout": CONNECT_SECONDS,
         "command_timeout": COMMAND_SECONDS,
         "server_settings": _SETTINGS,
-        "ssl": _tls(storage) if storage.tls and not _on_socket(storage.url) else False,
+        "ssl": _tls(storage) if storage.tls and not is_socket(storage.url) else False,
     }
     if storage.password_file or storage.password_env:
         found["password"] = partial(_password, storage)
@@ -99,10 +99,6 @@ def _tls(storage: Storage) -> ssl.SSLContext:
     except OSError as error:  # SSLError is one
         raise ConfigError(f"auth_service.storage.tls cannot be used: {error.strerror or error}") from error
     return context
-
-
-def _on_socket(url: str) -> bool:
-    return str(make_url(url).query.get("host", "")).startswith("/")
 
 
 @contextmanager

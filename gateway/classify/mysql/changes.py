@@ -14,7 +14,7 @@ class Changes(Queries):
 
     def read(self) -> str:
         """A query or a change; the answer is its operation."""
-        scope = Scope({})
+        scope = Scope({}, start=0)
         if self.cursor.word() == "with":
             scope.environment = self.with_clause(scope)
         word = self.cursor.take_any(("insert", "replace", "update", "delete"))

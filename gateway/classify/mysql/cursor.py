@@ -71,6 +71,13 @@ class Cursor(TokenCursor[Token]):
             raise DoubtError(Doubt.SYNTAX)
         return token.value
 
+    def skip_wait(self) -> None:
+        """How long to wait for a lock, if that is said: ``WAIT 5``, ``NOWAIT``."""
+        if self.take("wait"):
+            self.number()
+        else:
+            self.take("nowait")
+
     def account(self) -> str:
         """``'user'@'host'``, a role, or the session's own user."""
         if self.take("current_user"):

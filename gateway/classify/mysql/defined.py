@@ -7,13 +7,19 @@ and their types are passed over; what is looked for begins with a word that mean
 from typing import Final
 
 from gateway.classify.doubt import Doubt, DoubtError
-from gateway.classify.facts import Action, Use
+from gateway.classify.facts import Action, Piece, Use
 from gateway.classify.mysql.cursor import Cursor
 from gateway.classify.mysql.lexer import Token, lowered
 from gateway.classify.mysql.words import COLUMN_TYPES, ENGINES
 from gateway.classify.operations import CLASS_OF
+from gateway.classify.pieces import effect, piece
 from gateway.classify.tokens import LITERALS, MARK, WORD
+from gateway.model.classification import Class
 
+OF_SERVER: Final = frozenset(
+    ("server", "tablespace", "undo", "logfile", "spatial", "resource", "catalog", "instance", "library")
+)
+_USERS: Final = frozenset(("user", "role"))
 _QUERY: Final = frozenset(("select", "with", "values", "table"))
 _ELSEWHERE: Final = frozenset(
     """
@@ -26,6 +32,15 @@ def used(schema: str, name: str, *operations: str, kind: str = "table", is_new: 
     """What is done to something that a definition names."""
     actions = tuple(Action(operation, CLASS_OF[operation]) for operation in operations)
     return Use("", schema, name, actions, kind, is_new)
+
+
+def beyond_databases(cursor: Cursor, operation: str, kind: str) -> Piece:
+    """A definition of what lies in no database: a user's or a role's, or something of the server's."""
+    if kind not in _USERS and kind not in OF_SERVER:
+        raise DoubtError(Doubt.STATEMENT)
+    cursor.rest()
+    cls = Class.DCL if kind in _USERS else Class.ADMIN
+    return piece(operation, effect(operation, kind, "", cls=cls))
 
 
 def query_at(cursor: Cursor) -> int:

@@ -1,4 +1,4 @@
-"""CREATE, ALTER, DROP, RENAME, TRUNCATE.
+"""CREATE and ALTER.
 
 https://dev.mysql.com/doc/refman/8.0/en/sql-data-definition-statements.html. Of a table's definition only
 what names other tables is read: queries, LIKE, REFERENCES, EXCHANGE, CONVERT. What reaches beyond the
@@ -14,20 +14,15 @@ from gateway.classify.doubt import Doubt, DoubtError
 from gateway.classify.facts import Action, Piece, Use
 from gateway.classify.mysql.changes import Changes
 from gateway.classify.mysql.cursor import Cursor
-from gateway.classify.mysql.defined import named_in, query_at, used
+from gateway.classify.mysql.defined import OF_SERVER, beyond_databases, named_in, query_at, used
 from gateway.classify.mysql.lexer import Token
 from gateway.classify.mysql.scope import Scope
+from gateway.classify.mysql.words import STORED
 from gateway.classify.operations import CLASS_OF
 from gateway.classify.pieces import effect, piece
 from gateway.classify.tokens import WORD
-from gateway.model.classification import Class
 
-STORED: Final = frozenset(("procedure", "function", "trigger", "event", "package"))
 _DROPPED: Final = STORED | {"database", "server"}
-_USERS: Final = frozenset(("user", "role"))
-_OF_SERVER: Final = frozenset(
-    ("server", "tablespace", "undo", "logfile", "spatial", "resource", "catalog", "instance", "library")
-)
 
 
 def read_create(cursor: Cursor) -> Piece:
@@ -67,13 +62,7 @@ def _create(cursor: Cursor) -> Piece:
         use = cursor.use("create", "sequence", is_new=True)
         named_in(cursor.rest())
         return piece("create", uses=(use,))
-    if word in _USERS:
-        cursor.rest()
-        return piece("create", effect("create", word, "", cls=Class.DCL))
-    if word in _OF_SERVER:
-        cursor.rest()
-        return piece("create", effect("create", word, "", cls=Class.ADMIN))
-    raise DoubtError(Doubt.STATEMENT)
+    return beyond_databases(cursor, "create", word)
 
 
 def _skip_to_kind(cursor: Cursor) -> str:
@@ -92,7 +81,7 @@ def _skip_to_kind(cursor: Cursor) -> str:
         elif not cursor.take_any(_BEFORE_KIND):
             break
     word = cursor.next()
-    if word.kind is WORD and (word.value in _KINDS or word.value in STORED or word.value in _OF_SERVER):
+    if word.kind is WORD and (word.value in _KINDS or word.value in STORED or word.value in OF_SERVER):
         return word.value
     raise DoubtError(Doubt.STATEMENT)
 
@@ -201,13 +190,7 @@ def read_alter(cursor: Cursor) -> Piece:
         use = cursor.use("alter", "sequence")
         named_in(cursor.rest())
         return piece("alter", uses=(use,))
-    if word in _USERS:
-        cursor.rest()
-        return piece("alter", effect("alter", word, "", cls=Class.DCL))
-    if word in _OF_SERVER:
-        cursor.rest()
-        return piece("alter", effect("alter", word, "", cls=Class.ADMIN))
-    raise DoubtError(Doubt.STATEMENT)
+    return beyond_databases(cursor, "alter", word)
 
 
 def _alter_table(cursor: Cursor) -> Piece:
@@ -241,80 +224,3 @@ def _other(tokens: list[Token], at: int) -> list[Use]:
             cursor.mark("=")
         return [used(*cursor.path(), "create", is_new=True)]
     return []
-
-
-def read_drop(cursor: Cursor) -> Piece:
-    """``DROP …``."""
-    cursor.take("temporary")
-    if cursor.take("prepare"):
-        name = cursor.name()
-        cursor.end()
-        return piece("deallocate", effect("deallocate", "prepared", name))
-    word = cursor.next().value
-    cursor.take("body") if word == "package" else None
-    cursor.take("if", "exists")
-    if word in {"table", "tables", "view", "sequence"}:
-        uses = tuple(cursor.uses("drop", {"tables": "table"}.get(word, word)))
-        cursor.take_any(("restrict", "cascade"))
-        if cursor.take("wait"):
-            cursor.number()
-        else:
-            cursor.take("nowait")
-        cursor.end()
-        return piece("drop", uses=uses)
-    if word in {"database", "schema"}:
-        name = cursor.name()
-        cursor.end()
-        return piece("drop", effect("drop", "database", name))
-    if word == "index":
-        name = cursor.label()
-        cursor.expect("on")
-        schema, table = cursor.path()
-        cursor.rest()
-        return piece("drop", effect("drop", "index", name, schema), uses=(used(schema, table, "alter"),))
-    if word in STORED:
-        schema, name = cursor.path()
-        cursor.end()
-        return piece("drop", effect("drop", word, name, schema))
-    if word in _USERS:
-        cursor.rest()
-        return piece("drop", effect("drop", word, "", cls=Class.DCL))
-    if word in _OF_SERVER:
-        cursor.rest()
-        return piece("drop", effect("drop", word, "", cls=Class.ADMIN))
-    raise DoubtError(Doubt.STATEMENT)
-
-
-def read_rename(cursor: Cursor) -> Piece:
-    """``RENAME TABLE a TO b, …`` and ``RENAME USER``."""
-    if cursor.take("user"):
-        cursor.rest()
-        return piece("alter", effect("alter", "user", "", cls=Class.DCL))
-    if not cursor.take("table"):
-        cursor.expect("tables")
-    cursor.take("if", "exists")
-    uses: list[Use] = []
-    while True:
-        uses.append(used(*cursor.path(), "alter", "drop"))
-        if cursor.take("wait"):
-            cursor.number()
-        else:
-            cursor.take("nowait")
-        cursor.expect("to")
-        uses.append(used(*cursor.path(), "create", is_new=True))
-        if not cursor.mark(","):
-            break
-    cursor.end()
-    return piece("alter", uses=tuple(uses))
-
-
-def read_truncate(cursor: Cursor) -> Piece:
-    """``TRUNCATE [TABLE] t``."""
-    cursor.take("table")
-    use = cursor.use("truncate")
-    if cursor.take("wait"):
-        cursor.number()
-    else:
-        cursor.take("nowait")
-    cursor.end()
-    return piece("truncate", uses=(use,))

@@ -12,6 +12,7 @@ from gateway.classify.mysql.words import (
     BINARY_WORDS,
     CALLED_THOUGH_RESERVED,
     CONSTANTS,
+    HIDING_INTRODUCERS,
     INTRODUCERS,
     NEVER_NAMES,
     NO_BLANK,
@@ -183,6 +184,8 @@ class Expressions(Collector):
             if cursor.mark("("):
                 self._column(scope)
                 cursor.expect_mark(")")
+        elif word in HIDING_INTRODUCERS and follows.kind in LITERALS:
+            raise DoubtError(Doubt.CHARACTER)
         elif (word in INTRODUCERS and follows.kind in LITERALS) or (
             word in _LITERAL_TYPES and follows.kind is STRING
         ):

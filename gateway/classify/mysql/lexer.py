@@ -56,7 +56,7 @@ _REST = r"A-Za-z0-9_$\x80-\uffff"
 _AFTER = re.compile(rf"[{_REST}]")
 _MASTER: Final = re.compile(
     rf"""
-    (?P<blank>[ \t\n\r]++|\#[^\n]*+|--(?=[ \t\n\r]|\Z)[^\n]*+)
+    (?P<blank>[ \t\n\r\f\v]++|\#[^\n]*+|--(?=[ \t\n\r\f\v]|\Z)[^\n]*+)
   | (?P<mark>[(),;{{}}]|\.(?![0-9]))
   | (?P<comment>/\*)
   | (?P<string>(?:[nNxXbB](?='))?')

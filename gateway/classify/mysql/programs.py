@@ -63,13 +63,14 @@ def read_do(cursor: Cursor) -> Piece:
 
 
 def read_handler(cursor: Cursor) -> Piece:
-    """``HANDLER t OPEN`` opens a table for reading; what READ reads, the one that opened it said."""
+    """``HANDLER t OPEN`` opens a table, to read it row by row; what READ reads, only its OPEN said."""
     schema, name = cursor.path()
     if cursor.take("open"):
         if cursor.take("as") or not cursor.is_end():
             cursor.name()
         cursor.end()
-        return piece("handler", uses=(Use("", schema, name, (Action("select", Class.READ, ("*",)),)),))
+        read = Use("", schema, name, (Action("select", Class.READ, ("*",)),))
+        return piece("handler", effect("handler", "handler", name), uses=(read,))
     if cursor.take("close"):
         cursor.end()
         return piece("close", effect("close", "handler", name))
@@ -151,10 +152,7 @@ def read_lock(cursor: Cursor) -> Piece:
         uses.append(Use("", schema, name, (Action("lock", CLASS_OF["lock"]),)))
         if not cursor.mark(","):
             break
-    if cursor.take("wait"):
-        cursor.number()
-    else:
-        cursor.take("nowait")
+    cursor.skip_wait()
     cursor.end()
     return piece("lock", uses=tuple(uses))
 

@@ -31,6 +31,8 @@ class Queries(Tables):
 
     def query(self, scope: Scope) -> None:
         """``[WITH …] SELECT … [UNION …] [ORDER BY …]``; *scope* becomes that of its first SELECT."""
+        if scope.start is None:
+            scope.start = len(self.relations)
         if self.cursor.word() == "with":
             scope.environment = self.with_clause(scope)
         self._arm(scope)
@@ -42,7 +44,7 @@ class Queries(Tables):
         self._behind(scope)
         while cursor.take_any(_SET_OPERATIONS):
             cursor.take_any(("all", "distinct"))
-            arm = Scope(scope.environment, scope.outer, scope.is_derived)
+            arm = Scope(scope.environment, scope.outer, scope.is_derived, start=scope.start)
             self._arm(arm)
             self._behind(arm)
 
@@ -257,8 +259,12 @@ class Queries(Tables):
                 cursor.expect("with", "ties")
 
     def _lock(self, scope: Scope) -> None:
+        """What is locked: the tables of FROM; behind TABLE, brackets or a subquery all that was read."""
         cursor = self.cursor
-        for number in scope.relations():
+        locked = scope.relations()
+        if not locked or scope.has_others():
+            locked = tuple(range(scope.start or 0, len(self.relations)))
+        for number in locked:
             self.relations[number].does("lock")
         if cursor.take("wait"):
             cursor.number()

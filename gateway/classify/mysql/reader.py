@@ -2,20 +2,18 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Final
 
 from gateway.classify.dialect import Modes
 from gateway.classify.doubt import Doubt, DoubtError
 from gateway.classify.facts import Piece
 from gateway.classify.mysql import lexer, limits, secrets, statements
 from gateway.classify.mysql.lexer import Reading, Token, tokenize
+from gateway.classify.mysql.words import STORED
 from gateway.classify.operations import CLASS_OF
 from gateway.classify.record import Recording
 from gateway.classify.tokens import MARK, NAME, SYSTEM, VARIABLE, WORD
 from gateway.classify.unread import unread
 from gateway.model.classification import Effect
-
-_STORED: Final = frozenset(("procedure", "function", "trigger", "event", "package"))
 
 
 def read_as(dialect: str) -> Callable[[str, str, Modes], tuple[Piece, ...]]:
@@ -65,7 +63,7 @@ def _holds_body(tokens: list[Token]) -> bool:
     if words[:1] not in (["create"], ["alter"]):
         return False
     for token in tokens[1:20]:
-        if token.kind is WORD and token.value in _STORED:
+        if token.kind is WORD and token.value in STORED:
             return True
         if token.kind is WORD and token.value in {
             "table",

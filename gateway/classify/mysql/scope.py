@@ -38,6 +38,7 @@ class Scope:
     sources: list[Source] = field(default_factory=list)
     also: set[str] = field(default_factory=set)
     looked_at: int = 0  # columns referred to from here so far
+    start: int | None = None  # how many relations were noted before its query began
 
     def add(self, source: Source) -> None:
         """One more; DoubtError beyond what any server would run, so that searches stay short."""

@@ -3,9 +3,9 @@
 
 import re
 from collections.abc import Sequence
-from itertools import pairwise
 from typing import Final
 
+from gateway.classify import secret_names
 from gateway.classify.mysql.lexer import Token
 from gateway.classify.tokens import LITERALS, NAMES, VARIABLE, WORD
 
@@ -19,24 +19,25 @@ _SECRET_NAME: Final = re.compile(
 )
 _OF_SERVER: Final = frozenset(("global_priv", "slave_master_info", "slave_relay_log_info", "servers"))
 """Tables of the server's own whose rows hold passwords; ``user`` is one behind ``mysql.`` only."""
-_PEOPLE: Final = re.compile(r"(?:\w*_)?(?:users?|accounts?|logins?|members?|customers?|credentials?)")
-_BEFORE_LISTED: Final = frozenset(("select", "distinct", "all", "by", ",", "."))
-_BEHIND_LISTED: Final = frozenset((",", ".", "from", "asc", "desc", ""))
+_BEFORE_TABLE: Final = ("into", "insert", "replace", "ignore", "delayed", "low_priority", "high_priority")
 SUSPECTS: Final = tuple(
     """pass pwd secret token credential key jwt identified server create alter change master replication
     start aes_ des_ encrypt decrypt encode decode md5 sha kdf load_file
-    authentication :// /* -- # connection pw global_priv slave_ mysql user account login member
-    customer""".split()
+    authentication :// /* -- # connection pw global_priv slave_ mysql""".split()
+    + list(secret_names.PEOPLE)
 )
 
 
 def is_about_secrets(tokens: Sequence[Token]) -> bool:
     """Statements whose every literal is or may be a credential."""
     words = [token.value for token in tokens[:6] if token.kind is WORD]
-    if words[:1] in (["create"], ["alter"]):
-        return not _SECRET_OBJECTS.isdisjoint(words[1:5]) or any(
+    if words[:1] in (["create"], ["alter"]) and (
+        not _SECRET_OBJECTS.isdisjoint(words[1:5])
+        or any(
             token.kind is WORD and token.value in {"connection", "identified", "password"} for token in tokens
         )
+    ):
+        return True
     if words[:1] == ["grant"]:
         return any(token.kind is WORD and token.value == "identified" for token in tokens)
     if words[:2] in (
@@ -52,43 +53,23 @@ def is_about_secrets(tokens: Sequence[Token]) -> bool:
         )
     is_write = any(token.kind is WORD and token.value in _WRITES for token in tokens)
     return (
-        _compares_secret(tokens, is_write=is_write)
+        secret_names.uses(tokens, _SECRET_NAME.search)
         or any(token.kind in NAMES and token.value.lower() in _OF_SERVER for token in tokens)
         or (is_write and _is_positional(tokens))
     )
 
 
-def _compares_secret(tokens: Sequence[Token], *, is_write: bool) -> bool:
-    """A secret's name that is not only listed: its value may be any literal that stands in the statement.
-
-    In INSERT (a, b) VALUES (…) only the position says which value goes where.
-    """
-    for at, token in enumerate(tokens):
-        if token.kind not in {*NAMES, VARIABLE} or not _SECRET_NAME.search(token.value.lower()):
-            continue
-        before = tokens[at - 1].value if at else ""
-        behind = tokens[at + 1].value if at + 1 < len(tokens) else ""
-        if behind == "." and token.kind is not VARIABLE:
-            continue  # a schema or a table
-        if is_write or before not in _BEFORE_LISTED or behind not in _BEHIND_LISTED:
-            return True
-    return False
-
-
 def _is_positional(tokens: Sequence[Token]) -> bool:
-    """``INSERT INTO users VALUES (…)``, and whatever is written into the server's own tables."""
-    for (before, name), behind in zip(pairwise(tokens), [*tokens[2:], None], strict=True):
-        if name.kind not in NAMES:
-            continue
-        if name.value.lower() == "mysql" and behind is not None and behind.value == ".":
+    """Only the position says which value goes where: a secret's name anywhere may be that of a column."""
+    if secret_names.is_positional(tokens, _BEFORE_TABLE):
+        return True
+    for at, token in enumerate(tokens):
+        behind = tokens[at + 1].value if at + 1 < len(tokens) else ""
+        if token.kind in NAMES and (
+            token.value.lower() == "mysql" if behind == "." else _SECRET_NAME.search(token.value.lower())
+        ):
             return True
-        if before.value in {"into", "insert", "replace", "."} and _PEOPLE.fullmatch(name.value.lower()):
-            return behind is None or behind.value != "(" or _holds_query(tokens)
     return False
-
-
-def _holds_query(tokens: Sequence[Token]) -> bool:
-    return any(token.kind is WORD and token.value == "select" for token in tokens)
 
 
 def is_secret_call(tokens: Sequence[Token], at: int) -> bool:

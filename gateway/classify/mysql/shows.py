@@ -12,6 +12,7 @@ from gateway.classify.facts import Action, Piece, Use
 from gateway.classify.mysql.changes import Changes
 from gateway.classify.mysql.cursor import Cursor
 from gateway.classify.mysql.scope import Scope
+from gateway.classify.mysql.words import STORED
 from gateway.classify.pieces import effect, piece
 from gateway.classify.tokens import NUMBER, STRING, WORD
 from gateway.model.classification import Class, Effect
@@ -19,7 +20,6 @@ from gateway.model.classification import Class, Effect
 _OF_TABLE: Final = frozenset(("columns", "fields", "index", "indexes", "keys"))
 _OF_DATABASE: Final = frozenset(("tables", "triggers", "events"))
 _CREATED: Final = frozenset(("table", "view", "sequence"))
-_STORED: Final = frozenset(("procedure", "function", "trigger", "event", "package"))
 _HARMLESS: Final = frozenset(("warnings", "errors", "charset", "collation", "engines"))
 
 
@@ -98,7 +98,7 @@ def _create(cursor: Cursor) -> Piece:
         found = table(cursor)
         cursor.end()
         return piece("show", uses=(found,))
-    if word in _STORED:
+    if word in STORED:
         cursor.take("body")
         schema, name = cursor.path()
         cursor.end()

@@ -5,7 +5,15 @@ from typing import Final
 
 from gateway.classify.doubt import Doubt, DoubtError
 from gateway.classify.facts import Piece
-from gateway.classify.mysql import administration, definitions, programs, settings, shows, transactions
+from gateway.classify.mysql import (
+    administration,
+    definitions,
+    programs,
+    removals,
+    settings,
+    shows,
+    transactions,
+)
 from gateway.classify.mysql.changes import Changes
 from gateway.classify.mysql.cursor import Cursor
 from gateway.classify.mysql.lexer import Token
@@ -103,7 +111,7 @@ _HANDLERS: Final[dict[str, Callable[[Cursor], Piece]]] = {
     "desc": _explain,
     "describe": _explain,
     "do": programs.read_do,
-    "drop": definitions.read_drop,
+    "drop": removals.read_drop,
     "execute": programs.read_execute,
     "explain": _explain,
     "flush": administration.read_flush,
@@ -119,7 +127,7 @@ _HANDLERS: Final[dict[str, Callable[[Cursor], Piece]]] = {
     "prepare": programs.read_prepare,
     "purge": transactions.read_server,
     "release": transactions.read_release,
-    "rename": definitions.read_rename,
+    "rename": removals.read_rename,
     "repair": administration.read_maintenance,
     "reset": transactions.read_server,
     "restart": administration.read_shutdown,
@@ -131,7 +139,7 @@ _HANDLERS: Final[dict[str, Callable[[Cursor], Piece]]] = {
     "shutdown": administration.read_shutdown,
     "start": transactions.read_start,
     "stop": transactions.read_server,
-    "truncate": definitions.read_truncate,
+    "truncate": removals.read_truncate,
     "uninstall": administration.read_install,
     "unlock": programs.read_unlock,
     "use": shows.read_use,

@@ -72,6 +72,10 @@ INTRODUCERS: Final = frozenset(
 )
 """``_utf8mb4'x'``: the character set of a literal."""
 
+HIDING_INTRODUCERS: Final = frozenset(("_big5", "_cp932", "_gb18030", "_gbk", "_sjis"))
+"""Those in which the second byte of a letter may be a backslash or a quote: where a literal ends in them
+depends on who reads, and no driver writes one."""
+
 NO_BLANK: Final = frozenset(
     """
     adddate bit_and bit_or bit_xor cast count curdate curtime date_add date_sub extract group_concat
@@ -99,6 +103,9 @@ COLUMN_TYPES: Final = TYPES | frozenset(
     """.split()
 )
 """The first word of a column's type."""
+
+STORED: Final = frozenset(("procedure", "function", "trigger", "event", "package"))
+"""Programs that the server keeps and runs later."""
 
 ENGINES: Final = frozenset(
     """

@@ -92,16 +92,20 @@ def _assign(walker: Queries, items: list[Any], relation: Relation, scope: Scope)
         if not isinstance(item, exp.EQ):
             raise DoubtError(Doubt.NODE)
         walker.check(item)
-        for target in item.this.expressions if isinstance(item.this, exp.Tuple) else [item.this]:
+        targets = item.this.this if isinstance(item.this, exp.Paren) else item.this
+        for target in targets.expressions if isinstance(targets, exp.Tuple) else [targets]:
             _assigned(walker, target, relation, scope)
         walker.part(item.expression, scope)
 
 
 def _assigned(walker: Queries, target: Any, relation: Relation, scope: Scope) -> None:
     columns = relation.does("update").columns
-    while isinstance(target, exp.Bracket):
+    while isinstance(target, (exp.Bracket, exp.Dot)):
         walker.check(target)
-        walker.part(target.expressions, scope)
+        if isinstance(target, exp.Dot):
+            walker.name(target.expression)
+        else:
+            walker.part(target.expressions, scope)
         target = target.this
     if not isinstance(target, exp.Column) or not isinstance(target.this, exp.Identifier):
         raise DoubtError(Doubt.NODE)

@@ -7,7 +7,7 @@ from sqlglot import exp
 from gateway.classify.doubt import Doubt, DoubtError
 from gateway.classify.facts import Attribute, Loose, Qualified
 from gateway.classify.postgres.grammar import ALLOWED
-from gateway.classify.postgres.reduced import CALL
+from gateway.classify.postgres.reduced import CALL, MORE
 from gateway.classify.relation import Relation
 
 Node: TypeAlias = exp.Expr
@@ -40,6 +40,14 @@ class Collector:
             text = text[1:]
         self.names.add(text)
         return text
+
+    def name_and_columns(self, node: Any) -> tuple[str, tuple[str, ...]]:
+        """A name, and those of the columns that come with it."""
+        if not isinstance(node, exp.Identifier) or MORE not in str(node.this):
+            return self.name(node), ()
+        *columns, name = str(node.this).removeprefix(CALL).split(MORE)
+        plain = exp.Identifier(this=name, quoted=True)
+        return self.name(plain), tuple(column for column in columns if column)
 
     def optional_name(self, node: Any) -> str:
         """The same, or nothing where there is no name."""

@@ -9,7 +9,16 @@ from gateway.classify.facts import Attribute, Loose
 from gateway.classify.postgres.collector import Collector, Node
 from gateway.classify.postgres.grammar import ALLOWED, IMPLIED_OPERATORS
 from gateway.classify.postgres.reduced import CALL
-from gateway.classify.postgres.scope import Environment, Output, Pending, Scope, Source, columns_of
+from gateway.classify.postgres.scope import (
+    SOME,
+    Environment,
+    Output,
+    Pending,
+    Scope,
+    Source,
+    columns_of,
+    everything,
+)
 
 _NOT_CALLS = frozenset(("row",))
 
@@ -82,7 +91,7 @@ class Expressions(Collector):
         name = node.this
         if not isinstance(name, exp.Identifier) or str(name.this)[:1] != CALL:
             raise DoubtError(Doubt.NODE)
-        called = self.name(name)
+        called, _ = self.name_and_columns(name)
         arguments = [argument for argument in node.expressions if not isinstance(argument, exp.Star)]
         if schema or called not in _NOT_CALLS:
             (self.calls if arguments else self.empty_calls)[schema, called] = None
@@ -140,7 +149,7 @@ class Expressions(Collector):
     def reads_all(self, source: Source) -> None:
         """Every column of *source* is read."""
         for item in source.output:
-            if not isinstance(item, str):
+            if not isinstance(item, str) and item != SOME:
                 self.relations[item[0]].does("select").columns["*"] = None
 
     def on_column(self, node: Node, scope: Scope, _stack: list[Any]) -> None:
@@ -169,7 +178,7 @@ class Expressions(Collector):
     def _reads(self, source: Source, name: str) -> None:
         if source.relation >= 0:
             self.relations[source.relation].does("select").columns[name] = None
-        if name not in source.output:
+        if not source.has(name):
             self.attributes.append(Attribute(name, columns_of(source.output)))
 
     def _bare(self, name: str, scope: Scope) -> None:
@@ -200,7 +209,7 @@ class Expressions(Collector):
             if source.alias == name:
                 is_row = True
                 self.reads_all(source)  # the whole row, unless there is such a column
-            elif source.relation < 0 and name in source.output:
+            elif source.relation < 0 and source.has(name):
                 is_derived = True
         numbers = dict.fromkeys(source.relation for source in scope.sources if source.relation >= 0)
         return tuple(numbers), is_row, is_derived
@@ -208,7 +217,7 @@ class Expressions(Collector):
     def output(self, item: Any, scope: Scope) -> Output:
         """The name the server gives to a column of a select list."""
         if isinstance(item, exp.Star):
-            return tuple(part for source in scope.sources for part in source.output)
+            return everything(scope)
         if isinstance(item, exp.Column) and isinstance(item.this, exp.Star):
             found = scope.find(self.name(item.args["table"]), self.optional_name(item.args.get("db")))
             return found[0].output if len(found) == 1 else ()

@@ -26,7 +26,7 @@ _HARMLESS_BESIDES_PURE: Final = frozenset(
     to_tsvector ts_headline websearch_to_tsquery xml xml_is_well_formed clock_timestamp now
     statement_timestamp timeofday transaction_timestamp gen_random_uuid random current_database
     current_schema current_schemas current_user getdatabaseencoding session_user version
-    pg_backend_pid pg_client_encoding pg_column_size pg_is_in_recovery pg_typeof
+    pg_backend_pid pg_client_encoding pg_collation_for pg_column_size pg_is_in_recovery pg_typeof
     """.split()
 )
 """Not immutable (they read the clock, the zone, the locale or who is asking), and harmless all the same."""
@@ -37,6 +37,7 @@ SYNTAX: Final = frozenset(
     """
     coalesce current_catalog current_date current_role current_time current_timestamp greatest
     grouping least localtime localtimestamp merge_action normalize nullif overlaps user xmlconcat
+    xmlelement xmlforest xmlparse xmlpi xmlroot xmlserialize xmltable
     """.split()
 )
 """Written like functions, part of the grammar: they live in no schema and nobody can shadow them."""
@@ -57,9 +58,23 @@ def _table(text: str) -> dict[str, tuple[str, ...]]:
 
 
 OUTPUTS: Final = MappingProxyType(
-    {name: columns for name, columns in _table(server15.ROW_FUNCTIONS).items() if name in HARMLESS}
+    {
+        name: columns
+        for name, columns in _table(server15.ROW_FUNCTIONS).items()
+        if name in HARMLESS and name != "unnest"  # these are its columns for a tsvector only
+    }
 )
 """Harmless functions that return rows, and the names of their columns."""
+
+ONE_COLUMN: Final = frozenset(
+    """
+    current_catalog current_date current_role current_schema current_time current_timestamp current_user
+    generate_series generate_subscripts json_object_keys jsonb_object_keys jsonb_path_query
+    jsonb_path_query_tz localtime localtimestamp now regexp_matches regexp_split_to_table session_user
+    string_to_table user
+    """.split()
+)
+"""Functions whose result is never a row, whatever they get: in FROM it is a column of the alias's name."""
 
 
 @cache

@@ -4,7 +4,7 @@
 from gateway.classify.doubt import Doubt, DoubtError
 from gateway.classify.postgres.reduced import END, State
 from gateway.classify.postgres.words import OPERANDS, RESERVED
-from gateway.classify.tokens import MARK, STRING, WORD
+from gateway.classify.tokens import MARK, NUMBER, PARAMETER, STRING, WORD
 
 _AFTER: dict[str, frozenset[str]] = {
     # word: it is syntax only behind one of these words; elsewhere it is a name
@@ -103,10 +103,17 @@ def is_syntax(state: State, word: str) -> bool:  # noqa: C901 - one table after 
     if word in _AFTER:
         return behind in _AFTER[word] and ahead in _BEFORE.get(word, (ahead,))
     if word in _BEFORE:
-        return ahead in _BEFORE[word]
+        return ahead in _BEFORE[word] or (word in {"groups", "range"} and _is_frame(state))
     if word in {"row", "rows"}:
         return _is_row_syntax(state, word)
     return True
+
+
+def _is_frame(state: State) -> bool:
+    """``ROWS 1 PRECEDING``: nothing else has a number or an interval behind such a word."""
+    if state.peek().kind not in {NUMBER, PARAMETER} and state.peek_word() != "interval":
+        return False
+    return "preceding" in {state.peek_word(ahead) for ahead in range(2, 7)}
 
 
 def _is_update(state: State, behind: str) -> bool:
@@ -115,7 +122,7 @@ def _is_update(state: State, behind: str) -> bool:
 
 def _is_row_syntax(state: State, word: str) -> bool:
     behind = state.peek_word(-1)
-    if behind in {"current", "first", "next"}:
+    if behind in {"current", "first", "next"} or (word == "rows" and _is_frame(state)):
         return True
     follower = state.peek_word()
     if follower in {"only", "fetch", "between", "unbounded", "current"} or (

@@ -2,7 +2,8 @@
 
 https://www.postgresql.org/docs/15/sql-syntax-lexical.html. Assumes what the gateway pins:
 ``client_encoding`` UTF8 and ``standard_conforming_strings`` on. Where server versions read a text
-differently (``1_000``, ``0x1F``, a number with letters behind it), it is refused rather than read.
+differently (``1_000``, ``0x1F``, a number with letters behind it, a vertical tab), it is refused rather
+than read.
 """
 
 import re
@@ -27,7 +28,7 @@ NAME_BYTES = 63  # NAMEDATALEN - 1
 _FIRST = "A-Za-z_\x80-\U0010ffff"
 _MASTER = re.compile(
     rf"""
-    (?P<blank>[ \t\n\r]++|--[^\n\r]*+)
+    (?P<blank>[ \t\n\r\f]++|--[^\n\r]*+)
   | (?P<mark>::|:=|[()\[\],;:]|\.(?![0-9]))
   | (?P<simple>'[^']*+'(?=[,);]))
   | (?P<comment>/\*)
@@ -53,7 +54,7 @@ _ESCAPE = re.compile(
     r"\\(?:([0-7]{1,3})|x([0-9A-Fa-f]{1,2})|u([0-9A-Fa-f]{4})|U([0-9A-Fa-f]{8})|(.))", re.DOTALL
 )
 _UESCAPE = re.compile(
-    r"(?:[ \t\n\r]++|--[^\n\r]*+[\n\r])*uescape(?:[ \t\n\r]++|--[^\n\r]*+[\n\r])*'([^'])'", re.IGNORECASE
+    r"(?:[ \t\n\r\f]++|--[^\n\r]*+[\n\r])*uescape(?:[ \t\n\r\f]++|--[^\n\r]*+[\n\r])*'([^'])'", re.IGNORECASE
 )
 _AFTER_NUMBER = re.compile(rf"[{_FIRST}$]")
 _OPERATOR_WITH_SIGN = frozenset("~!@#%^&|`?")

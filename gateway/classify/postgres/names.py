@@ -8,7 +8,7 @@ from functools import lru_cache
 
 from gateway.classify.columns import column_owners, with_reading
 from gateway.classify.doubt import Doubt
-from gateway.classify.facts import Attribute, Columns, Piece, Qualified, Use
+from gateway.classify.facts import Columns, Piece, Qualified, Use
 from gateway.classify.operations import CLASS_OF
 from gateway.classify.postgres import inventory
 from gateway.model.classification import Class, Classification, Effect, Named, ObjectRef, worst
@@ -59,6 +59,9 @@ class _Resolver:
         places = [self._places(use) for use in piece.uses]
         effects = dict.fromkeys(piece.effects)
         extra = self._loose(piece, places)
+        called = [item for item in piece.attributes if not self._has(item.columns, piece, places, item.name)]
+        for number in {number for item in called for number, _ in item.columns.uses}:
+            extra[number] = (*extra.get(number, ()), "*")  # the call gets the whole row
         for number, use in enumerate(piece.uses):
             self._effects(use, places[number], extra.get(number, ()), effects)
         calls: dict[Named, None] = {}
@@ -66,8 +69,8 @@ class _Resolver:
             self._call(call, piece.trusted, calls)
         for call in piece.empty_calls:
             self._call(call, piece.trusted, calls, is_empty=True)
-        for attribute in piece.attributes:
-            self._attribute(attribute, piece, places, calls)
+        for item in called:  # ``a.b`` where ``b`` is no column calls ``b`` with the row: no tree shows it
+            self._call(("", item.name), frozenset(), calls, is_attribute=True)
         operators: dict[Named, None] = {}
         for operator in piece.operators:
             self._operator(operator, operators)
@@ -178,13 +181,6 @@ class _Resolver:
         return all(self._columns(schema, use.name) is not None for schema in places)
 
     # -- calls
-
-    def _attribute(
-        self, item: Attribute, piece: Piece, places: list[tuple[str, ...]], calls: dict[Named, None]
-    ) -> None:
-        """``a.b`` where ``b`` is no column calls the function ``b`` with the row: no tree shows it."""
-        if not self._has(item.columns, piece, places, item.name):
-            self._call(("", item.name), frozenset(), calls, is_attribute=True)
 
     def _has(self, columns: Columns, piece: Piece, places: list[tuple[str, ...]], name: str) -> bool:
         return name in columns.names or any(

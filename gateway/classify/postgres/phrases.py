@@ -5,7 +5,7 @@ from gateway.classify.facts import Qualified
 from gateway.classify.postgres import types
 from gateway.classify.postgres.lexer import Token
 from gateway.classify.postgres.reduced import CALL, END, PLACE, Frame, State, quote
-from gateway.classify.postgres.words import RESERVED, VALUES_WITHOUT_BRACKETS
+from gateway.classify.postgres.words import RESERVED, VALUES_WITHOUT_BRACKETS, XML_SYNTAX
 from gateway.classify.tokens import MARK, NAME, NAMES, OPERATOR, STRING, WORD
 
 _COMMON = frozenset(("=", "<>", "!=", "<", ">", "<=", ">=", "+", "-", "*"))
@@ -17,6 +17,7 @@ _GRAMMAR_CALLS = VALUES_WITHOUT_BRACKETS | {
     "nullif",
     "row",
     "xmlconcat",
+    *XML_SYNTAX,
 }
 
 
@@ -97,6 +98,16 @@ def take_operator(state: State, schema: str, sign: str) -> None:
         state.emit("=" if state.peek_word() in {"any", "all", "some"} else "||", operand=False)
 
 
+def operator(tokens: list[Token], at: int) -> tuple[Qualified, int]:
+    """``OPERATOR(schema.@@)``, whose word is token *at*: the operator, and the place behind it."""
+    at, schema = at + 2, ""
+    while at + 1 < len(tokens) and tokens[at].kind in NAMES:
+        schema, at = tokens[at].value, at + 2
+    if at + 1 >= len(tokens) or tokens[at].kind is not OPERATOR or tokens[at + 1].value != ")":
+        raise DoubtError(Doubt.SYNTAX)
+    return (schema, tokens[at].value), at + 2
+
+
 def take_mark(state: State, token: Token) -> None:
     """A bracket, a comma, a cast, or the dot of a field."""
     mark = token.value
@@ -111,8 +122,9 @@ def take_mark(state: State, token: Token) -> None:
     elif mark == ")":
         if len(state.frames) == 1:
             raise DoubtError(Doubt.SYNTAX)
-        state.frames.pop()
-        state.emit(")", operand=True)
+        frame = state.frames.pop()
+        state.closed = frame.start
+        state.emit(frame.closing, operand=True)
     elif mark == "::":
         take_type(state)
     elif mark == ":=":
@@ -128,9 +140,10 @@ def take_mark(state: State, token: Token) -> None:
 def _open(state: State) -> None:
     inner = state.next_frame
     inner.is_grouping = state.frames[-1].is_grouping and state.out[-1] in {"CUBE", "ROLLUP", "SETS"}
+    inner.start = len(state.out)
     state.frames.append(inner)
     state.next_frame = Frame()
-    state.emit("(", operand=False)
+    state.emit("(" * len(inner.closing), operand=False)
 
 
 def _may_subscript(state: State) -> bool:
@@ -150,6 +163,7 @@ def _definitions(state: State) -> bool:
         if name.kind not in NAMES or (name.kind is WORD and name.value in RESERVED):
             return False
         cast, at = types.read(state.tokens, at + 1)
+        at = collation(state.tokens, at)
         follower = state.tokens[at].value if at < len(state.tokens) else ""
         if cast == types.NO_TYPE or follower not in {",", ")"}:
             return False
@@ -165,6 +179,16 @@ def _definitions(state: State) -> bool:
         state.out[-1] = f"AS {quote(CALL)}"  # an alias that nobody can refer to
     state.emit("( " + " , ".join(quote(name) for name in names) + " )", operand=True)
     return True
+
+
+def collation(tokens: list[Token], at: int) -> int:
+    """Past ``COLLATE name``, where there is one: it compares, and reads nothing."""
+    if at >= len(tokens) or tokens[at].kind is not WORD or tokens[at].value != "collate":
+        return at
+    name, end = types.read(tokens, at + 1)
+    if name == types.NO_TYPE:
+        raise DoubtError(Doubt.SYNTAX)
+    return end
 
 
 def _field(state: State) -> None:

@@ -26,9 +26,15 @@ def reduce(tokens: list[Token], *, with_places: bool = False) -> Reduced:
 
     *with_places* adds to each name that may be a relation's which token it was.
     """
-    state = State(tokens, with_places=with_places)
-    size = len(state.tokens)
-    while state.at < size:
+    state = State(tokens, _run, with_places=with_places)
+    _run(state, len(tokens))
+    state.done.text = " ".join(state.out)
+    return state.done
+
+
+def _run(state: State, end: int) -> None:
+    """Write everything up to token number *end*."""
+    while state.at < end:
         token = state.tokens[state.at]
         kind = token.kind
         if kind is MARK:
@@ -45,8 +51,6 @@ def reduce(tokens: list[Token], *, with_places: bool = False) -> Reduced:
         else:
             state.emit(token.value, operand=True)
             state.at += 1
-    state.done.text = " ".join(state.out)
-    return state.done
 
 
 def _word(state: State, token: Token) -> None:  # noqa: C901 - the order in which a word is tried

@@ -4,39 +4,70 @@
 import re
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import Final
 
+from gateway.classify import secret_names
 from gateway.classify.postgres.lexer import Token
-from gateway.classify.tokens import LITERALS, NAMES, WORD
+from gateway.classify.tokens import LITERALS, NAMES, STRING, WORD
 
 _WRITES = frozenset(("insert", "update", "merge"))
 _SECRET_OBJECTS = frozenset(("role", "user", "group", "subscription", "server", "mapping"))
 _SECRET_CALLS = re.compile(
     r"dblink\w*|http\w*|url|s3|mysql|postgresql|remote\w*|aws_\w+|pgp_\w+|crypt|hmac|digest|encrypt\w*|decrypt\w*|armor|postgres_fdw\w*"
 )
-_SECRET_NAME = re.compile(r"pass(word|wd|phrase)?$|pwd|secret|token|credential|api_?key|private_?key|jwt")
+_SECRET_NAME = re.compile(
+    r"pass(word|wd|phrase)?$|pwd|secret|token|credential|api_?key|private_?key|jwt|(^|_)pw(_|$)"
+)
+_WITHIN: Final = frozenset(("->", "->>", "#>", "#>>", "#-", "["))
+"""What stands before the name of a field in a document."""
 
-
-NAMES_OF_SECRETS = ("pass", "pwd", "secret", "token", "credential", "key", "jwt")
+NAMES_OF_SECRETS: Final[tuple[str, ...]] = (
+    "pass",
+    "pwd",
+    "pw_",
+    "_pw",
+    "secret",
+    "token",
+    "credential",
+    "key",
+    "jwt",
+    *secret_names.PEOPLE,
+)
 """What the names of columns that hold secrets have in them; a number beside one may be a secret too."""
 
-SUSPECTS = NAMES_OF_SECRETS + tuple(
-    """identified program create alter dblink http url s3 mysql
-    postgres remote
-    aws_ pgp_ crypt hmac digest armor :// /* --""".split()
+SUSPECTS: Final[tuple[str, ...]] = (
+    *NAMES_OF_SECRETS,
+    *secret_names.PEOPLE,
+    *"""identified program create alter dblink http url s3 mysql postgres remote
+    aws_ pgp_ crypt hmac digest armor :// /* --""".split(),
 )
 
 
 def is_about_secrets(tokens: Sequence[Token]) -> bool:
     """Statements whose every literal is or may be a credential."""
     words = [token.value for token in tokens[:6] if token.kind is WORD]
-    if words[:1] in (["create"], ["alter"]):
-        return not _SECRET_OBJECTS.isdisjoint(words[1:4])
+    if words[:1] in (["create"], ["alter"]) and not _SECRET_OBJECTS.isdisjoint(words[1:4]):
+        return True
     if words[:1] == ["set"]:
         return any(_SECRET_NAME.search(token.value) for token in tokens[1:6] if token.kind in NAMES)
+    if secret_names.uses(tokens, _SECRET_NAME.search) or _is_field(tokens):
+        return True
+    if not any(token.kind is WORD and token.value in _WRITES for token in tokens):
+        return False
     # In INSERT (a, b) VALUES (…) and SET (a, b) = (…) only the position says which value goes where.
-    return any(token.kind is WORD and token.value in _WRITES for token in tokens) and any(
+    return secret_names.is_positional(tokens, ("into",)) or any(
         token.kind in NAMES and after.value != "." and _SECRET_NAME.search(token.value.lower())
         for token, after in pairwise(tokens)
+    )
+
+
+def _is_field(tokens: Sequence[Token]) -> bool:
+    """``doc->>'password'``, and ``jsonb_build_object('password', …)``: a secret's name in quotes."""
+    return any(
+        token.kind is STRING
+        and (tokens[at - 1].value in _WITHIN or (at + 1 < len(tokens) and tokens[at + 1].value == ","))
+        and _SECRET_NAME.search(token.value.lower().rstrip("}"))
+        for at, token in enumerate(tokens)
     )
 
 
@@ -49,7 +80,11 @@ def is_secret_call(tokens: Sequence[Token], at: int) -> bool:
         first = tokens[at + 1] if at + 1 < len(tokens) else None
         return first is not None and bool(_SECRET_NAME.search(first.value.lower()))
     qualifier = tokens[at - 3].value if at > 2 and tokens[at - 2].value == "." else ""
-    return bool(_SECRET_CALLS.fullmatch(name.value) or (qualifier and _SECRET_CALLS.fullmatch(qualifier)))
+    return bool(
+        _SECRET_CALLS.fullmatch(name.value)
+        or (qualifier and _SECRET_CALLS.fullmatch(qualifier))
+        or _SECRET_NAME.search(name.value.lower())
+    )
 
 
 def follows_secret(tokens: Sequence[Token], at: int) -> bool:

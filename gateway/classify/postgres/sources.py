@@ -1,12 +1,15 @@
 """What stands in FROM: tables, functions, subqueries and their joins, and what each brings into sight."""
 
+from collections.abc import Iterable
+
 from sqlglot import exp
 
 from gateway.classify.doubt import Doubt, DoubtError
 from gateway.classify.postgres.collector import Node
 from gateway.classify.postgres.expressions import Expressions
-from gateway.classify.postgres.inventory import OUTPUTS
-from gateway.classify.postgres.scope import Environment, Output, Scope, Source, rename
+from gateway.classify.postgres.inventory import ONE_COLUMN, OUTPUTS
+from gateway.classify.postgres.reduced import MORE
+from gateway.classify.postgres.scope import SOME, Environment, Output, Scope, Source, everything, rename
 
 
 class Sources(Expressions):
@@ -48,34 +51,45 @@ class Sources(Expressions):
         self.source(node.this, scope)
         seen = scope if start == 0 else Scope(scope.environment, scope.outer, scope.sources, is_wide=True)
         self.part(node.args.get("on"), seen)
-        shared = [self.name(column) for column in node.args.get("using") or ()]
+        shared, alias = self.shared_columns(node.args.get("using") or ())
         if str(node.args.get("method") or "").upper() == "NATURAL":
             shared = ["*"]
         if shared:
             self.operators["", "="] = None
+            scope.is_merged = True
         for source in scope.sources:
             if source.relation >= 0:
                 for column in shared:
                     self.relations[source.relation].does("select").columns[column] = None
+        if alias:
+            scope.sources.append(Source(alias, "", (), shown=tuple(shared)))
+
+    def shared_columns(self, columns: Iterable[Node]) -> tuple[list[str], str]:
+        """The columns that two sides share, and the name that they have together, if any."""
+        shared, alias = [], ""
+        for column in columns:
+            if isinstance(column, exp.Identifier) and str(column.this)[:1] == MORE:
+                alias, _ = self.name_and_columns(column)
+            else:
+                shared.append(self.name(column))
+        return shared, alias
 
     def _table(self, node: exp.Table, scope: Scope) -> None:
         args = node.args
         self.part(args.get("sample"), scope)
-        rows_from = args.get("rows_from")
-        if rows_from:
-            output: list[str | tuple[int, int]] = []
-            for item in rows_from:
-                inner = Scope(scope.environment, scope)
-                self.source(item, inner)
-                output.extend(inner.sources[0].output)
-            self._add(scope, args.get("alias"), tuple(output))
+        if args.get("rows_from"):
+            self._rows_from(node, scope)
             return
         if not isinstance(node.this, exp.Identifier):
             self._function(node, scope)
             return
         name, has_schema = self.name(node.this), args.get("db") is not None
         if not has_schema and name in scope.environment:
-            self._add(scope, args.get("alias"), scope.environment[name], default=name)
+            output, added = scope.environment[name]
+            if added and args.get("alias") is not None and args["alias"].args.get("columns"):
+                raise DoubtError(Doubt.NODE)  # new names for columns, and nobody knows which
+            self._add(scope, args.get("alias"), output, default=name)
+            scope.sources[-1].shown = added
             return
         relation = self.relation(node, "select")
         number = len(self.relations) - 1
@@ -83,30 +97,46 @@ class Sources(Expressions):
             scope, args.get("alias"), ((number, 0),), default=name, schema=relation.schema, relation=number
         )
 
+    def _rows_from(self, node: exp.Table, scope: Scope) -> None:
+        """``ROWS FROM (f(…), g(…))``: what is not called anything bears the function's name, or the alias."""
+        output: list[str | tuple[int, int]] = []
+        for item in node.args["rows_from"]:
+            inner = Scope(scope.environment, scope)
+            self.source(item, inner)
+            output.extend(inner.sources[0].output)
+        if len(output) == 1 and node.args.get("alias") is not None:
+            output = [SOME]
+        if node.args.get("ordinality"):
+            output.append("ordinality")
+        self._add(scope, node.args.get("alias"), tuple(output))
+
     def _function(self, node: exp.Table, scope: Scope) -> None:
         call, args = node.this, node.args
         if isinstance(call, exp.Anonymous) and args.get("db") is not None:
-            schema, name = self.name(args["db"]), self._called(call)
+            schema, (name, columns) = self.name(args["db"]), self._called(call)
             self.check(call)
             self.calls[schema, name] = None
             for argument in call.expressions:
                 self.part(argument, scope)
         else:
             self.part(call, scope)
-            name = self._called(call)
-        output: Output = OUTPUTS.get(name, ())
+            name, columns = self._called(call)
+        alias = args.get("alias")
+        given = self.optional_name(alias.this) if alias is not None else ""
+        output: Output = columns or OUTPUTS.get(name, ())
+        if not output:  # rows of a type that only the server knows have its columns, and none of this name
+            output = (given or name,) if name in ONE_COLUMN else (SOME,)
         if args.get("ordinality"):
             output = (*output, "ordinality")
-        alias = args.get("alias")
-        given = self.optional_name(alias.this) if alias is not None else name
-        self._add(scope, alias, (given or name, *output), default=name, keep_first=bool(output))
+        self._add(scope, alias, output, default=name)
 
-    def _called(self, call: Node) -> str:
+    def _called(self, call: Node) -> tuple[str, tuple[str, ...]]:
+        """The function's name, and its columns where they stand in the call."""
         if isinstance(call, exp.Dot):
             call = call.expression
         if not isinstance(call, exp.Anonymous):
             raise DoubtError(Doubt.NODE)
-        return self.name(call.this)
+        return self.name_and_columns(call.this)
 
     def _lateral(self, node: exp.Lateral, scope: Scope) -> None:
         inner = node.this
@@ -132,10 +162,11 @@ class Sources(Expressions):
         self.source(inner, joined)
         if alias is None:
             scope.sources.extend(joined.sources)
+            scope.is_merged = scope.is_merged or joined.is_merged
             return
         for source in joined.sources:
             self.reads_all(source)  # behind the new name nobody knows which column is whose
-        self._add(scope, alias, tuple(item for source in joined.sources for item in source.output))
+        self._add(scope, alias, everything(joined))
 
     def _add(
         self,
@@ -146,7 +177,6 @@ class Sources(Expressions):
         default: str = "",
         schema: str = "",
         relation: int = -1,
-        keep_first: bool = False,
     ) -> None:
         given, columns = default, []
         if alias is not None:
@@ -158,8 +188,6 @@ class Sources(Expressions):
                 self.relations[relation].does("select").columns["*"] = (
                     None  # which is called what, nobody knows
                 )
-        if keep_first and columns:
-            output = output[1:]
         scope.sources.append(Source(given, schema, rename(output, columns), relation))
 
 

@@ -2,11 +2,10 @@
 
 from collections.abc import Callable
 
-from gateway.classify.doubt import Doubt, DoubtError
-from gateway.classify.postgres import phrases, types
+from gateway.classify.postgres import from_words, phrases, xml
 from gateway.classify.postgres.reduced import CALL, Frame, State, quote
 from gateway.classify.postgres.words import VALUES_WITHOUT_BRACKETS, XML_SYNTAX
-from gateway.classify.tokens import NAMES, OPERATOR
+from gateway.classify.tokens import OPERATOR
 
 _ARGUMENT_WORDS: dict[str, frozenset[str]] = {
     "extract": frozenset(("from",)),
@@ -50,7 +49,7 @@ def _take_cast(state: State) -> bool:
 
 def _take_as(state: State) -> bool:
     if not state.frames[-1].is_cast:
-        return False
+        return from_words.take_join_alias(state)
     state.at += 1
     phrases.take_type(state)
     return True
@@ -97,21 +96,8 @@ def _take_overlaps(state: State) -> bool:
     return True
 
 
-def _take_tablesample(state: State) -> bool:
-    method = state.peek_word()
-    if method not in {"system", "bernoulli"}:
-        raise DoubtError(Doubt.SYNTAX)
-    state.emit("TABLESAMPLE " + method.upper(), operand=False)
-    state.at += 2
-    return True
-
-
 def _take_collate(state: State) -> bool:
-    state.at += 1
-    name, end = types.read(state.tokens, state.at)
-    if name == types.NO_TYPE:
-        raise DoubtError(Doubt.SYNTAX)
-    state.at = end
+    state.at = phrases.collation(state.tokens, state.at)
     return True
 
 
@@ -119,28 +105,11 @@ def _take_operator(state: State) -> bool:
     """``OPERATOR(schema.@@)``."""
     if state.peek_mark() != "(":
         return False
-    at, schema = state.at + 2, ""
-    while at + 1 < len(state.tokens) and state.tokens[at].kind in NAMES:
-        schema, at = state.tokens[at].value, at + 2
-    if (
-        at + 1 >= len(state.tokens)
-        or state.tokens[at].kind is not OPERATOR
-        or state.tokens[at + 1].value != ")"
-    ):
-        raise DoubtError(Doubt.SYNTAX)
-    state.at = at + 1
-    phrases.take_operator(state, schema, state.tokens[at].value)
-    state.at = at + 2
+    (schema, sign), end = phrases.operator(state.tokens, state.at)
+    state.at = end - 1
+    phrases.take_operator(state, schema, sign)
+    state.at = end
     return True
-
-
-def _take_using(state: State) -> bool:
-    """``ORDER BY x USING <``: an operator, not a join."""
-    if state.peek().kind is OPERATOR:
-        state.done.operators["", state.peek().value] = None
-        state.at += 2
-        return True
-    return False
 
 
 def _take_escape(state: State) -> bool:
@@ -167,6 +136,18 @@ def _take_null_test(state: State) -> bool:
     return True
 
 
+def _take_normalized(state: State) -> bool:
+    """``IS NOT NFC NORMALIZED``: the server's own call."""
+    if state.peek_word(-1) not in {"is", "not"}:
+        return False
+    if state.peek_word(0) != "normalized" and state.peek_word() != "normalized":
+        return False
+    state.at += 1 if state.peek_word(0) == "normalized" else 2
+    state.done.calls["pg_catalog", "is_normalized"] = None
+    state.emit("NULL", operand=True)
+    return True
+
+
 def _take_unknown(state: State) -> bool:
     if state.peek_word(-1) in {"is", "not"}:
         state.emit("NULL", operand=True)
@@ -187,6 +168,15 @@ def _take_variadic(state: State) -> bool:
     return True
 
 
+def _take_collation(state: State) -> bool:
+    """``COLLATION FOR (x)``: the server's own call, whatever the path."""
+    if state.peek_word() != "for" or state.peek_mark(2) != "(":
+        return False
+    state.emit(f"{quote('pg_catalog')}.{quote(CALL + 'pg_collation_for')}", operand=False)
+    state.at += 2
+    return True
+
+
 def _take_current(state: State) -> bool:
     """``WHERE CURRENT OF c``: which row, another statement said."""
     if state.peek_word() != "of":
@@ -203,24 +193,21 @@ def _take_overriding(state: State) -> bool:
     return True
 
 
-def _take_xml(state: State) -> bool:
-    if state.peek_mark() == "(":
-        raise DoubtError(Doubt.SYNTAX)
-    return False
-
-
 SPECIAL: dict[str, Callable[[State], bool]] = {
     **dict.fromkeys(_ARGUMENT_WORDS, _take_call_syntax),
     **dict.fromkeys(VALUES_WITHOUT_BRACKETS, _take_value),
-    **dict.fromkeys(XML_SYNTAX, _take_xml),
+    **dict.fromkeys(XML_SYNTAX, xml.take),
+    **from_words.SPECIAL,
     "all": _take_quantifier,
     "as": _take_as,
     "asymmetric": _take_symmetric,
     "at": _take_at,
     "cast": _take_cast,
     "collate": _take_collate,
+    "collation": _take_collation,
     "current": _take_current,
     "escape": _take_escape,
+    **dict.fromkeys(("nfc", "nfd", "nfkc", "nfkd", "normalized"), _take_normalized),
     "isnull": _take_null_test,
     "notnull": _take_null_test,
     "some": _take_quantifier,
@@ -230,8 +217,6 @@ SPECIAL: dict[str, Callable[[State], bool]] = {
     "row": _take_row,
     "symmetric": _take_symmetric,
     "table": _take_table,
-    "tablesample": _take_tablesample,
     "unknown": _take_unknown,
-    "using": _take_using,
     "variadic": _take_variadic,
 }

@@ -19,6 +19,22 @@ _SYNONYMS = {
 }
 """The grammar's own words; the server's catalogue knows these types under the other name."""
 
+_ALIASES_OF_NUMBERS = {
+    "regclass": (2205, 2210),
+    "regcollation": (4191, 4192),
+    "regconfig": (3734, 3735),
+    "regdictionary": (3769, 3770),
+    "regnamespace": (4089, 4090),
+    "regoper": (2203, 2208),
+    "regoperator": (2204, 2209),
+    "regproc": (24, 1008),
+    "regprocedure": (2202, 2207),
+    "regrole": (4096, 4097),
+    "regtype": (2206, 2211),
+}
+LOOKED_UP = {number: name for name, numbers in _ALIASES_OF_NUMBERS.items() for number in numbers}
+"""Built-in types that look their text up in the catalogue, by number (pg_type.dat), and arrays of them."""
+
 _FIELDS = frozenset(("year", "month", "day", "hour", "minute", "second"))
 _ZONED = {"time": "timetz", "timestamp": "timestamptz"}
 NO_TYPE = ("", "")

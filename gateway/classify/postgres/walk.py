@@ -67,18 +67,16 @@ class Queries(Sources):
         is_recursive = bool(clause.args.get("recursive"))
         if is_recursive:
             for cte in clause.expressions:
-                environment[self.name(cte.args["alias"].this)] = ()
+                environment[self.name_and_columns(cte.args["alias"].this)[0]] = ((), ())
         for cte in clause.expressions:
             self.check(cte)
             alias = cte.args["alias"]
             self.check(alias)
-            name, columns = (
-                self.name(alias.this),
-                [self.name(column) for column in alias.args.get("columns") or ()],
-            )
+            name, added = self.name_and_columns(alias.this)
+            columns = [self.name(column) for column in alias.args.get("columns") or ()]
             pending = Pending(environment, name, columns) if is_recursive else None
             inside = environment if is_recursive else dict(environment)
-            environment[name] = rename(self.query(cte.this, inside, outer, pending), columns)
+            environment[name] = (rename(self.query(cte.this, inside, outer, pending), columns), added)
         return environment
 
     def _select(
@@ -161,6 +159,8 @@ class Queries(Sources):
     def _lock(self, locks: list[Node], scope: Scope, mine: range) -> None:
         for lock in locks:
             self.check(lock)
+            if any(table.args.get("db") for table in lock.expressions):
+                raise DoubtError(Doubt.SYNTAX)  # no server takes a schema here
             named = {self.name(table.this) for table in lock.expressions}
             for number in mine:
                 aliases = {source.alias for source in scope.sources if source.relation == number}
@@ -195,7 +195,7 @@ class Queries(Sources):
             left = left.this
         output = self.query(left, environment, outer)
         if pending is not None:
-            pending.environment[pending.name] = rename(output, pending.columns)
+            pending.environment[pending.name] = (rename(output, pending.columns), ())
         for arm in reversed(arms):
             self.query(arm, environment, outer)
         return output

@@ -68,4 +68,4 @@ XML_SYNTAX = frozenset(
     xmltable json_table treat
     """.split()
 )
-"""Functions with a grammar of their own that nobody reads here."""
+"""Functions with a grammar of their own: ``xml`` reads those of XML, and nobody the others."""

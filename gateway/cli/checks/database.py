@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+from gateway import ranges
 from gateway.auth.databases import to_database
 from gateway.auth.keyring import Keyring
 from gateway.auth.store import Resource, Store
@@ -38,7 +39,9 @@ def examine(config: Config, name: str, *, db_user: str, db_name: str) -> Iterato
     if not db_user:
         yield note(f"database {name}", "not tried: as whom?", "give --db-user=NAME, and --db-name=NAME")
         return
-    yield from asyncio.run(_try(authorities, database, Route(name, database.protocol, db_user, db_name)))
+    yield from asyncio.run(
+        _try(config, authorities, database, Route(name, database.protocol, db_user, db_name))
+    )
 
 
 def lines(admin_socket: Path, name: str) -> str:
@@ -63,7 +66,7 @@ def _protocol(admin_socket: Path, name: str) -> str:
         return ""
 
 
-async def _try(authorities: Authorities, database: Database, route: Route) -> list[Check]:
+async def _try(config: Config, authorities: Authorities, database: Database, route: Route) -> list[Check]:
     from gateway.protocols import REGISTRY  # noqa: PLC0415 # imports every codec
     from gateway.session.dial import Dialler  # noqa: PLC0415
     from gateway.session.minted import Minted, maker  # noqa: PLC0415
@@ -72,7 +75,8 @@ async def _try(authorities: Authorities, database: Database, route: Route) -> li
     if protocol is None:
         return [bad(f"database {database.name}", f"this version does not speak {database.protocol}")]
     clock = SystemClock()
-    dialler = Dialler(Minted(maker(authorities, SteadyClock(clock)), clock))
+    refused = ranges.parse(config.db_service.deny_addresses)
+    dialler = Dialler(Minted(maker(authorities, SteadyClock(clock)), clock), refused)
     where = f"{database.name} as {route.db_user}"
     try:
         backend = await dialler.login(protocol, Startup(), route, database)

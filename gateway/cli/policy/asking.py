@@ -17,8 +17,8 @@ from gateway.policy.answer import Problem
 from gateway.policy.client import PolicyClient
 from gateway.policy.document import ConnectQuestion, SessionQuestion
 from gateway.policy.offline import offline
-from gateway.policy.sidecar import Sidecar
-from gateway.sansio.protocol import Facts
+from gateway.policy.sidecar.supervisor import Sidecar
+from gateway.sansio.exchange import Facts
 
 ADDRESS = "127.0.0.1:1"
 REVISION = 1

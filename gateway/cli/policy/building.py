@@ -78,7 +78,9 @@ def sign(file: str, key: str) -> None:
     try:
         signing.sign(ensure_opa(), path, path, signing.private_key(Path(key)))
     except PolicyError as error:
-        raise ConfigError(f"{path} is no bundle: {error}") from error
+        raise ConfigError(
+            f"{path} is no bundle: {error}", hint="make one with: regate policy build"
+        ) from error
     click.echo(f"signed {path}: sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}")
 
 

@@ -78,6 +78,7 @@ def check(
 def _read(paths: Sequence[Path]) -> "tuple[list[Finding], list[Placed]]":
     """The resources of all files, and the mistakes that keep others from being read."""
     from gateway.analysis import world  # noqa: PLC0415 # slow to import
+    from gateway.analysis.checking import Finding  # noqa: PLC0415
 
     found: list[Finding] = []
     placed: list[Placed] = []
@@ -91,6 +92,9 @@ def _read(paths: Sequence[Path]) -> "tuple[list[Finding], list[Placed]]":
             found += _warnings(item)
             found += _twice(item, placed)
             placed.append(item)
+    if not placed and not found:  # a folder that was mistyped must not look as if it had been checked
+        where = ", ".join(map(str, paths))
+        found.append(Finding(is_error=False, where=where, path="", sentence="there are no resources here"))
     return found, placed
 
 
@@ -100,7 +104,7 @@ def _files(path: Path) -> list[Path]:
     if path.is_dir():
         return list(world.resource_files(path))
     if not path.exists():
-        raise ConfigError(f"there is no file {path}")
+        raise ConfigError(f"there is no file {path}", hint="give files with resources, or folders of such")
     return [path]
 
 

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from gateway.analysis.access import Access, Route
 from gateway.analysis.judgements import Compared, Judgement, changed
-from gateway.analysis.replaying import Gathered, Past
+from gateway.analysis.replaying import Gathered, Kept, Past
 from gateway.analysis.samples import PROTOCOLS, Sample
 from gateway.analysis.timeless import of_world
 from gateway.cli.policy.asking import Asker
@@ -16,7 +16,6 @@ from gateway.model.obligation import NONE
 
 CONNECT: Final = "connect"
 
-Kept = Mapping[str, Mapping[str, Any]]
 Advance = Callable[[int, int], object]
 
 

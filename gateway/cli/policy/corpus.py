@@ -118,7 +118,7 @@ def _judge(entries: Sequence["Entry"], given: Mapping[str, str]) -> _Judged:
         raise ConfigError(f"there is no user {user!r} in {folder}", hint="name one with --user")
     chosen = read.databases().get(database) if database else None
     if database and chosen is None:
-        raise ConfigError(f"there is no database {database!r} in {folder}")
+        raise ConfigError(f"there is no database {database!r} in {folder}", hint="name one with --database")
     with output.working(f"Judging {len(judged)} entries"):
         return asyncio.run(judge(judged, read, user, chosen)), left_out
 

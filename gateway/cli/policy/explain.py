@@ -10,9 +10,10 @@ import yaml
 
 from gateway.cli import channel, output
 from gateway.cli.client import Api
+from gateway.cli.evidence import WHERE_ELSE
 from gateway.cli.options import config_option, examples, format_option
 from gateway.cli.policy.simulate import say_decision, shown
-from gateway.errors import NotFoundError
+from gateway.errors import NotFoundError, PolicyError
 
 if TYPE_CHECKING:
     from gateway.analysis.access import Route
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from gateway.analysis.world import Placed, World
     from gateway.cli.policy.asking import Asker
     from gateway.model.decision import Decision
-    from gateway.sansio.protocol import Facts
+    from gateway.sansio.exchange import Facts
 
 _TRIALS = 200  # proposals that are tried, so that the answer comes while somebody waits
 _SHOWN = 5
@@ -73,11 +74,14 @@ def _case(api: Api, decision_id: str) -> _Case:
     if is_connect:
         return _Case(records[0], route, None)
     digest = fields.get("input_digest", "")
-    kept = api.post("/v1/evidence/inputs", {"digests": [digest]})["inputs"] if digest else {}
+    asked = {"digests": [digest], "origin": records[0]["origin"]}
+    kept = api.post("/v1/evidence/inputs", asked)["inputs"] if digest else {}
     if digest not in kept:
-        hint = "inputs are kept since they are named by digest; regate audit ls shows the record"
-        raise NotFoundError(f"what decision {decision_id} was made from was not kept", hint=hint)
-    return _Case(records[0], route, facts_of(kept[digest]["input"]["statements"]))
+        raise NotFoundError(f"what decision {decision_id} was made from was not kept here", hint=WHERE_ELSE)
+    try:
+        return _Case(records[0], route, facts_of(kept[digest]["input"]["statements"]))
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise PolicyError(f"what was kept of decision {decision_id} is not about statements") from error
 
 
 async def _report(world: "World", case: _Case) -> dict[str, Any]:

@@ -29,6 +29,8 @@ def init(folder: str, form: str) -> None:
     """
     source, root = data_dir("opa") / "repository", Path(folder)
     files = {_target(path.relative_to(source)): path for path in sorted(source.rglob("*")) if path.is_file()}
+    if root.exists() and not root.is_dir():
+        raise ConflictError(f"{root} is a file", hint="name a folder; it is made where there is none")
     there = [str(inside) for inside in files if (root / inside).exists()]
     if there:
         raise ConflictError(f"{root / there[0]} is there already", hint="begin in an empty folder")

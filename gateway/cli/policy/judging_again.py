@@ -3,10 +3,10 @@
 import asyncio  # noqa: TID251
 from collections.abc import Callable, Mapping, Sequence
 from itertools import groupby
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from gateway.analysis.judgements import Judgement
-from gateway.analysis.replaying import Asked, Gathered, Past, Questions, at_ns, connect_of, minute_of
+from gateway.analysis.replaying import Asked, Gathered, Kept, Past, Questions, at_ns, connect_of, minute_of
 from gateway.errors import PolicyError
 from gateway.policy import answer, document
 from gateway.policy.answer import Verdict
@@ -19,7 +19,7 @@ _BATCH = 128  # nobody waits for one of them, and a large batch costs OPA less
 _AT_ONCE = 4
 _SECONDS = 30.0
 _REVISION = 1
-_NOT_KEPT = "the input was not kept"
+_NOT_KEPT = "the input was not kept (a crash loses the last ones), or has not come from its service yet"
 
 
 class Again:
@@ -29,7 +29,7 @@ class Again:
         self,
         client: PolicyClient,
         found: Gathered,
-        kept: Mapping[str, Mapping[str, Any]],
+        kept: Kept,
         advance: Callable[[int, int], object],
         *,
         timeless: bool = False,
@@ -50,7 +50,7 @@ class Again:
         asked: dict[str, Asked] = {}
         for past in decisions:
             opened = connects.get(past.session_id or past.decision_id)
-            given = self._kept.get(past.digest)
+            given = self._kept.get(past.input_key)
             if not past.is_connect and given is not None and opened is not None and opened.allow:
                 asked[past.decision_id] = questions.about(past, given, opened.roles)
         distinct = list(dict.fromkeys(asked.values()))
@@ -66,7 +66,7 @@ class Again:
         verdicts: Mapping[Asked, Verdict],
     ) -> Outcome:
         opened = connects.get(past.session_id or past.decision_id)
-        if opened is None or past.digest not in self._kept:
+        if opened is None or past.input_key not in self._kept:
             self._found.leave_out(_NOT_KEPT)
             return None
         decided = opened if asked is None else verdicts[asked]

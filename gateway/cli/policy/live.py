@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Final
 
-from gateway.analysis.corpus import Entry, not_judged, protocol_of
+from gateway.analysis.corpus import Entry, not_judged, speaks
 from gateway.analysis.expectation import Result, result
 from gateway.cli import profile, route, through
 from gateway.cli.live.answer import Answer, Sender
@@ -29,8 +29,8 @@ def not_sent(entry: Entry, spoken: str) -> str:
     why = not_judged(entry)
     if why:
         return why
-    protocol, live = protocol_of(entry), SENDERS[spoken]
-    if protocol is None or protocol.name != spoken:
+    live = SENDERS[spoken]
+    if not speaks(entry, spoken):
         return f"the database speaks {spoken}"
     if entry.kind not in live.kinds:
         return f"only entries of kind {' and '.join(live.kinds)} are sent through a live session"

@@ -1,38 +1,53 @@
 """What a cluster recorded, fetched to be judged again: decisions, and what they were asked."""
 
-import itertools
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from gateway.cli.client import Api
 
 if TYPE_CHECKING:
-    from gateway.analysis.replaying import Gathered
+    from gateway.analysis.replaying import Gathered, Kept
 
 _DIGESTS = 500  # inputs asked for at once
+_FETCHED_AT_ONCE = 2
 
 
-def recorded(api: Api, since: str, until: str = "") -> "tuple[Gathered, dict[str, Mapping[str, Any]]]":
-    """The decisions of that time, and by digest what was kept of their inputs."""
+def recorded(api: Api, since: str, until: str = "") -> "tuple[Gathered, Kept]":
+    """The decisions of that time, and by log and digest what was kept of their inputs."""
     from gateway.analysis.replaying import KINDS, gather  # noqa: PLC0415 # slow to import
 
-    query = {"since": since, "until": until, "order": "oldest"}
-    streams = [api.lines("/v1/audit", {**query, "kind": kind}) for kind in KINDS]
-    found = gather(sorted(itertools.chain(*streams), key=lambda record: str(record["time"])))
+    query = {"since": since, "until": until, "order": "oldest", "kind": ",".join(KINDS)}
+    found = gather(sorted(api.lines("/v1/audit", query), key=lambda record: str(record["time"])))
     return found, _inputs(api, found)
 
 
-def _inputs(api: Api, found: "Gathered") -> dict[str, Mapping[str, Any]]:
-    digests = sorted({past.digest for past in found.decisions.values() if past.digest})
-    kept: dict[str, Mapping[str, Any]] = {}
-    todo = [digests[start : start + _DIGESTS] for start in range(0, len(digests), _DIGESTS)]
-    while todo:
-        answer = api.post("/v1/evidence/inputs", {"digests": todo.pop()})
-        kept |= {digest: value["input"] for digest, value in answer["inputs"].items()}
-        if answer["rest"]:
-            todo.append(answer["rest"])
+def _inputs(api: Api, found: "Gathered") -> "Kept":
+    """Some are fetched while others are read, which is what takes long with many."""
+    wanted: dict[str, set[str]] = {}
+    for past in found.decisions.values():
+        if past.digest:
+            wanted.setdefault(past.origin, set()).add(past.digest)
+    kept: dict[tuple[str, str], Mapping[str, Any]] = {}
+    todo: list[tuple[str, Sequence[str]]] = []
+    for origin, digests in wanted.items():
+        ordered = sorted(digests)
+        todo += [(origin, ordered[start : start + _DIGESTS]) for start in range(0, len(ordered), _DIGESTS)]
+
+    def fetch(one: tuple[str, Sequence[str]]) -> tuple[str, Mapping[str, Any]]:
+        origin, digests = one
+        return origin, api.post("/v1/evidence/inputs", {"digests": list(digests), "origin": origin})
+
+    with ThreadPoolExecutor(_FETCHED_AT_ONCE) as pool:
+        while todo:
+            answers = pool.map(fetch, todo)
+            todo = []
+            for origin, answer in answers:
+                kept |= {(origin, digest): value["input"] for digest, value in answer["inputs"].items()}
+                if answer["rest"]:
+                    todo.append((origin, answer["rest"]))
     return kept
 
 

@@ -15,7 +15,8 @@ from gateway.model.statement import Phase
 from gateway.policy.client import PolicyClient
 from gateway.policy.document import ConnectQuestion, SessionQuestion
 from gateway.policy.offline import offline
-from gateway.sansio.protocol import Facts, Protocol, Request
+from gateway.sansio.exchange import Facts, Request
+from gateway.sansio.protocol import Protocol
 from gateway.sansio.rehearsal import Ask, Ending, Judged
 from gateway.session.facts import Classifier
 

@@ -3,7 +3,7 @@
 import asyncio  # noqa: TID251
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -15,7 +15,7 @@ from gateway.cli.policy.past import progress, recorded
 
 if TYPE_CHECKING:
     from gateway.analysis.judgements import Judgement
-    from gateway.analysis.replaying import Gathered, Past
+    from gateway.analysis.replaying import Gathered, Kept, Past
     from gateway.analysis.world import World
 
 _NARROW = 100
@@ -66,7 +66,7 @@ def replay(
 async def _replay(
     world: "World",
     found: "Gathered",
-    kept: Mapping[str, Mapping[str, Any]],
+    kept: "Kept",
     advance: Callable[[int, int], object],
 ) -> dict[str, Any]:
     from gateway.analysis.timeless import of_world  # noqa: PLC0415 # slow to import

@@ -15,8 +15,9 @@ from typing import Any
 
 from gateway.auth import resources
 from gateway.errors import ConfigError
-from gateway.policy import canary, opa, publish
+from gateway.policy import canary, opa
 from gateway.policy import document as questions
+from gateway.policy.data import build_data
 from gateway.schema import data_dir
 
 LIBRARY = "gateway"
@@ -69,6 +70,10 @@ class Repository:
 def at(folder: str) -> Repository:
     """The repository in *folder*; a ConfigError when there is none."""
     root = Path(folder)
+    if root.is_file():
+        raise ConfigError(
+            f"{root} is a file, not the folder of a policy repository", hint=f"try {root.parent}"
+        )
     if not any((root / name).is_dir() for name in ("roles", "guards", "team")):
         raise ConfigError(
             f"{root} is no policy repository: it has no folder roles, guards or team",
@@ -95,7 +100,7 @@ def assembled(repository: Repository, program: Path) -> Iterator[Path]:
 
 def _data(repository: Repository, program: Path, folder: Path) -> dict[str, Any]:
     given = repository.data()
-    documents = publish.build_data(
+    documents = build_data(
         repository.roles().values(), given["user"], given["lock"], given["db"], DATA_REVISION
     )
     whole = canary.with_canary(documents)

@@ -8,13 +8,12 @@ import click
 from gateway.cli import output
 from gateway.cli.options import config_option, examples, format_option
 from gateway.cli.policy.tables import source_option
-from gateway.errors import NotFoundError
 
 if TYPE_CHECKING:
     from gateway.analysis.access import Route
     from gateway.analysis.world import World
     from gateway.model.decision import Decision
-    from gateway.sansio.protocol import Facts
+    from gateway.sansio.exchange import Facts
 
 
 @click.command(
@@ -50,7 +49,7 @@ def simulate(
     the facts are those of the text alone. The exit code is 0 when it is allowed, and 1 when not.
     """
     from gateway.analysis.access import Route  # noqa: PLC0415 # slow to import
-    from gateway.cli.policy.sources import opened  # noqa: PLC0415
+    from gateway.cli.policy.sources import need_database, need_user, opened  # noqa: PLC0415
 
     user, database, db_user, db_name, search_path = (
         asked[name] or "" for name in ("user", "database", "db_user", "db_name", "search_path")
@@ -58,10 +57,8 @@ def simulate(
     route, sql = Route(user, database, db_user, db_name), asked["sql"]
     path = tuple(name.strip() for name in search_path.split(",") if name.strip())
     with opened(source, config, proxy) as world:
-        if user not in world.users():
-            raise NotFoundError(f"there is no user {user!r} in {source}")
-        if database not in world.databases():
-            raise NotFoundError(f"there is no database {database!r} in {source}")
+        need_user(world, user, source)
+        need_database(world, database, source)
         report = asyncio.run(_report(world, route, sql, path))
     output.show(report, form, lambda: _say(report))
     if report["verdict"] != "allowed":

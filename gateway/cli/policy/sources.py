@@ -6,7 +6,7 @@ import json
 import subprocess
 import tarfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
@@ -18,9 +18,11 @@ from gateway.analysis.world import KINDS, World
 from gateway.cli import channel
 from gateway.cli.client import Api, segment
 from gateway.errors import ConfigError, NotFoundError
+from gateway.mistakes import suggestion
 from gateway.schema import data_dir
 
 LIVE = "live"
+_LISTED = {"user": "users ls", "database": "db ls"}
 _NEEDED = ("role", "user", "db")
 _PEOPLE_AND_PLACES = ("user", "db")  # no publication changes them: in a repository they are for its tests
 _READ = frozenset((".yaml", ".yml", ".json", ".rego"))  # what means something in a policy repository
@@ -70,6 +72,27 @@ def _live(api: Api, scratch: Path) -> World:
     return World(shipped.shipped, shipped.team, world.stored(documents), is_live=True)
 
 
+def need_user(world: World, name: str, source: str) -> None:
+    """NotFoundError where *world*, which was read from *source*, knows nobody of that name."""
+    if name not in world.users():
+        raise _missing("user", name, world.users(), source)
+
+
+def need_database(world: World, name: str, source: str) -> None:
+    """NotFoundError where *world*, which was read from *source*, has no database of that name."""
+    if name not in world.databases():
+        raise _missing("database", name, world.databases(), source)
+
+
+def _missing(what: str, name: str, known: Iterable[str], source: str) -> NotFoundError:
+    where, listed = source, "its resources are the files in data/ and roles/"
+    if source == LIVE:
+        where, listed = "the cluster", f"list them with: regate {_LISTED[what]}"
+    return NotFoundError(
+        f"there is no {what} {name!r} in {where}{suggestion(name, tuple(known))}", hint=listed
+    )
+
+
 def _bundle(content: bytes, scratch: Path, name: str) -> World:
     """The Rego of a bundle, and the roles that travel in it."""
     left, roles = _MOST, []
@@ -92,7 +115,8 @@ def _bundle(content: bytes, scratch: Path, name: str) -> World:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 target.write_bytes(source.read())
     except (tarfile.TarError, EOFError, OSError, ValueError) as error:
-        raise ConfigError(f"{name} is no bundle: {error}") from error
+        hint = "give a folder, a bundle (regate policy build makes one), a revision of git, or live"
+        raise ConfigError(f"{name} is no bundle: {error}", hint=hint) from error
     library, team = scratch / "library", scratch / "team"
     if not library.is_dir():
         raise ConfigError(f"{name} is no bundle of Regate: it lacks the package gateway")

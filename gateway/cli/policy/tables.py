@@ -57,7 +57,7 @@ def show(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], form: str) -
 
 
 def _plain(value: Any) -> str:
-    return ", ".join(str(item) for item in value) if isinstance(value, list) else str(value)
+    return "; ".join(str(item) for item in value) if isinstance(value, list) else str(value)
 
 
 def _cell(value: Any) -> str:

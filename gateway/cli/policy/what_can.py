@@ -1,7 +1,6 @@
 """``regate policy what-can``: everything that one user may do."""
 
 import asyncio  # noqa: TID251
-from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -9,11 +8,10 @@ import click
 from gateway.cli import output
 from gateway.cli.options import config_option, examples
 from gateway.cli.policy.tables import show, source_option, table_format_option
-from gateway.errors import NotFoundError
 
 if TYPE_CHECKING:
-    from gateway.analysis.access import Access
-    from gateway.analysis.candidates import Act, Candidates
+    from gateway.analysis.access import Access, Route
+    from gateway.analysis.candidates import Candidates
     from gateway.analysis.world import World
 
 _COLUMNS = ("database", "db_user", "db_name", "roles", "what")
@@ -34,18 +32,17 @@ def what_can(user: str, source: str, form: str, config: str, proxy: str) -> None
     """List what a user may do.
 
     For each way in: the roles that grant it, and every operation on every object that a role names; "(any
-    other)" stands for every name that no role names.
+    other)" stands for every name that no role names. The text form says it in short, the others one by one.
     """
     from gateway.analysis.candidates import candidates  # noqa: PLC0415 # slow to import
-    from gateway.cli.policy.sources import opened  # noqa: PLC0415
+    from gateway.cli.policy.sources import need_user, opened  # noqa: PLC0415
 
     with opened(source, config, proxy) as world:
-        if user not in world.users():
-            raise NotFoundError(f"there is no user {user!r} in {source}")
+        need_user(world, user, source)
         classes = candidates([world])
         with output.working("Asking about every database"):
             found = asyncio.run(_ask(world, user, classes))
-    show(_rows(found, len(classes.acts)), _COLUMNS, form)
+    show(_rows(found, classes, in_short=form == "text"), _COLUMNS, form)
 
 
 async def _ask(world: "World", user: str, classes: "Candidates") -> "Access":
@@ -55,8 +52,18 @@ async def _ask(world: "World", user: str, classes: "Candidates") -> "Access":
         return await access(asker, classes, [user], world.databases())
 
 
-def _rows(found: "Access", of: int) -> list[dict[str, Any]]:
+def _rows(found: "Access", classes: "Candidates", *, in_short: bool) -> list[dict[str, Any]]:
+    """One row for each way in; programs and auditors get every act, people what they come to."""
     from gateway.analysis.access import told  # noqa: PLC0415 # slow to import
+    from gateway.analysis.summary import EVERYTHING, NOTHING, summary  # noqa: PLC0415
+
+    def acts(route: "Route") -> list[str]:
+        allowed = found.acts[route]
+        if in_short:
+            return summary(allowed, classes.acts)
+        if len(allowed) == len(classes.acts):
+            return [EVERYTHING]
+        return sorted(act.text() for act in allowed) or [NOTHING]
 
     return [
         {
@@ -64,13 +71,7 @@ def _rows(found: "Access", of: int) -> list[dict[str, Any]]:
             "db_user": told(route.db_user),
             "db_name": told(route.db_name),
             "roles": list(roles),
-            "what": _told(found.acts[route], of),
+            "what": acts(route),
         }
         for route, roles in sorted(found.routes.items())
     ]
-
-
-def _told(acts: "Iterable[Act]", of: int) -> list[str]:
-    """The acts in words; all of them in one."""
-    words = sorted(act.text() for act in acts)
-    return ["everything"] if len(words) == of else words or ["nothing"]

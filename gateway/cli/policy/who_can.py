@@ -45,12 +45,11 @@ def who_can(
     """
     del on  # only for reading it as a sentence
     from gateway.analysis.candidates import candidates  # noqa: PLC0415 # slow to import
-    from gateway.cli.policy.sources import opened  # noqa: PLC0415
+    from gateway.cli.policy.sources import need_database, opened  # noqa: PLC0415
 
     database, _, thing = what.partition("/")
     with opened(source, config, proxy) as world:
-        if database not in world.databases():
-            raise ConfigError(f"there is no database {database!r} in {source}")
+        need_database(world, database, source)
         classes = candidates([world])
         acts = _acts(operation.lower(), thing, kind, classes)
         with output.working("Asking about everybody"):
@@ -67,7 +66,10 @@ def _acts(operation: str, thing: str, kind: str, classes: "Candidates") -> "tupl
     if operation == _CONNECT:
         return ()
     if operation not in CLASS_OF:
-        raise ConfigError(f"there is no operation {operation!r}{suggestion(operation, tuple(CLASS_OF))}")
+        raise ConfigError(
+            f"there is no operation {operation!r}{suggestion(operation, tuple(CLASS_OF))}",
+            hint=f"expected connect, or one of {', '.join(sorted(CLASS_OF))}",
+        )
     if not thing:
         return tuple(act for act in classes.acts if act.operation == operation)
     schema, _, name = thing.rpartition(".")

@@ -21,7 +21,12 @@ from gateway.protocols.mongodb.preparation import PREPARATION
 from gateway.protocols.mongodb.rehearsal import REHEARSALS
 from gateway.protocols.mongodb.sessions import Sessions
 from gateway.sansio.flow import Flow, read
-from gateway.sansio.protocol import Hello, Protocol, Ready, Startup
+from gateway.sansio.protocol import (
+    Hello,
+    Protocol,
+    Ready,
+    Startup,
+)
 from gateway.sansio.routed import no_catalog, session_key, user_conflict
 
 MAX_START: Final = 64 << 10  # bytes of the first message
@@ -119,4 +124,5 @@ MONGODB: Final = Protocol(
     obligations=frozenset({"mask", "max_rows", "timeout_ms", "hold"}),
     preparation=PREPARATION,
     strangers=("(18)", "(11)"),  # AuthenticationFailed and UserNotFound: it looked at who it is
+    stays_together=True,  # cursors and logical sessions are a pool's, not a connection's
 )

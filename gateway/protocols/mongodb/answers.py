@@ -6,6 +6,7 @@ An answer passes in the chunks it came in, unless the decision asks for somethin
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from struct import Struct
 from typing import Final
 
 from gateway.errors import ProtocolError
@@ -13,11 +14,17 @@ from gateway.model.obligation import Mask
 from gateway.protocols.mongodb import documents, messages, results
 from gateway.protocols.mongodb.cursors import Cursor, Cursors, Owner
 from gateway.protocols.mongodb.messages import Message
-from gateway.protocols.mongodb.replies import Scan
+from gateway.protocols.mongodb.replies import Found, Scan, whole
+from gateway.sansio.exchange import (
+    Duty,
+    Outcome,
+    Relay,
+    Request,
+)
 from gateway.sansio.outcomes import not_known
-from gateway.sansio.protocol import Duty, Outcome, Relay, Request
 
 _FLAGS: Final = 4  # bytes of them, behind the header
+_PREFIX: Final = Struct("<iiiiI")  # the header and the flags
 
 
 @dataclass(slots=True)
@@ -101,6 +108,9 @@ class Answers:
 
     def feed(self, data: bytes) -> Relay:
         """What the server's next bytes become."""
+        at_once = self._at_once(data)
+        if at_once is not None:
+            return at_once
         out: list[bytes] = []
         outcomes: list[Outcome] = []
         while data:
@@ -120,6 +130,25 @@ class Answers:
                 self._answer = None
                 out.append(self._finish(answer, outcomes))
         return Relay(b"".join(out), tuple(outcomes))
+
+    def _at_once(self, data: bytes) -> Relay | None:
+        """The one answer that *data* is, if it is whole and passes as it came."""
+        if self._answer is not None or self._heard or not self._queue or len(data) < _PREFIX.size:
+            return None
+        expected = self._queue[0]
+        size, _, response_to, code, flags = _PREFIX.unpack_from(data)
+        is_its = response_to == expected.request_id and code == messages.OP_MSG and not flags
+        if size != len(data) or not is_its or not expected.passes:
+            return None
+        found = whole(data, _PREFIX.size)
+        request = expected.request
+        if found is None or request is None:
+            return None
+        self._queue.popleft()
+        self.held -= len(request.raw)
+        if found.cursor_id or (expected.asked is not None and expected.asked.cursor is not None):
+            self._keep_cursor(expected, found, found.rows or 0)
+        return Relay(data, (Outcome(request, found.rows, size, found.error),))
 
     def _begin(self, data: bytes) -> bytes:
         """Read the header and the flags of the next answer; what is left of *data*."""
@@ -164,7 +193,7 @@ class Answers:
         outcomes.append(Outcome(request, rows, answer.head.size, scan.error))
         return b"" if expected.is_silent else out
 
-    def _keep_cursor(self, expected: Expected, scan: Scan, rows: int) -> None:
+    def _keep_cursor(self, expected: Expected, scan: Found, rows: int) -> None:
         """A cursor that stays open belongs to the command that opened it."""
         asked = expected.asked
         assert asked is not None

@@ -20,7 +20,7 @@ from gateway.protocols.mongodb.documents import UnreadableError
 from gateway.protocols.mongodb.effects import Effects
 from gateway.protocols.mongodb.fields import DoubtError
 from gateway.protocols.mongodb.taking import NOISY, Command, plain, take
-from gateway.sansio.protocol import Facts
+from gateway.sansio.exchange import Facts
 
 DIALECT: Final = "mongodb"
 OPENED_BY: Final = b"\0opened-by"
@@ -56,7 +56,7 @@ def classify(statement: Statement) -> Facts:
     if OPENED_BY in arguments:
         at = arguments.index(OPENED_BY)
         return _asked_on(statement, arguments[:at], arguments[at + 1 :])
-    return _judged(arguments, statement.names.db_name)[0]
+    return judged(arguments, statement.names.db_name)[0]
 
 
 def against(arguments: Sequence[bytes], opened: str) -> str:
@@ -69,11 +69,14 @@ def against(arguments: Sequence[bytes], opened: str) -> str:
         if mark in arguments:
             return reason
     until = arguments.index(OPENED_BY) if OPENED_BY in arguments else len(arguments)
-    return _judged(arguments[:until], opened)[1]
+    return judged(arguments[:until], opened)[1]
 
 
-def _judged(arguments: Sequence[bytes], opened: str) -> tuple[Facts, str]:
-    """The facts, and why it is not forwarded: the same objects while it is remembered."""
+def judged(arguments: Sequence[bytes], opened: str) -> tuple[Facts, str]:
+    """The facts, and why it is not forwarded: the same objects while it is remembered.
+
+    *arguments* stand alone: what is ``OPENED_BY`` another is for ``classify``.
+    """
     size = sum(map(len, arguments))
     if size > _KEPT_BYTES + _MAX_NOISE:
         return (_seen if size <= _SEEN_BYTES else _facts)(tuple(arguments), opened)
@@ -227,7 +230,7 @@ def _by_rule(known: table.Command, value: Any, effects: Effects) -> None:
 def _asked_on(statement: Statement, own: Sequence[bytes], opener: Sequence[bytes]) -> Facts:
     """A getMore: the effects are those of the command that opened the cursor."""
     opened = statement.names.db_name
-    ((first,), _) = _judged(opener, opened)
+    ((first,), _) = judged(opener, opened)
     try:
         command = take(own)
     except UnreadableError as error:

@@ -5,7 +5,7 @@ byte of it goes on; where it stood in a transaction, that is aborted at the serv
 A command that was let through and yet must not be sent is replaced by a ping whose answer is exchanged.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any, Final
 
 from bson.int64 import Int64
@@ -14,27 +14,28 @@ from gateway.errors import ProtocolError
 from gateway.model.decision import Denied
 from gateway.model.identity import Route
 from gateway.model.statement import Catalog, NameContext, Phase, Statement
-from gateway.protocols.mongodb import commands, documents, duties, hello, messages, results, taking
+from gateway.protocols.mongodb import commands, documents, duties, hello, messages, repetition, results
 from gateway.protocols.mongodb.answers import Answers, Asked, Expected
-from gateway.protocols.mongodb.cursors import Cursor, Cursors, Owner
+from gateway.protocols.mongodb.asking import Asking
+from gateway.protocols.mongodb.cursors import Cursors, Owner
 from gateway.protocols.mongodb.documents import UnreadableError
 from gateway.protocols.mongodb.messages import Message, Query
-from gateway.protocols.mongodb.sessions import Sessions, listed
-from gateway.sansio.protocol import (
+from gateway.protocols.mongodb.sessions import Sessions
+from gateway.sansio.exchange import (
     Answered,
     Duty,
     Facts,
     Item,
     Obliged,
     Outcome,
-    Ready,
     Refusal,
     Relay,
+    Repetition,
     Request,
     Settle,
-    Startup,
     Unable,
 )
+from gateway.sansio.protocol import Ready, Startup
 
 MAX_OUTSTANDING: Final = 1_000  # messages without their answer
 MAX_HELD: Final = 64 << 20  # bytes of them
@@ -43,11 +44,11 @@ _PING: Final = {"ping": 1, "$db": "admin"}
 
 
 class MongoConversation:
-    """One session's machine; see ``gateway.sansio.protocol.Conversation`` for the contract."""
+    """One session's machine; see ``gateway.sansio.conversation.Conversation`` for the contract."""
 
     __slots__ = (
-        "_answers", "_asked", "_cursors", "_held", "_is_full", "_names", "_next_own", "_owner", "_reader",
-        "_ready", "_sessions",
+        "_allowed", "_answers", "_asked", "_asking", "_held", "_is_full", "_names", "_next_own", "_reader",
+        "_ready",
     )  # fmt: skip
 
     def __init__(
@@ -55,13 +56,13 @@ class MongoConversation:
     ) -> None:
         self._names = NameContext(route.db_name, route.db_user)
         self._ready = ready
-        self._owner = Owner(startup.person, route.database, route.db_user, route.db_name)
-        self._cursors = cursors
-        self._sessions = sessions
+        owner = Owner(startup.person, route.database, route.db_user, route.db_name)
+        self._asking = Asking(owner, cursors, sessions)
         self._reader = messages.Reader()
         self._asked: dict[Request, Asked] = {}
         self._held = 0  # bytes of what is asked
-        self._answers = Answers(self._owner, cursors)
+        self._answers = Answers(owner, cursors)
+        self._allowed = repetition.Allowed()
         self._is_full = False
         self._next_own = _OWN
 
@@ -84,28 +85,15 @@ class MongoConversation:
         name = documents.first_name(message.body)
         if name in hello.ANSWERED:
             return self._answered(name, message)
-        body, sessions = taking.plain(message.body)
-        arguments = (
-            name.encode(),
-            body,
-            *[key.encode() + b"\0" + held for key, held in message.sequences],
-        )
-        asked = Asked(message, name, arguments)
-        if name == "getMore":
-            asked.cursor = self._cursor(message.body)
-            opener = (
-                (commands.FORGOTTEN,) if asked.cursor is None else (commands.OPENED_BY, *asked.cursor.opener)
-            )
-            asked.arguments += opener
-        elif name == "killCursors" and not self._are_own(message.body):
-            asked.arguments += (commands.FORGOTTEN,)
-        if not self._is_own_session(name, message.body, sessions):
-            asked.arguments += (commands.FOREIGN,)
-        statement = Statement("", commands.DIALECT, self._names, arguments=asked.arguments)
-        request = Request(message.raw, Phase.QUERY, (statement,))
+        asked = self._asking.read(name, message)
+        request = self._request(asked)
         self._asked[request] = asked
         self._held += len(message.raw)
         return request
+
+    def _request(self, asked: Asked) -> Request:
+        statement = Statement("", commands.DIALECT, self._names, arguments=asked.arguments)
+        return Request(asked.message.raw, Phase.QUERY, (statement,))
 
     def _answered(self, name: str, message: Message) -> Answered:
         if message.is_silent:
@@ -115,26 +103,7 @@ class MongoConversation:
         except UnreadableError:
             raise ProtocolError(f"{name} cannot be read in one way only") from None
         answer = hello.answer(name, command, self._ready, self._names.db_user)
-        return Answered(message.raw, self._reply(message, answer))
-
-    def _cursor(self, body: bytes) -> Cursor | None:
-        try:
-            number = documents.read(body).get("getMore")
-        except UnreadableError:
-            return None
-        return self._cursors.get(self._owner, number) if isinstance(number, int) else None
-
-    def _are_own(self, body: bytes) -> bool:
-        try:
-            numbers = documents.read(body).get("cursors")
-        except UnreadableError:
-            return False
-        return isinstance(numbers, list) and self._cursors.all_of(self._owner, numbers)
-
-    def _is_own_session(self, name: str, body: bytes, sessions: Sequence[bytes]) -> bool:
-        if name == "refreshSessions":
-            sessions = [*sessions, *listed(body)]
-        return not sessions or self._sessions.are_own(self._owner, sessions)
+        return Answered(message.raw, self._reply(message, answer), is_refusal=not answer["ok"])
 
     def _taken(self, request: Request) -> Asked:
         self._held -= len(request.raw)
@@ -153,7 +122,6 @@ class MongoConversation:
 
     def admit(self, request: Request, facts: Facts) -> bytes:
         """The bytes to forward; a command that is never forwarded is refused here after all."""
-        del facts
         asked = self._taken(request)
         message = asked.message
         head = message.head
@@ -167,15 +135,48 @@ class MongoConversation:
         expected = Expected(head.request_id, request, is_silent=message.is_silent, asked=asked)
         self._answers.expect(expected)
         sent = message.plain()
-        if asked.duty is not None:
+        if asked.duty is None:
+            self._allowed.keep(facts)
+        else:
             passed = 0 if asked.cursor is None else asked.cursor.passed
             expected.shown = results.shown(asked.duty, asked.masks, passed)
             sent = duties.timed(message, asked.name, asked.duty.obligations.timeout_ms)
         return sent + self._let_go()
 
+    # -- what repeats
+
+    def repeat(self, data: bytes) -> Repetition | None:
+        """A command like one that was allowed, whole and alone, where nothing is under way."""
+        if not self._allowed or not self._is_quiet():
+            return None
+        message = repetition.alone(data)
+        name = "" if message is None else documents.first_name(message.body)
+        if message is None or name in repetition.NEVER:
+            return None
+        asked = self._asking.read(name, message)
+        facts, refused = commands.judged(asked.arguments, self._names.db_name)
+        if refused or not self._allowed.knows(facts):
+            return None
+        return Repetition(self._request(asked), facts, asked)
+
+    def is_still(self, repeated: Repetition) -> bool:
+        """True while nothing else is under way."""
+        del repeated
+        return self._is_quiet()
+
+    def admit_again(self, repeated: Repetition) -> bytes:
+        """The very bytes; from here on their answer is expected."""
+        asked = repeated.subject
+        assert isinstance(asked, Asked)
+        self._answers.expect(Expected(asked.message.head.request_id, repeated.request, asked=asked))
+        return repeated.request.raw + self._let_go()
+
+    def _is_quiet(self) -> bool:
+        return not (self._asked or self._answers or self._is_full) and self._reader.is_empty
+
     def refuse(self, request: Request, facts: Facts, denial: Denied) -> Refusal:
         """An error for the client; the server learns of it only where a transaction must end."""
-        del facts
+        self._allowed.forget(facts)
         asked = self._taken(request)
         to_client = b"" if asked.message.is_silent else self._reply(asked.message, hello.refused(denial))
         # In a session of somebody else's the transaction is that person's: nobody ends it from here.
@@ -184,6 +185,7 @@ class MongoConversation:
 
     def oblige(self, request: Request, facts: Facts, duty: Duty) -> Obliged | Unable:
         """What can be done on an answer is done there; what a mask could not hide is refused."""
+        self._allowed.forget(facts)
         asked = self._asked[request]
         asked.masks = duties.relevant(facts, duty.obligations.masks)
         if asked.cursor is None:

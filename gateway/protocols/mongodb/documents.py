@@ -119,6 +119,25 @@ def elements(raw: bytes) -> Iterator[tuple[str, int, int, int, int]]:
         at = after
 
 
+def spans(raw: bytes) -> list[tuple[bytes, int, int, int]]:
+    """As ``elements``, all at once: name, and where each begins, where its value does, and where it ends."""
+    end = size_at(raw, 0) - 1
+    at, found = 4, []
+    while at < end:
+        kind, stop = raw[at], raw.find(b"\0", at + 1, end)
+        if stop < 0:
+            raise ProtocolError("the name of an element does not end")
+        fixed = _FIXED.get(kind)
+        after = stop + 1 + (length(raw, kind, stop + 1) if fixed is None else fixed)
+        if after > end:
+            raise ProtocolError("an element ends behind its document")
+        found.append((raw[at + 1 : stop], at, stop + 1, after))
+        if len(found) > MAX_FIELDS:
+            break
+        at = after
+    return found
+
+
 def is_fixed(kind: int) -> bool:
     """True when every value of *kind* has as many bytes."""
     return kind in _FIXED

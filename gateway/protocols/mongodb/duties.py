@@ -25,7 +25,7 @@ from gateway.protocols.mongodb.fields import (
 )
 from gateway.protocols.mongodb.messages import Message
 from gateway.protocols.mongodb.pipeline import Pipeline
-from gateway.sansio.protocol import Facts
+from gateway.sansio.exchange import Facts
 
 _UNTIMED: Final = frozenset({"getMore", "killCursors", "commitTransaction", "abortTransaction"})
 _STAGES: Final = frozenset(

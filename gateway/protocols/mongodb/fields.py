@@ -160,7 +160,7 @@ def _reference(text: str, found: Fields) -> None:
 
 
 def _operator(name: str, value: Any, found: Fields) -> None:
-    if name == "$literal":
+    if name in {"$literal", "$const"}:  # the same by two names
         return
     if name == "$meta" and isinstance(value, str):
         found.whole = found.whole or value not in operators.SCORES
@@ -245,6 +245,8 @@ def order(value: Any, found: Fields) -> None:
         if isinstance(inner, dict):
             if set(inner) != {"$meta"}:
                 raise DoubtError("unknown_operator")
+        elif isinstance(inner, list):
+            raise DoubtError("unknown_operator")  # no direction, and what is in it was not looked at
         else:
             found.add(key)
 

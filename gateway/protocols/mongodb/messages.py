@@ -117,6 +117,11 @@ class Reader:
         self._held = 0
         self._wanted = HEADER
 
+    @property
+    def is_empty(self) -> bool:
+        """True when no message has begun."""
+        return not self._held
+
     def feed(self, data: bytes) -> Iterator[Message | Query]:
         """Each message that is whole now."""
         self._chunks.append(data)

@@ -41,10 +41,6 @@ EXPRESSIONS: Final = _words(
 UPDATES: Final = _words(
     "set unset inc mul min max rename setOnInsert currentDate push addToSet pop pull pullAll pushAll bit"
 )
-# Variables that hold no part of a document.
-VARIABLES: Final = frozenset(
-    {"NOW", "CLUSTER_TIME", "REMOVE", "DESCEND", "PRUNE", "KEEP", "SEARCH_META", "USER_ROLES"}
-)
 ROOTS: Final = frozenset({"ROOT", "CURRENT"})
 # Words of ``$meta`` that tell no value of a field; ``indexKey`` shows what stands in an index.
 SCORES: Final = frozenset({"textScore", "searchScore", "vectorSearchScore", "recordId", "randVal"})

@@ -7,8 +7,6 @@ command unclear: a newer server may take something from it that nobody looked fo
 from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeAlias
 
-from bson.int64 import Int64
-
 from gateway.model.classification import Named
 from gateway.protocols.mongodb import defining, stages, writing
 from gateway.protocols.mongodb.effects import Effects
@@ -164,12 +162,6 @@ def _group_command(command: Command, effects: Effects) -> None:
     given = value(command)
     effects.functions["group"] = Named("group")
     effects.of_collection("select", given.get("ns") if isinstance(given, dict) else None, Fields(whole=True))
-
-
-def cursor_of(command: Command) -> int:
-    """The number of the cursor that a getMore asks; 0 where there is none."""
-    number = value(command)
-    return int(number) if isinstance(number, int | Int64) and not isinstance(number, bool) else 0
 
 
 _SHAPE: Final = frozenset({"collation", "hint", "let", "bypassDocumentValidation", "ordered"})

@@ -11,7 +11,7 @@ from typing import Final, TypeAlias
 
 from gateway.model.obligation import Conceal, Mask
 from gateway.protocols.mongodb import documents as bson
-from gateway.sansio.protocol import Duty
+from gateway.sansio.exchange import Duty
 
 LEFT_OUT: Final = "the server's words are left out, for they may quote what is concealed"
 _SHOWN: Final = 4  # characters of a partly masked text

@@ -9,24 +9,29 @@ was forgotten here is not to be guessed.
 from collections import OrderedDict
 from collections.abc import Iterable
 from itertools import islice
-from typing import Final
+from typing import Final, TypeAlias
 
 from gateway.errors import ProtocolError
 from gateway.protocols.mongodb import documents
 from gateway.protocols.mongodb.cursors import Owner
 
 MOST: Final = 100_000  # in one process; the one that was used longest ago is forgotten
+MOST_EACH: Final = 10_000  # of one person, so that nobody makes others' be forgotten; drivers keep a few
 MOST_LISTED: Final = 10_000  # in one command; drivers name no more at once
 _UUID: Final = b"\x1e\0\0\0\x05id\0\x10\0\0\0\x04"  # a document with nothing but an id, which is a UUID
 _SIZE: Final = 30
+
+_Key: TypeAlias = tuple[str, str, bytes]  # database, database user, session
 
 
 class Sessions:
     """Who used a session first, by database, database user and id."""
 
-    def __init__(self, most: int = MOST) -> None:
+    def __init__(self, most: int = MOST, most_each: int = MOST_EACH) -> None:
         self._most = most
-        self._of: OrderedDict[tuple[str, str, bytes], str] = OrderedDict()
+        self._most_each = most_each
+        self._of: OrderedDict[_Key, str] = OrderedDict()
+        self._by: dict[str, OrderedDict[_Key, None]] = {}  # the same by person, oldest first
 
     def are_own(self, owner: Owner, named: Iterable[bytes]) -> bool:
         """True when every session that is *named*, as a value of ``lsid``, is a plain one of *owner*'s."""
@@ -39,9 +44,21 @@ class Sessions:
         if self._of.setdefault(key, owner.user) != owner.user:
             return False
         self._of.move_to_end(key)
-        if len(self._of) > self._most:
-            self._of.popitem(last=False)
+        held = self._by.setdefault(owner.user, OrderedDict())
+        held[key] = None
+        held.move_to_end(key)
+        if len(held) > self._most_each:
+            self._forget(next(iter(held)))
+        elif len(self._of) > self._most:
+            self._forget(next(iter(self._of)))
         return True
+
+    def _forget(self, key: _Key) -> None:
+        user = self._of.pop(key)
+        held = self._by[user]
+        del held[key]
+        if not held:
+            del self._by[user]
 
 
 def listed(body: bytes) -> list[bytes]:

@@ -15,6 +15,7 @@ _MOST_CHANGES: Final = 1_000  # as hello says
 _NOISE: Final = frozenset(
     {"lsid", "$clusterTime", "txnNumber", "autocommit", "startTransaction", "stmtId", "stmtIds"}
 )
+_NOISE_BYTES: Final = frozenset(name.encode() for name in _NOISE)
 NOISY: Final = re.compile(rb"lsid\0|\$clusterTime\0|txnNumber\0|autocommit\0|startTransaction\0|stmtIds?\0")
 
 
@@ -91,14 +92,13 @@ def plain(body: bytes) -> tuple[bytes, list[bytes]]:
     if not NOISY.search(body):
         return body, []
     try:
-        found = list(islice(documents.elements(body), documents.MAX_FIELDS + 1))
-        if len(found) > documents.MAX_FIELDS:  # nobody reads that many
-            return body, [b""]
-        names = {field for field, *_ in found}
-        sessions = [body[value:end] for field, _, _, value, end in found if field == "lsid"]
-        if len(names) != len(found):
-            return body, sessions
-        kept = [body[start:end] for field, _, start, _, end in found if field not in _NOISE]
-        return documents.joined(kept), sessions
+        found = documents.spans(body)
     except ProtocolError:
         return body, [b""]
+    if len(found) > documents.MAX_FIELDS:  # nobody reads that many
+        return body, [b""]
+    sessions = [body[value:end] for name, _, value, end in found if name == b"lsid"]
+    if len({name for name, *_ in found}) != len(found):
+        return body, sessions
+    kept = [body[start:end] for name, start, _, end in found if name not in _NOISE_BYTES]
+    return documents.joined(kept), sessions

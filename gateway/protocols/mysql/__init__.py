@@ -21,7 +21,8 @@ from gateway.protocols.mysql.handshake import greet, refuse_startup, route_confl
 from gateway.protocols.mysql.login import cancel, dial, login, probe
 from gateway.protocols.mysql.preparation import PREPARATION
 from gateway.protocols.mysql.rehearsal import rehearsals
-from gateway.sansio.protocol import Facts, Protocol, SpeaksFirst, Startup
+from gateway.sansio.exchange import Facts
+from gateway.sansio.protocol import Protocol, SpeaksFirst, Startup
 from gateway.sansio.routed import session_key
 
 

@@ -33,6 +33,13 @@ class Bulk:
         return tuple(TYPES.get(kind, f"type {kind}") for kind in self.kinds)
 
 
+def brings_types(payload: bytes) -> bool:
+    """True where the types of the values stand in it."""
+    fields = Fields(payload)
+    fields.raw(1 + 4)
+    return bool(fields.number(2) & _SENDS_TYPES)
+
+
 def read(payload: bytes, parameters: int, known: tuple[int, ...]) -> Bulk | None:
     """What *payload* brings for a statement of so many *parameters*; None where it cannot be read.
 

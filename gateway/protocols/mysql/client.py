@@ -8,11 +8,17 @@ from gateway.model.statement import Phase, Statement
 from gateway.protocols.mysql import attributes, bulk, capabilities, charsets, commands, errors
 from gateway.protocols.mysql.commands import Fate, Kind
 from gateway.protocols.mysql.packets import HEADER, Command, Fields, packet
-from gateway.protocols.mysql.prepared import Prepared
+from gateway.protocols.mysql.prepared import Prepared, Types
 from gateway.protocols.mysql.replies import Shape
 from gateway.protocols.mysql.state import Asked, Running, State
 from gateway.protocols.mysql.steering import defines, steers
-from gateway.sansio.protocol import Answered, Facts, Housekeeping, Request, Settle
+from gateway.sansio.exchange import (
+    Answered,
+    Facts,
+    Housekeeping,
+    Request,
+    Settle,
+)
 
 _UNKNOWN_COMMAND: Final = packet(0, b"\x00")
 _NO_BULK: Final = Kind("COM_STMT_BULK_EXECUTE", Fate.NEVER)  # where it was not agreed on
@@ -32,6 +38,9 @@ def admit(state: State, request: Request, facts: Facts) -> bytes:
     """The bytes to forward; a command that is never forwarded has its place taken."""
     asked, state.asked = state.asked, None
     assert asked is not None, "one request is judged at a time"
+    if asked.prepared is not None and asked.types is not None:  # only now does the server get them, too
+        asked.prepared.bind_types, asked.prepared.kinds = asked.types.names, asked.types.kinds
+        asked.prepared.lacks_types = False
     running = Running(asked.code, asked.kind.shape or Shape.SIMPLE, asked.sequence, request)
     raw = asked.raw
     if asked.kind.fate is Fate.NEVER:
@@ -88,13 +97,19 @@ def _ask(
     *,
     raw: bytes = b"",
     prepared: Prepared | None = None,
-    sets: int | None = 1,
+    types: Types | None = None,
 ) -> Request:
     raw = raw or command.raw
     name = raw[_NUMBER].hex() if phase is Phase.EXECUTE else ""
-    bound = () if prepared is None else prepared.bind_types
-    request = Request(command.raw, phase, (statement,), name=name, bind_types=bound, sets=sets)
-    state.asked = Asked(request, kind, command.payload[0], command.sequence, raw, prepared)
+    bound: tuple[str, ...] = () if types is None else types.names
+    if prepared is not None and types is None:
+        bound = prepared.bind_types
+    elif prepared is not None:
+        prepared.lacks_types = True
+    request = Request(
+        command.raw, phase, (statement,), name=name, bind_types=bound, sets=1 if types is None else types.sets
+    )
+    state.asked = Asked(request, kind, command.payload[0], command.sequence, raw, prepared, types)
     return request
 
 
@@ -128,10 +143,11 @@ def _about_prepared(state: State, command: Command, kind: Kind, code: int) -> Re
     number = found.number.to_bytes(4, "little")
     raw = command.raw[: HEADER + 1] + number + command.raw[HEADER + 5 :]
     if code == commands.EXECUTE:
-        types = commands.bind_types(command.payload, found.parameters, attributes=state.has_attributes)
-        if types is not None:
-            found.bind_types, found.kinds = types, ()
-        return _ask(state, command, kind, Phase.EXECUTE, statement, raw=raw, prepared=found)
+        named = commands.bind_types(command.payload, found.parameters, attributes=state.has_attributes)
+        if named is None and found.lacks_types:
+            return _about_nothing(state, command, kind)
+        types = Types(named) if named else None
+        return _ask(state, command, kind, Phase.EXECUTE, statement, raw=raw, prepared=found, types=types)
     if code == commands.BULK:
         return _bulk(state, command, kind, found, statement, raw)
     if code == commands.FETCH:
@@ -143,12 +159,16 @@ def _about_prepared(state: State, command: Command, kind: Kind, code: int) -> Re
 
 def _bulk(
     state: State, command: Command, kind: Kind, found: Prepared, statement: Statement, raw: bytes
-) -> Request:
+) -> Request | Housekeeping:
+    brings_types = bulk.brings_types(command.payload)
+    if found.lacks_types and not brings_types:
+        return _about_nothing(state, command, kind)
     brought = bulk.read(command.payload, found.parameters, found.kinds)
     if brought is None:
+        found.lacks_types = found.lacks_types or brings_types
         return _ask(state, command, kind, Phase.EXECUTE, state.unreadable("bulk_values"), raw=raw)
-    found.kinds, found.bind_types = brought.kinds, brought.types
-    return _ask(state, command, kind, Phase.EXECUTE, statement, raw=raw, prepared=found, sets=brought.rows)
+    types = Types(brought.types, brought.kinds, brought.rows)
+    return _ask(state, command, kind, Phase.EXECUTE, statement, raw=raw, prepared=found, types=types)
 
 
 def _as_of_now(state: State, statement: Statement) -> Statement:
@@ -162,7 +182,7 @@ def _as_of_now(state: State, statement: Statement) -> Statement:
 
 
 def _about_nothing(state: State, command: Command, kind: Kind) -> Request | Housekeeping:
-    """A number that stands for no statement: nothing is run, whatever the server thinks of it."""
+    """What stands for no statement, or for values whose types the server has not got: nothing is run."""
     if kind.shape is None:
         return Housekeeping(b"")
     statement = state.unreadable("unknown_statement")

@@ -14,26 +14,25 @@ from gateway.model.statement import Catalog, NameContext, Phase
 from gateway.protocols.mysql import client, errors, repetition
 from gateway.protocols.mysql.server import Server
 from gateway.protocols.mysql.state import begin
-from gateway.sansio.protocol import (
+from gateway.sansio.exchange import (
     Answered,
     Duty,
     Facts,
     Housekeeping,
     Obliged,
     Outcome,
-    Ready,
     Refusal,
     Relay,
     Repetition,
     Request,
     Settle,
-    Startup,
     Unable,
 )
+from gateway.sansio.protocol import Ready, Startup
 
 
 class MysqlConversation:
-    """One session's machine; see ``gateway.sansio.protocol.Repeating`` for the contract."""
+    """One session's machine; see ``gateway.sansio.conversation.Repeating`` for the contract."""
 
     __slots__ = ("_server", "_state")
 

@@ -8,10 +8,10 @@ from gateway.model.decision import Denied
 from gateway.protocols.mysql.packets import ERR, Fields, packet
 
 ACCESS_DENIED: Final = (1045, "28000")  # of a login
+USER_LIMIT: Final = (1226, "42000")  # of a login, too: a user's max_connections or the like is used up
 NOT_ALLOWED: Final = (1142, "42000")  # of a statement: what the server itself says without the privilege
 NO_INFILE: Final = (1148, "42000")
 TOO_MANY_PREPARED: Final = (1461, "42000")
-INTERRUPTED: Final = 1317
 _KILLED: Final = (1927, "70100")
 _LONGEST: Final = 500  # bytes: a client of the C library keeps 512
 

@@ -146,7 +146,8 @@ def greet(startup: Startup, ready: Ready, cancel_key: bytes) -> bytes:
 
 def refuse_startup(startup: Startup | None, denial: Denied) -> bytes:
     """An ERR packet in the place of the OK."""
-    return errors.refused(_sequence(startup), denial, errors.ACCESS_DENIED)
+    what = errors.USER_LIMIT if denial.is_for_now else errors.ACCESS_DENIED
+    return errors.refused(_sequence(startup), denial, what)
 
 
 def _sequence(startup: Startup | None) -> int:

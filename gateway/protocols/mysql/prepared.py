@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from gateway.model.statement import Statement
-from gateway.sansio.protocol import Facts
+from gateway.sansio.exchange import Facts
 
 LAST: Final = 0xFFFFFFFF
-NOWHERE: Final = 0  # servers count from 1
 MOST: Final = 1_000  # of one session; drivers keep a few hundred
 MOST_TEXT: Final = 16 << 20  # characters of all their texts
 
@@ -26,7 +25,17 @@ class Prepared:
     charset: str = ""  # that its text came in
     bind_types: tuple[str, ...] = ()
     kinds: tuple[int, ...] = ()  # the types of the last bulk, by number; an EXECUTE may have changed them
+    lacks_types: bool = False  # those that came last were not let through: the server has not got them
     repeated: tuple[Statement, Facts] | None = None  # as it was allowed to run last, if it may be known again
+
+
+@dataclass(frozen=True, slots=True)
+class Types:
+    """Of the values that a command brings: their names and, of a bulk, their numbers and how many rows."""
+
+    names: tuple[str, ...]
+    kinds: tuple[int, ...] = ()
+    sets: int | None = 1
 
 
 class Statements:

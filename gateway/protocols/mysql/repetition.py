@@ -16,7 +16,7 @@ from gateway.protocols.mysql.prepared import Prepared
 from gateway.protocols.mysql.replies import Shape
 from gateway.protocols.mysql.state import Running, State
 from gateway.protocols.mysql.steering import defines, steers
-from gateway.sansio.protocol import Facts, Repetition, Request
+from gateway.sansio.exchange import Facts, Repetition, Request
 
 _NUMBER: Final = slice(HEADER + 1, HEADER + 5)
 _VALUES: Final = HEADER + 10  # where an EXECUTE's values begin, with a bit for each that is NULL
@@ -51,8 +51,9 @@ def is_still(state: State, repetition: Repetition) -> bool:
 def admit(state: State, repetition: Repetition) -> bytes:
     """What the server answers from here on, and what is sent to it: the very bytes."""
     request, prepared = repetition.request, repetition.subject
-    if isinstance(prepared, Prepared):
-        prepared.bind_types = request.bind_types
+    if isinstance(prepared, Prepared) and request.bind_types is not prepared.bind_types:
+        prepared.bind_types, prepared.kinds = request.bind_types, ()
+        prepared.lacks_types = False
     state.begin(Running(request.raw[HEADER], Shape.RESULT, 0, request))
     return request.raw
 
@@ -66,9 +67,13 @@ def _execute(state: State, data: bytes) -> Repetition | None:
         return None
     statement, facts = prepared.repeated
     if not _brings_types(state, data, prepared.parameters):
+        if prepared.lacks_types:
+            return None
         bound = prepared.bind_types
     else:
         types = commands.bind_types(data[HEADER:], prepared.parameters, attributes=state.has_attributes)
+        if types is None and prepared.lacks_types:
+            return None
         bound = prepared.bind_types if types is None else types
     return Repetition(Request(data, Phase.EXECUTE, (statement,), number.hex(), bound), facts, prepared)
 

@@ -12,7 +12,7 @@ from gateway.protocols.mysql.packets import ERR, HEADER, packet
 from gateway.protocols.mysql.prepared import Prepared
 from gateway.protocols.mysql.replies import Shape
 from gateway.protocols.mysql.state import Running, State
-from gateway.sansio.protocol import Outcome, Relay, Request
+from gateway.sansio.exchange import Outcome, Relay, Request
 
 MOST_TRIES: Final = 3  # of the gateway's own question
 MOST_OWN: Final = 64 << 10  # bytes of the answer to it

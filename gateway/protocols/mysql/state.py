@@ -15,9 +15,10 @@ from gateway.protocols.mysql import capabilities, charsets
 from gateway.protocols.mysql.commands import Kind
 from gateway.protocols.mysql.context import Context
 from gateway.protocols.mysql.packets import CommandReader
-from gateway.protocols.mysql.prepared import Prepared, Statements
+from gateway.protocols.mysql.prepared import Prepared, Statements, Types
 from gateway.protocols.mysql.replies import Replies, Shape
-from gateway.sansio.protocol import Facts, Ready, Request
+from gateway.sansio.exchange import Facts, Request
+from gateway.sansio.protocol import Ready
 
 MOST_SHAPES: Final = 1_000  # kinds of statements of one session that are known as allowed before
 MODE_CHANGED: Final = "sql_mode"
@@ -66,6 +67,7 @@ class Asked:
     sequence: int
     raw: bytes  # what is sent if it is admitted
     prepared: Prepared | None = None  # what it runs
+    types: Types | None = None  # that it brings
     is_obliged: bool = False  # more than a plain yes was said to it
 
 

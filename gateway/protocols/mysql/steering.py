@@ -9,7 +9,7 @@ import re
 from typing import Final
 
 from gateway.model.classification import Classification
-from gateway.sansio.protocol import Facts
+from gateway.sansio.exchange import Facts
 
 _WORDS: Final = re.compile(
     r"\b(?:set|use|call|execute|prepare|drop|do|begin|if|case|loop|while|repeat|for|load|source|reset)\b",

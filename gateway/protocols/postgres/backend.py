@@ -12,8 +12,9 @@ from gateway.errors import ProtocolError
 from gateway.protocols.postgres import errors, messages, repetition, results
 from gateway.protocols.postgres.login import PINNED
 from gateway.protocols.postgres.pipeline import Expected
+from gateway.protocols.postgres.registry import MAX_PORTALS
 from gateway.protocols.postgres.state import State
-from gateway.sansio.protocol import Outcome, Relay
+from gateway.sansio.exchange import Outcome, Relay
 
 _HEADER: Final = 5
 _MAX_KEPT: Final = 8 << 20  # of one message that is looked at whole
@@ -196,8 +197,12 @@ class Backend:
         expected = self._next(messages.BIND, "BindComplete")
         if expected.is_own:
             return b""
-        assert expected.portal is not None
-        expected.portal.is_confirmed = True
+        portal, registry = expected.portal, self._state.registry
+        assert portal is not None
+        portal.is_confirmed = True
+        portal.request.raw = b""  # its values: the portal stays, and may be one of many
+        if len(registry.orphans) > MAX_PORTALS:
+            self._state.pipeline.unused(registry.ended(transaction_over=False))
         if expected.steer is not None:
             self._state.pipeline.settle(expected)
         return None

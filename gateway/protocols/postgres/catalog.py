@@ -7,7 +7,7 @@ else's must not choose what ``=`` means (the class of CVE-2025-12819).
 from typing import Final
 
 from gateway.model.statement import Catalog, Relation
-from gateway.protocols.postgres import messages
+from gateway.protocols.postgres import hanging, messages
 from gateway.protocols.postgres.errors import LoginError
 from gateway.protocols.postgres.login import next_frame
 from gateway.sansio.flow import Flow, Write
@@ -90,7 +90,7 @@ _SCHEMAS: Final = (
 
 def read_catalog() -> Flow[Catalog]:
     """Ask, and take the rows; a catalogue beyond the bounds is a ``LoginError``."""
-    yield Write(messages.query(_SQL.replace("{schemas}", _SCHEMAS)))
+    yield Write(messages.query((_SQL + hanging.SQL).replace("{schemas}", _SCHEMAS)))
     reading = _Reading()
     rows = size = 0
     while True:
@@ -114,12 +114,14 @@ class _Reading:
         self._named: dict[str, set[tuple[str, str]]] = {"f": set(), "o": set(), "t": set(), "i": set()}
         self._numbers: dict[int, tuple[str, str]] = {}
         self._casts: dict[tuple[str, str], set[tuple[str, str]]] = {}
+        self._hanging = hanging.Hanging()
 
     def take(self, row: list[str | None]) -> None:
         if len(row) != 8 or row[0] is None:
             raise LoginError("the catalogue came in a shape that was not asked for")
         what, schema, name, kind, column, oid, number, of_type = row
         key = (schema or "", name or "")
+        self._hanging.take(row)
         if what == "r":
             entry = self._relations.setdefault(key, (_KINDS.get(kind or "", "table"), int(oid or 0), []))
             if column is not None:
@@ -144,6 +146,7 @@ class _Reading:
             casts={target: frozenset(functions) for target, functions in self._casts.items()},
             implicit=frozenset(self._named["i"]),
             shares={shown: frozenset(sources) for shown, sources in self._shares.items()},
+            ties=self._hanging.ties(),
         )
 
 

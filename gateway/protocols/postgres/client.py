@@ -14,7 +14,7 @@ from gateway.protocols.postgres.pipeline import Expected
 from gateway.protocols.postgres.registry import UNKNOWN_PORTAL, Portal, Prepared
 from gateway.protocols.postgres.state import State
 from gateway.protocols.postgres.types import type_names
-from gateway.sansio.protocol import Housekeeping, Request, Settle
+from gateway.sansio.exchange import Housekeeping, Request, Settle
 
 MAX_OUTSTANDING: Final = 1_000  # messages without their answer
 MAX_OUTSTANDING_BYTES: Final = 1 << 20

@@ -7,11 +7,11 @@ from gateway.classify.doubt import DoubtError
 from gateway.classify.postgres import inventory, limits
 from gateway.classify.postgres.lexer import tokenize
 from gateway.classify.relation import Relation as Used
-from gateway.model.obligation import Conceal, RowFilter
+from gateway.model.obligation import CONCEALING, Conceal, RowFilter
 from gateway.model.statement import Catalog, NameContext
 from gateway.protocols.postgres.masking import ALIAS, Concealed
 from gateway.protocols.postgres.sources import Sources, find
-from gateway.sansio.protocol import Duty
+from gateway.sansio.exchange import Duty
 
 Key: TypeAlias = tuple[str, str]
 """(schema, name) of a relation."""
@@ -48,8 +48,31 @@ def of(duty: Duty, names: NameContext) -> dict[Key, Concealed]:
     for key in {*masks, *conditions}:
         relation = names.catalog.relations.get(key)
         if relation is not None and (masks.get(key) or conditions.get(key)):
-            found[key] = Concealed(*key, relation, masks.get(key, {}), " AND ".join(conditions.get(key, ())))
+            found[key] = Concealed(*key, relation, masks.get(key, {}), tuple(conditions.get(key, ())))
     return found
+
+
+def unknown(duty: Duty, catalog: Catalog | None) -> frozenset[Key]:
+    """What is to be concealed and is not there, as far as anybody knows: it may have been made just now."""
+    named = {(each.schema, each.table) for each in duty.obligations.masks}
+    named.update((each.schema, each.table) for each, _ in duty.conditions)
+    return frozenset(key for key in named if catalog is None or key not in catalog.relations)
+
+
+def covers(mine: Concealed | None, key: Key, other: Concealed, catalog: Catalog) -> bool:
+    """True when nothing that is concealed of *other* is shown by *key*, of which *mine* is concealed.
+
+    A view may give columns other names: of those that it has under another, its own masks must be right.
+    """
+    if not set(other.conditions) <= set(() if mine is None else mine.conditions):
+        return False
+    relation, masks = catalog.relations.get(key), {} if mine is None else mine.masks
+    columns = frozenset(() if relation is None else relation.columns)
+    return all(
+        column not in columns
+        or (column in masks and CONCEALING.index(masks[column]) >= CONCEALING.index(how))
+        for column, how in other.masks.items()
+    )
 
 
 def checked(row_filter: RowFilter, condition: str) -> str:
@@ -96,16 +119,14 @@ def exists(catalog: Catalog, schema: str, name: str) -> bool:
 
 
 def shares(key: Key, names: NameContext, concealed: Mapping[Key, Concealed]) -> Key | None:
-    """A concealed relation whose rows *key* shows, be it through several others; None if there is none."""
-    known = names.catalog.shares if names.catalog is not None else {}
-    seen, ahead = {key}, [key]
-    while ahead:
-        for source in sorted(known.get(ahead.pop(), ())):
-            if source in concealed:
-                return source
-            if source not in seen:
-                seen.add(source)
-                ahead.append(source)
+    """A concealed relation of which *key* shows what it must not, be it through several; None for none."""
+    catalog = names.catalog
+    if catalog is None:
+        return None
+    for source in sorted(catalog.family(key) & concealed.keys() - {key}):
+        mine = concealed.get(key)
+        if mine is None or not covers(mine, key, concealed[source], catalog):
+            return source
     return None
 
 

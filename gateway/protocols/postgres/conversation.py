@@ -20,19 +20,18 @@ from gateway.protocols.postgres.duties import Duties
 from gateway.protocols.postgres.pipeline import Expected
 from gateway.protocols.postgres.state import State
 from gateway.protocols.postgres.steering import NOTHING, Steering
-from gateway.sansio.protocol import (
-    Conversation,
+from gateway.sansio.conversation import Conversation
+from gateway.sansio.exchange import (
     Facts,
     Housekeeping,
     Outcome,
-    Ready,
     Refusal,
     Relay,
     Repetition,
     Request,
     Settle,
-    Startup,
 )
+from gateway.sansio.protocol import Ready, Startup
 
 MARKER: Final = "gateway_denied_"
 _HEADER: Final = 5
@@ -44,7 +43,7 @@ _NO_FUNCTION: Final = messages.frame(messages.FUNCTION_CALL, b"\0\0\0\0\0\0\0\0\
 
 
 class PostgresConversation:
-    """One session's machine; see ``gateway.sansio.protocol.Conversation`` for the contract."""
+    """One session's machine; see ``gateway.sansio.conversation.Conversation`` for the contract."""
 
     __slots__ = ("_backend", "_client", "_refusals", "_state", "_steering", "oblige", "overdue")
 
@@ -99,6 +98,8 @@ class PostgresConversation:
         if expected.is_over:
             state.pipeline.skipped(expected)
             return raw
+        if state.registry.cursors and request.phase is not Phase.PREPARE:
+            state.registry.cursors.met(facts, state.registry.names)
         if expected.kind == messages.FUNCTION_CALL:
             return _NO_FUNCTION
         steer = expected.foreseen or self._steering.of(request, facts)

@@ -2,8 +2,10 @@
 
 A cursor counts from the moment when the server has answered its DECLARE. It is forgotten as soon as code that
 nobody reads may have closed it and opened another under its name; then FETCH says what it reads no more, and
-is one of a cursor that is not known. An entry that the end of a transaction outlived does no harm: another
-cursor of that name must be declared first, or come from such code.
+is one of a cursor that is not known. Such code is a function that a statement names, and one that hangs on a
+relation (a default, a trigger, an index) where the database has functions that open cursors by name. An entry
+that the end of a transaction outlived does no harm: another cursor of that name must be declared first, or
+come from such code.
 
 Names of more than 60 bytes, and with letters beyond ASCII, are not known: the server cuts them, or takes two
 for one (its encoding and locale decide), where this module might not.
@@ -17,13 +19,17 @@ from gateway.classify.doubt import DoubtError
 from gateway.classify.postgres import reader
 from gateway.classify.postgres.lexer import tokenize
 from gateway.classify.tokens import NAMES
-from gateway.model.classification import Classification
-from gateway.model.statement import Statement
-from gateway.sansio.protocol import Facts
+from gateway.model.classification import Class, Classification
+from gateway.model.statement import Catalog, NameContext, Statement
+from gateway.sansio.exchange import Facts
 
 MAX_CURSORS: Final = 100
 _LONGEST_NAME: Final = 60
 _LONGEST_TEXT: Final = 1_000
+_OF_ROWS: Final = frozenset((Class.READ, Class.WRITE))
+_OF_THE_SERVER: Final = frozenset(("information_schema", "pg_catalog"))
+_ENDS: Final = frozenset(("commit", "prepare_transaction"))
+_CONSTRAINTS: Final = "constraints"  # SET CONSTRAINTS … IMMEDIATE runs what waited
 _READS: Final = re.compile(rb"\s*(?:fetch|move)\b", re.IGNORECASE)
 
 
@@ -72,6 +78,49 @@ def runs_code(item: Classification) -> bool:
     return any(not named.builtin for named in (*item.functions, *item.operators, *item.casts))
 
 
+def may_lose(names: NameContext) -> bool:
+    """Whether there is code at all that may open a cursor by name."""
+    return names.catalog is None or names.catalog.ties.opens_cursors
+
+
+def may_run_unseen(facts: Facts, names: NameContext) -> bool:
+    """Whether code that no text names, and that may open cursors, can run while these statements do."""
+    if not may_lose(names):
+        return False
+    return names.catalog is None or any(_meets_code(item, names.catalog) for item in facts)
+
+
+def _meets_code(item: Classification, catalog: Catalog) -> bool:
+    if catalog.ties.runs_late and (
+        item.operation in _ENDS or _CONSTRAINTS in {s.name for s in item.settings}
+    ):
+        return True
+    for effect in item.effects:
+        found = effect.object
+        if found is None or found.kind == "cursor" or found.schema in _OF_THE_SERVER:
+            continue
+        key = (found.schema, found.name)
+        if effect.cls not in _OF_ROWS or key not in catalog.relations:
+            return True  # a definition, or something that was made just now
+        if not catalog.ties.code.isdisjoint(_reached(key, catalog)):
+            return True
+    return False
+
+
+def _reached(key: tuple[str, str], catalog: Catalog) -> set[tuple[str, str]]:
+    """*key*, what it shows rows of, and what foreign keys let change along with them."""
+    reached = set(catalog.family(key))
+    ahead = list(reached)
+    while ahead:
+        target = ahead.pop()
+        for tie in catalog.ties.foreign_keys:
+            if tie.spreads and tie.target == target and tie.relation not in reached:
+                more = catalog.family(tie.relation) - reached
+                reached |= more
+                ahead += more
+    return reached
+
+
 def may_read(text: bytes | None) -> bool:
     """Whether *text* begins as FETCH or MOVE does."""
     return text is not None and len(text) <= _LONGEST_TEXT and _READS.match(text) is not None
@@ -98,6 +147,11 @@ class Cursors:
     def forget(self) -> None:
         """Any of them may be another by now."""
         self._known.clear()
+
+    def met(self, facts: Facts, names: NameContext) -> None:
+        """Statements go to the server: what they set going, unseen, may open any of these cursors anew."""
+        if may_run_unseen(facts, names):
+            self._known.clear()
 
     def drop(self, name: bytes) -> None:
         """A portal of the protocol has that name now."""

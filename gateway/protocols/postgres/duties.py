@@ -16,9 +16,15 @@ from gateway.protocols.postgres.concealment import RefusedError
 from gateway.protocols.postgres.cursors import Cursor
 from gateway.protocols.postgres.pipeline import Expected
 from gateway.protocols.postgres.registry import Prepared
-from gateway.protocols.postgres.rewriting import Rewritten, rewrite
+from gateway.protocols.postgres.rewriting import LONGEST, Rewritten, rewrite
 from gateway.protocols.postgres.state import State
-from gateway.sansio.protocol import Duty, Facts, Obliged, Request, Unable
+from gateway.sansio.exchange import (
+    Duty,
+    Facts,
+    Obliged,
+    Request,
+    Unable,
+)
 
 CARRIED_OUT: Final = frozenset(KINDS)
 _REMEMBERED: Final = 64
@@ -38,7 +44,7 @@ class Duties:
         )
 
     def oblige(self, request: Request, facts: Facts, duty: Duty) -> Obliged | Unable:
-        """See ``gateway.sansio.protocol.Conversation.oblige``."""
+        """See ``gateway.sansio.conversation.Conversation.oblige``."""
         expected = next(each for each in self._state.pipeline.unjudged if each.request is request)
         statement = request.statements[0]
         cursor = None if statement.cursor is None else self._state.registry.cursors.read_by(statement.text)
@@ -79,7 +85,7 @@ class Duties:
         return Obliged(())
 
     def overdue(self, request: Request, denial: Denied) -> bool:
-        """See ``gateway.sansio.protocol.Conversation.overdue``."""
+        """See ``gateway.sansio.conversation.Conversation.overdue``."""
         for expected in self._state.pipeline.queue:
             portal = expected.portal
             if expected.request is request or (portal is not None and portal.request is request):
@@ -108,6 +114,8 @@ class Duties:
             found = rewrite(statement.text, facts, statement.names, duty)
         except RefusedError as error:
             found = Unable(error.code, error.message)
+        if len(statement.text) > LONGEST:  # it is not rewritten, and would only be kept
+            return found
         self._known[key] = statement.names, found
         if len(self._known) > _REMEMBERED:
             self._known.popitem(last=False)

@@ -12,6 +12,7 @@ from gateway.sansio.protocol import Startup
 
 INSUFFICIENT_PRIVILEGE: Final = "42501"
 INVALID_AUTHORIZATION: Final = "28000"
+TOO_MANY_CONNECTIONS: Final = "53300"
 ADMIN_SHUTDOWN: Final = "57P01"
 QUERY_CANCELED: Final = "57014"
 FEATURE_NOT_SUPPORTED: Final = "0A000"
@@ -94,11 +95,14 @@ def unsupported_function_call() -> bytes:
 def refuse_startup(startup: Startup | None, denial: Denied) -> bytes:
     """The ErrorResponse that ends a connection before it became a session.
 
-    A policy's no is a missing privilege; everything else is about who the client says it is.
+    A policy's no is a missing privilege; everything else is about who the client says it is. Of too many
+    connections a server says that the resource is short: what pools and drivers take for worth a retry.
     """
     if startup is not None and startup.kind == "cancel":
         return b""  # the protocol answers a CancelRequest with nothing
     code = INVALID_AUTHORIZATION if denial.revisions is None else INSUFFICIENT_PRIVILEGE
+    if denial.is_for_now:
+        code = TOO_MANY_CONNECTIONS
     return error_response("FATAL", code, sentence(denial))
 
 

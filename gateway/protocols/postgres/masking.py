@@ -30,14 +30,19 @@ _MOMENT: Final = re.compile(r"(?:date|timestamp(?:\([0-9]\))? with(?:out)? time 
 class Concealed:
     """What is concealed of one relation: columns with how they are shown, and rows.
 
-    ``condition`` is an SQL expression over ``ALIAS``, ``""`` for all rows.
+    ``conditions`` are SQL expressions over ``ALIAS`` that all hold for a row that is shown.
     """
 
     schema: str
     name: str
     relation: Relation
     masks: Mapping[str, Conceal] = field(default_factory=dict)
-    condition: str = ""
+    conditions: tuple[str, ...] = ()
+
+    @property
+    def condition(self) -> str:
+        """All conditions as one, ``""`` for all rows."""
+        return " AND ".join(self.conditions)
 
     def instead(self, columns: frozenset[str], salt: str) -> str:
         """The subquery, in brackets and without an alias, with those of its *columns* that are needed."""

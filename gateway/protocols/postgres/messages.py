@@ -64,6 +64,8 @@ _TYPES: Final = 1_000  # of parameters; a bulk insert may fix more, for paramete
 _LENGTH = struct.Struct(">I")
 length_at = _LENGTH.unpack_from
 _COUNT = struct.Struct(">H")
+_SIZE = struct.Struct(">i")  # of a value
+_NULL: Final = -1
 
 SYNC_FRAME: Final = b"S\0\0\0\x04"
 FLUSH_FRAME: Final = b"H\0\0\0\x04"
@@ -169,7 +171,8 @@ def with_text(body: bytes, statement: bytes) -> bytes:
 def read_bind(data: bytes, at: int, stop: int) -> tuple[bytes, bytes, int]:
     """Portal, statement and number of values of the Bind whose body is ``data[at:stop]``.
 
-    The values themselves are not opened: the server checks them, and nobody here may look.
+    The values themselves are not opened, for nobody here may look; that their sizes end where the message
+    ends is looked at, so that it can be read in one way only.
     """
     first = data.find(b"\0", at, stop)
     second = data.find(b"\0", first + 1, stop) if first >= 0 else -1
@@ -179,7 +182,24 @@ def read_bind(data: bytes, at: int, stop: int) -> tuple[bytes, bytes, int]:
     behind = second + 3 + 2 * formats
     if behind + 2 > stop:
         raise ProtocolError("bind ends inside its formats")
-    return data[at:first], data[first + 1 : second], _COUNT.unpack_from(data, behind)[0]
+    values = _COUNT.unpack_from(data, behind)[0]
+    if formats > 1 and formats != values:
+        raise ProtocolError(f"bind has {formats} formats for {values} values")
+    _check_values(data, behind + 2, stop, values)
+    return data[at:first], data[first + 1 : second], values
+
+
+def _check_values(data: bytes, at: int, stop: int, values: int) -> None:
+    """ProtocolError unless *values* values and the formats of a result's columns fill ``data[at:stop]``."""
+    for _ in range(values):
+        if at + 4 > stop:
+            raise ProtocolError("bind ends inside its values")
+        size = _SIZE.unpack_from(data, at)[0]
+        if size < _NULL:
+            raise ProtocolError(f"bind has a value of {size} bytes")
+        at += 4 if size == _NULL else 4 + size
+    if at + 2 > stop or at + 2 + 2 * _COUNT.unpack_from(data, at)[0] != stop:
+        raise ProtocolError("bind does not end behind the formats of its result")
 
 
 def read_execute(data: bytes, at: int, stop: int) -> bytes:

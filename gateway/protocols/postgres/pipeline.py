@@ -14,7 +14,7 @@ from gateway.protocols.postgres import messages
 from gateway.protocols.postgres.cursors import Cursor, Forgets
 from gateway.protocols.postgres.registry import Portal, Prepared, Registry
 from gateway.protocols.postgres.steering import Steer
-from gateway.sansio.protocol import Outcome, Request
+from gateway.sansio.exchange import Outcome, Request
 
 NOT_KNOWN: Final = "unknown"  # the outcome's code when the connection ended first
 

@@ -8,10 +8,11 @@ back. A name that is not known gives a statement that nobody can read, never a g
 from dataclasses import dataclass, field
 from typing import Final
 
+from gateway.classify.postgres.types import LOOKED_UP
 from gateway.model.statement import Catalog, NameContext, Statement
 from gateway.protocols.postgres.cursors import Cursor, Cursors, may_read
 from gateway.protocols.postgres.messages import MAX_NAME, decode
-from gateway.sansio.protocol import Facts, Request
+from gateway.sansio.exchange import Facts, Request
 
 MAX_STATEMENTS: Final = 1_000
 MAX_STATEMENT_BYTES: Final = 4 << 20  # all kept texts of a session together
@@ -95,7 +96,7 @@ class Registry:
         readable = decode(text)
         if readable is None:
             return self.unreadable(NOT_UTF8)
-        own = tuple(sorted({number for number in types if number >= FIRST_OWN_TYPE}))
+        own = tuple(sorted({number for number in types if number >= FIRST_OWN_TYPE or number in LOOKED_UP}))
         cursor = self._read_by(readable, own)
         return Statement(
             readable, "postgres", self.names, server_version=self.server_version, parameters=own,

@@ -11,10 +11,11 @@ from gateway.errors import ProtocolError
 from gateway.model.statement import Phase
 from gateway.protocols.postgres import messages, pipeline
 from gateway.protocols.postgres.allowed import LIMITS
+from gateway.protocols.postgres.cursors import may_lose
 from gateway.protocols.postgres.pipeline import Expected
 from gateway.protocols.postgres.registry import Portal, Prepared
 from gateway.protocols.postgres.state import FAILED, State
-from gateway.sansio.protocol import Repetition, Request
+from gateway.sansio.exchange import Repetition, Request
 
 _HEADER: Final = 5
 _BIND_LIMIT: Final = LIMITS[messages.BIND]
@@ -138,6 +139,7 @@ def _is_quiet(state: State) -> bool:
         or state.awaits_all
         or state.wants_path
         or state.hides_details
+        or (state.registry.cursors and may_lose(state.registry.names))
         or state.status == FAILED
         or state.registry.names.search_path is None
     )

@@ -19,11 +19,11 @@ from gateway.classify.relation import Relation as Used
 from gateway.classify.tokens import NAMES, WORD
 from gateway.model.classification import Classification
 from gateway.model.statement import NameContext
-from gateway.protocols.postgres import concealment
+from gateway.protocols.postgres import concealment, ties
 from gateway.protocols.postgres.concealment import Key, RefusedError
 from gateway.protocols.postgres.masking import ALIAS, Concealed
 from gateway.protocols.postgres.sources import Place, Sources, find
-from gateway.sansio.protocol import Duty, Facts
+from gateway.sansio.exchange import Duty, Facts
 
 LONGEST: Final = 16 << 10  # characters; reading a longer text again would hold others up
 _BOUND: Final = "regate_bound"
@@ -59,6 +59,7 @@ def rewrite(text: str, facts: Facts, names: NameContext, duty: Duty) -> Rewritte
         RefusedError: the duty cannot be done with this statement.
     """
     concealed = concealment.of(duty, names)
+    _check_known(facts, names, duty)
     bound = duty.obligations.max_rows
     if not concealed and bound is None:
         return Rewritten(text)
@@ -84,6 +85,17 @@ def rewrite(text: str, facts: Facts, names: NameContext, duty: Duty) -> Rewritte
     return Rewritten(rewritten, masked)
 
 
+def _check_known(facts: Facts, names: NameContext, duty: Duty) -> None:
+    """Refuse a use of what is to be concealed and was not there when the catalogue was read."""
+    unknown = concealment.unknown(duty, names.catalog)
+    for item in facts:
+        for effect in item.effects:
+            found = effect.object
+            if found is not None and (found.schema, found.name) in unknown:
+                told = f"{found.schema}.{found.name} is to be concealed in part, and is not known yet"
+                raise RefusedError("relation_unknown", told)
+
+
 class _Work:
     """The edits of one text as they come together."""
 
@@ -94,7 +106,6 @@ class _Work:
         self.concealed = concealed
         self.salt = duty.salt
         self.bound = bound
-        self.named = frozenset((mask.schema, mask.table) for mask in duty.obligations.masks)
         self.edits: list[_Edit] = []
         self.replaced = 0
 
@@ -104,6 +115,8 @@ class _Work:
             raise RefusedError(
                 "obligation_unsupported", f"{ALIAS} and {_BOUND} are names of the gateway's own"
             )
+        if self.concealed and self.names.catalog is not None:
+            ties.check(item, self.names.catalog, self.concealed)
         inner, wraps = _inner(tokens)
         if inner is None:
             self._other(item)
@@ -153,14 +166,13 @@ class _Work:
 
     def _may_be_read(self, key: Key) -> None:
         """Refuse what shows rows of a concealed relation under another name, or may."""
-        if key in self.concealed or key in self.named:
-            return
         catalog = self.names.catalog
         if catalog is None or not concealment.exists(catalog, *key):
             raise RefusedError("relation_unknown", f"what {'.'.join(filter(None, key))} shows is not known")
         hidden = concealment.shares(key, self.names, self.concealed)
         if hidden is not None:
-            raise self._refused(key, f"shows rows of {'.'.join(hidden)}, which is concealed in part")
+            more = ", of which more is concealed" if key in self.concealed else ", which is concealed in part"
+            raise self._refused(key, f"shows rows of {'.'.join(hidden)}{more}")
 
     def _refused(self, key: Key, told: str) -> RefusedError:
         return RefusedError("mask_refused", f"{'.'.join(key)} {told}")

@@ -10,7 +10,7 @@ from gateway.classify.sql import classify as classify_alone
 from gateway.model.statement import NameContext, Statement
 from gateway.protocols.postgres.cursors import as_read
 from gateway.protocols.postgres.steering import Steer, steer_of
-from gateway.sansio.protocol import Facts
+from gateway.sansio.exchange import Facts
 
 
 def classify(statement: Statement) -> Facts:

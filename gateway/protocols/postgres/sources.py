@@ -113,8 +113,8 @@ class Sources(Walk):
     def _join(self, node: exp.Join, scope: Scope, start: int) -> None:
         super()._join(node, scope, start)
         numbers = tuple(dict.fromkeys(source.relation for source in scope.sources if source.relation >= 0))
-        for column in node.args.get("using") or ():
-            self.uses.append(ColumnUse(self.name(column), numbers, is_bare=False))
+        for column in self.shared_columns(node.args.get("using") or ())[0]:
+            self.uses.append(ColumnUse(column, numbers, is_bare=False))
         if str(node.args.get("method") or "").upper() == "NATURAL":
             self.rows.update((number, "") for number in numbers)
 

@@ -12,7 +12,7 @@ from typing import Final
 
 from gateway.model.classification import Classification
 from gateway.model.statement import Phase
-from gateway.sansio.protocol import Facts, Request
+from gateway.sansio.exchange import Facts, Request
 
 _WORDS: Final = re.compile(
     r"\b(?:copy|deallocate|discard|do|call|declare|temp|temporary|pg_temp|pg_settings)\b", re.IGNORECASE
@@ -53,12 +53,14 @@ EVERYTHING: Final = Steer(
 class Steering:
     """``Steer`` of requests, remembered by the identity of the facts, which are reused."""
 
-    __slots__ = ("_known",)
+    __slots__ = ("_known", "_long")
 
     _LIMIT: Final = 256
+    _LONGEST: Final = 8 << 10  # characters of a text that is kept here; of longer ones the last is
 
     def __init__(self) -> None:
         self._known: dict[tuple[int, Phase], tuple[Facts, str, Steer]] = {}
+        self._long: dict[tuple[int, Phase], tuple[Facts, str, Steer]] = {}
 
     def of(self, request: Request, facts: Facts) -> Steer:
         """What *request* may change once it runs."""
@@ -69,7 +71,9 @@ class Steering:
         if statement.unreadable:
             return EVERYTHING if phase is not Phase.BIND else _PLANNED
         key = (id(facts), phase)
-        known = self._known.get(key)
+        is_long = len(statement.text) > self._LONGEST
+        kept, most = (self._long, 1) if is_long else (self._known, self._LIMIT)
+        known = kept.get(key)
         if known is not None and known[0] is facts and known[1] == statement.text:
             return known[2]
         if phase is Phase.BIND:
@@ -79,9 +83,9 @@ class Steering:
             steer = steer_of(statement.text, facts)
         if steer == NOTHING:
             steer = NOTHING  # one object, so that the hot path compares by identity
-        if len(self._known) >= self._LIMIT:
-            self._known.clear()
-        self._known[key] = facts, statement.text, steer
+        if len(kept) >= most:
+            kept.clear()
+        kept[key] = facts, statement.text, steer
         return steer
 
 

@@ -20,7 +20,12 @@ from gateway.protocols.redis.login import ANOTHER_USER, ASKED, CLUSTER, cancel, 
 from gateway.protocols.redis.preparation import PREPARATION
 from gateway.protocols.redis.rehearsal import REHEARSALS
 from gateway.sansio.flow import Flow, Read, Write
-from gateway.sansio.protocol import Hello, Protocol, Ready, Startup
+from gateway.sansio.protocol import (
+    Hello,
+    Protocol,
+    Ready,
+    Startup,
+)
 from gateway.sansio.routed import no_catalog, session_key, user_conflict
 from gateway.sansio.spread import Node
 
@@ -49,16 +54,15 @@ def refuse_startup(startup: Startup | None, denial: Denied) -> bytes:
 
 
 def turn_away(denial: Denied) -> Flow[None]:
-    """The same answer to every command, until the client leaves: of the first ones many ignore errors."""
-    yield Write(errors.refused(denial))
+    """The same answer to every command, until the client leaves: of the first ones many ignore errors.
+
+    Nothing is said before a command: a pool takes a connection on which bytes wait for a broken one.
+    """
     reader, left = resp.CommandReader(), _PATIENCE
-    is_first = True
     while left:
         left -= 1
         for command in reader.feed((yield Read(1))):
-            if not is_first:
-                yield Write(errors.refused(denial))
-            is_first = False
+            yield Write(errors.refused(denial))
             if table.name_of(command.arguments) == "quit":
                 return
 

@@ -6,13 +6,14 @@ connection, and which look at the whole database.
 """
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Final
 
 from gateway.classify.operations import CLASS_OF
 from gateway.model.classification import Class, Classification, Effect, ObjectRef, worst
 from gateway.model.statement import Statement
 from gateway.protocols.redis import keys, redact, table
-from gateway.sansio.protocol import Facts
+from gateway.sansio.exchange import Facts
 
 DIALECT: Final = "redis"
 
@@ -101,12 +102,28 @@ def _classify(arguments: tuple[bytes, ...], statement: Statement) -> Facts:
     )
 
 
-def is_never(arguments: Sequence[bytes]) -> str:
-    """Why a command is not forwarded whatever was decided; empty for all others."""
+def is_never(arguments: Sequence[bytes], opened: str = "") -> str:
+    """Why a command is not forwarded whatever was decided; empty for all others.
+
+    *opened* is the number of the database that the session names: it was asked about, and others were not.
+    A session that names none, or is at a cluster, which has one, may go on to others.
+    """
     name = table.name_of(tuple(arguments))
     if name == "hello" and any(word.upper() == b"AUTH" for word in arguments[2:]):
         return NEVER["auth"]
+    if opened and _leaves(name, arguments, opened):
+        return f"this session opened database {opened}; say --db-name for another one"
     return NEVER.get(name, "")
+
+
+def _leaves(name: str, arguments: Sequence[bytes], opened: str) -> bool:
+    """True for what goes to another database than *opened*, or changes one."""
+    if name == "select":
+        return list(arguments[1:]) != [opened.encode()]
+    if name == "copy":
+        named = [number for word, number in pairwise(arguments[3:]) if word.upper() == b"DB"]
+        return named != [opened.encode()] * len(named)
+    return name in _ELSEWHERE or name == "flushall"
 
 
 def _collect(name: str, arguments: tuple[bytes, ...], statement: Statement, effects: list[Effect]) -> None:

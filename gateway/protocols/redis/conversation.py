@@ -19,9 +19,8 @@ from gateway.protocols.redis.errors import SUBSTITUTE
 from gateway.protocols.redis.expected import Expected, Run
 from gateway.protocols.redis.piping import Commands, RedisPipeline
 from gateway.protocols.redis.pubsub import Subscriptions
-from gateway.protocols.redis.replies import Part, Reply, ReplyReader, short_ends
-from gateway.sansio.outcomes import not_known
-from gateway.sansio.protocol import (
+from gateway.protocols.redis.replies import ERRORS, Part, Reply, ReplyReader, short_ends
+from gateway.sansio.exchange import (
     Duty,
     End,
     Ends,
@@ -36,16 +35,16 @@ from gateway.sansio.protocol import (
     Settle,
     Unable,
 )
+from gateway.sansio.outcomes import not_known
 
 MAX_OUTSTANDING: Final = 10_000  # commands without their answer
 MAX_OUTSTANDING_BYTES: Final = resp.MAX_COMMAND  # of such commands, which are kept until they are answered
 CARRIED_OUT: Final = frozenset({"hold"})
 _LIST, _PUSH = ord("*"), ord(">")
-_ERRORS: Final = frozenset(b"-!")
 
 
 class RedisConversation:
-    """One session's machine; see ``gateway.sansio.protocol.Conversation`` for the contract."""
+    """One session's machine; see ``gateway.sansio.conversation.Conversation`` for the contract."""
 
     __slots__ = (
         "_commands",
@@ -56,6 +55,7 @@ class RedisConversation:
         "_is_resp3",
         "_known",
         "_names",
+        "_opened",
         "_owed",
         "_owed_bytes",
         "_queue",
@@ -69,7 +69,8 @@ class RedisConversation:
         self._is_first = True
         self._commands = resp.CommandReader()
         self._replies = ReplyReader()
-        self._known = Commands(names)
+        self._opened = "" if is_cluster else names.db_name  # the number of the one database it stays in
+        self._known = Commands(names, self._opened)
         self._queue: deque[Expected | Run] = deque()
         self._owed = 0  # commands without their answer
         self._owed_bytes = 0  # of those that went by themselves
@@ -114,7 +115,7 @@ class RedisConversation:
         del facts
         arguments = request.statements[0].arguments
         name = table.name_of(arguments)
-        against = is_never(arguments)
+        against = is_never(arguments, self._opened)
         if self._in_transaction and (name in pubsub.WORDS or name == "hello"):
             # Their answers come with EXEC's, or never: how answers are to be read would be a guess.
             against = "subscriptions and HELLO cannot be part of a transaction here"
@@ -143,20 +144,23 @@ class RedisConversation:
         if self._is_first or self._is_full or self._subscriptions.total:
             return None
         found = self._commands.ahead(data)
-        if found is None or not found[0] or self._owed + len(found[0]) > MAX_OUTSTANDING:
+        if found is None or not found[0]:
             return None
-        return self._known.pipeline(*found, is_in_transaction=self._in_transaction)
+        pipeline = self._known.pipeline(*found, is_in_transaction=self._in_transaction)
+        if pipeline is None or self._owed + pipeline.count > MAX_OUTSTANDING:
+            return None
+        return pipeline
 
     def admit_pipeline(self, pipeline: Pipeline) -> bytes:
         """All of them go on, as they came."""
         assert isinstance(pipeline, RedisPipeline), "it was made here"
         self._commands.skip(pipeline.rest)
         self._in_transaction = pipeline.leaves_transaction
-        count, raw = len(pipeline.requests), pipeline.raw
+        raw = pipeline.raw
         # Nobody needs what was sent while the answers are awaited, which may be for long.
-        pipeline.raw, pipeline.requests, pipeline.facts = b"", (), ()
-        self._queue.append(Run(pipeline, count))
-        self._owed += count
+        pipeline.raw, pipeline.stretches = b"", ()
+        self._queue.append(Run(pipeline, pipeline.count))
+        self._owed += pipeline.count
         return raw
 
     def _expect(self, expected: Expected) -> None:
@@ -199,16 +203,16 @@ class RedisConversation:
             run = self._queue[0]
             if not isinstance(run, Run):
                 break
-            found, at = short_ends(data, at, run.left)
+            found, count, at = short_ends(data, at, run.left)
             if not found:
                 break
-            self._ended(run, found, ends)
+            self._ended(run, count, found, ends)
         return at
 
-    def _ended(self, run: Run, found: list[End], ends: list[Ends]) -> None:
-        ends.append(Ends(run.pipeline, run.done, found))
-        run.done += len(found)
-        self._owed -= len(found)
+    def _ended(self, run: Run, count: int, found: list[tuple[End, int]], ends: list[Ends]) -> None:
+        ends.append(Ends(run.pipeline, run.done, count, found))
+        run.done += count
+        self._owed -= count
         if not run.left:
             self._queue.popleft()
 
@@ -224,20 +228,20 @@ class RedisConversation:
             raise ProtocolError("the database server answered what nobody asked")
         expected = self._queue[0]
         if isinstance(expected, Run):
-            error = reply.word.decode("latin-1") if reply.kind in _ERRORS else ""
-            self._ended(expected, [(None if error else reply.elements, reply.size, error)], ends)
+            error = reply.word.decode("latin-1") if reply.kind in ERRORS else ""
+            end = (None if error else reply.elements, reply.size, error)
+            self._ended(expected, 1, [(end, 1)], ends)
             return part.data
         self._answered()
         if expected.instead:
-            if reply.kind not in _ERRORS:
+            if reply.kind not in ERRORS:
                 raise ProtocolError("the database server took a command that does not exist")
             if expected.request is not None:
                 outcomes.append(Outcome(expected.request, None, 0, "NOPERM", executed=False))
             return expected.instead
-        if expected.version and reply.kind not in _ERRORS:
+        if expected.version and reply.kind not in ERRORS:
             self._is_resp3 = expected.version == b"3"
-        assert expected.request is not None
-        outcomes.append(_outcome(expected, reply))
+        outcomes.append(expected.outcome(reply))
         return part.data
 
     def _confirmed(self, part: Part, reply: Reply, outcomes: list[Outcome]) -> bool:
@@ -291,10 +295,3 @@ class RedisConversation:
     def farewell(self, denial: Denied) -> bytes:
         """An error that answers nothing; the connection closes behind it."""
         return errors.refused(denial)
-
-
-def _outcome(expected: Expected, reply: Reply) -> Outcome:
-    assert expected.request is not None
-    if reply.kind in _ERRORS:
-        return Outcome(expected.request, None, reply.size, reply.word.decode("latin-1"))
-    return Outcome(expected.request, reply.elements, reply.size)

@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from gateway.sansio.protocol import Pipeline, Request
+from gateway.protocols.redis.replies import ERRORS, Reply
+from gateway.sansio.exchange import Outcome, Pipeline, Request
 
 
 @dataclass(slots=True)
@@ -21,6 +22,13 @@ class Expected:
     def size(self) -> int:
         """Bytes that are kept."""
         return 0 if self.request is None else len(self.request.raw)
+
+    def outcome(self, reply: Reply) -> Outcome:
+        """How the command ended, if it is no substitute."""
+        assert self.request is not None
+        if reply.kind in ERRORS:
+            return Outcome(self.request, None, reply.size, reply.word.decode("latin-1"))
+        return Outcome(self.request, reply.elements, reply.size)
 
 
 @dataclass(slots=True, eq=False)

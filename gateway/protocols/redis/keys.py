@@ -49,10 +49,12 @@ def keys(command: Command, arguments: Sequence[bytes]) -> list[Key]:
         return list(_sort(arguments))
     if command.name == "migrate":
         raise UnclearError("key_not_known")
+    specs = [spec for spec in command.keys if "not_key" not in spec["flags"]]
+    # XREADGROUP changes the groups of what it reads, and its keys are said to be read alone.
+    hidden = _WRITE if "write" in command.categories and all("RO" in spec["flags"] for spec in specs) else ()
     return [
-        Key(arguments[at], _operations(spec["flags"]))
-        for spec in command.keys
-        if "not_key" not in spec["flags"]
+        Key(arguments[at], (*_operations(spec["flags"]), *hidden))
+        for spec in specs
         for at in _places(spec, arguments)
     ]
 
@@ -115,6 +117,8 @@ def _range(find: Mapping[str, Any], first: int, arguments: Sequence[bytes]) -> I
     if last >= 0:
         stop = first + last
     elif last == -1 and limit > 1:
+        if (len(arguments) - first) % limit:
+            raise UnclearError("key_count_not_clear")
         stop = first + (len(arguments) - first) // limit - 1
     else:
         stop = len(arguments) + last

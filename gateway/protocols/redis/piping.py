@@ -11,7 +11,12 @@ from gateway.model.statement import NameContext, Phase, Statement
 from gateway.protocols.redis import pubsub, table
 from gateway.protocols.redis.commands import DIALECT, classify, is_never
 from gateway.protocols.redis.resp import Command
-from gateway.sansio.protocol import Facts, Pipeline, Request
+from gateway.sansio.exchange import (
+    Facts,
+    Pipeline,
+    Request,
+    Stretch,
+)
 
 _KEPT: Final = 128  # commands that a session keeps what is known of
 _SHORT: Final = 256  # bytes of such a command
@@ -36,31 +41,30 @@ class _Known:
 class Commands:
     """What is known of the commands that one session sent last, by their bytes."""
 
-    __slots__ = ("_known", "_names")
+    __slots__ = ("_known", "_names", "_opened")
 
-    def __init__(self, names: NameContext) -> None:
+    def __init__(self, names: NameContext, opened: str) -> None:
+        """*opened* is as ``is_never`` takes it."""
         self._names = names
+        self._opened = opened
         self._known: dict[bytes, _Known] = {}
 
     def pipeline(
-        self, commands: list[Command], rest: bytes, *, is_in_transaction: bool
+        self, commands: list[tuple[Command, int]], rest: bytes, *, is_in_transaction: bool
     ) -> RedisPipeline | None:
-        """All of *commands* as one; None where one of them is not plain."""
-        requests: list[Request] = []
-        facts: list[Facts] = []
-        last: Command | None = None
-        for command in commands:
-            if command is not last:
-                known = self._of(command)
-                if not known.is_plain:
-                    return None
-                if known.turns is not None:
-                    is_in_transaction = known.turns
-                last = command
-            requests.append(known.request)
-            facts.append(known.facts)
-        raw = b"".join([request.raw for request in requests])
-        return RedisPipeline(raw, rest, requests, facts, leaves_transaction=is_in_transaction)
+        """All of *commands* as one, each as often as stands beside it; None where one is not plain."""
+        stretches: list[Stretch] = []
+        total = 0
+        for command, times in commands:
+            known = self._of(command)
+            if not known.is_plain:
+                return None
+            if known.turns is not None:
+                is_in_transaction = known.turns
+            stretches.append((known.request, known.facts, times))
+            total += times
+        raw = b"".join([request.raw * times for request, _, times in stretches])
+        return RedisPipeline(raw, rest, stretches, total, leaves_transaction=is_in_transaction)
 
     def _of(self, command: Command) -> _Known:
         known = self._known.get(command.raw)
@@ -76,7 +80,8 @@ class Commands:
         arguments = command.arguments
         name = table.name_of(arguments)
         statement = Statement("", DIALECT, self._names, arguments=arguments)
-        is_plain = not (name in pubsub.WORDS or name == "hello" or is_never(arguments))
+        never = is_never(arguments, self._opened)
+        is_plain = not (name in pubsub.WORDS or name == "hello" or never)
         turns = _TURNS.get(name) if len(arguments) == 1 else None
         facts = classify(statement) if is_plain else ()
         return _Known(Request(command.raw, Phase.QUERY, (statement,)), facts, turns, is_plain and bool(facts))

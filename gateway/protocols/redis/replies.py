@@ -8,10 +8,11 @@ import typing
 from typing import Final
 
 from gateway.errors import ProtocolError
-from gateway.protocols.redis.resp import CRLF, SIZES, number
-from gateway.sansio.protocol import End
+from gateway.protocols.redis.resp import CRLF, SIZES, number, repeats
+from gateway.sansio.exchange import End
 
 MAX_DEPTH: Final = 32
+ERRORS: Final = frozenset(b"-!")  # the kinds of reply that say no
 _MAX_LINE: Final = 64 << 10
 _LINES: Final = frozenset(b"+-:,#_(")
 _BULKS: Final = frozenset(b"$!=")
@@ -169,21 +170,21 @@ def _short(data: bytes, at: int) -> Part | None:
     return Part(data[at:stop], Reply(kind, word, stop - at, None))
 
 
-def short_ends(data: bytes, at: int, most: int) -> tuple[list[End], int]:
-    """How the next commands ended, up to *most* while their replies are short; and where these end in *data*.
+def short_ends(data: bytes, at: int, most: int) -> tuple[list[tuple[End, int]], int, int]:
+    """How the next commands ended, up to *most* while their replies are short.
 
-    What begins at *at* must be a reply.
+    Each end comes with how many in a row have it; behind them stand how many ended, and where their replies
+    end in *data*. What begins at *at* must be a reply.
     """
-    ends: list[End] = []
-    last, end = b"\0", (None, 0, "")  # the reply before, for many are the same
-    while len(ends) < most:
-        if not data.startswith(last, at):
-            part = _short(data, at) if at < len(data) else None
-            if part is None or part.reply is None:
-                break
-            last = part.data
-            error = part.reply.word.decode("latin-1") if part.reply.kind == _ERROR else ""
-            end = (None, part.reply.size, error)
-        ends.append(end)
-        at += len(last)
-    return ends, at
+    ends: list[tuple[End, int]] = []
+    left = most
+    while left and at < len(data):
+        part = _short(data, at)
+        if part is None or part.reply is None:
+            break
+        error = part.reply.word.decode("latin-1") if part.reply.kind == _ERROR else ""
+        count = repeats(data, at, part.data, left)
+        ends.append(((None, part.reply.size, error), count))
+        at += count * part.reply.size
+        left -= count
+    return ends, most - left, at

@@ -17,6 +17,8 @@ MAX_INLINE: Final = 64 << 10
 _MAX_AGAIN: Final = (
     1 << 10
 )  # bytes of a command that is not whole which may be looked at again for each chunk
+_LONGEST_LAST: Final = 16 << 10  # bytes of a command that is known again if it comes once more
+_COMPARED: Final = 4 << 10  # bytes that are compared at once with what they may repeat
 _DIGITS: Final = 20
 CRLF: Final = b"\r\n"
 _ARRAY, _BULK = 0x2A, 0x24
@@ -58,6 +60,12 @@ class CommandReader:
 
     def feed(self, data: bytes) -> Iterator[Command]:
         """Every whole command in what came so far."""
+        for command, count in self._feed(data):
+            for _ in range(count):
+                yield command
+
+    def _feed(self, data: bytes) -> Iterator[tuple[Command, int]]:
+        """The same, with how often each stands there in a row."""
         if self._inbox:
             self._inbox += data
             if len(self._inbox) < self._need:
@@ -68,13 +76,15 @@ class CommandReader:
             data = bytes(self._inbox[at:])
             self._inbox.clear()
             if command is not None:
-                yield command
+                yield command, 1
         at, size = 0, len(data)
         while at < size:
             last = self._last
+            # No command is the beginning of another: what begins like one is the same to its end.
             if last is not None and data.startswith(last.raw, at):
-                at += len(last.raw)  # no command is the beginning of another: these are the same to their end
-                yield last
+                count = repeats(data, at, last.raw, size)
+                at += count * len(last.raw)
+                yield last, count
                 continue
             begin = at
             command, at = self._next(data, begin)
@@ -82,10 +92,12 @@ class CommandReader:
                 self._inbox += data[begin:]
                 return
             if command is not None:
-                yield command
+                yield command, 1
 
-    def ahead(self, data: bytes) -> "tuple[list[Command], bytes] | None":
+    def ahead(self, data: bytes) -> "tuple[list[tuple[Command, int]], bytes] | None":
         """The whole commands in what came so far with *data*, and what is left of it; changes nothing.
+
+        With each command stands how often it comes in a row, or in a part of that.
 
         None where that would mean to look at much again, or where there is something that is no command.
         """
@@ -96,9 +108,10 @@ class CommandReader:
                 return None
             data = bytes(self._inbox) + data
         try:
-            commands = list(probe.feed(data))
+            commands = list(probe._feed(data))
         except ProtocolError:
             return None
+        self._last = probe._last  # which says nothing about what is read next
         return commands, bytes(probe._inbox)
 
     def skip(self, rest: bytes) -> None:
@@ -132,8 +145,9 @@ class CommandReader:
         self._begin()
         if not arguments:
             return None, at
-        self._last = Command(bytes(data[begin:at]), arguments)
-        return self._last, at
+        command = Command(bytes(data[begin:at]), arguments)
+        self._last = command if at - begin <= _LONGEST_LAST else None
+        return command, at
 
     def _take(self, data: bytes | bytearray, begin: int) -> bool:
         """Take the arguments that are there; False when more must come."""
@@ -162,6 +176,21 @@ class CommandReader:
             self._need = found - begin
             return None, -1
         return found
+
+
+def repeats(data: bytes, at: int, unit: bytes, most: int) -> int:
+    """How often *unit* stands end to end in *data*, from *at* on; at most *most* times."""
+    count = 0
+    while True:
+        several = min((len(data) - at) // len(unit), _COMPARED // len(unit), most - count)
+        if several < 2 or not data.startswith(unit * several, at):
+            break
+        count += several
+        at += several * len(unit)
+    while count < most and data.startswith(unit, at):
+        count += 1
+        at += len(unit)
+    return count
 
 
 def _argument(data: bytes | bytearray, at: int, begin: int) -> tuple[int, int]:

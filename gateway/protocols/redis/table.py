@@ -26,6 +26,7 @@ class Command:
 
 
 _CONTAINED: Final = "container"
+_LATER: Final[Mapping[str, int]] = {"zrank": -3, "zrevrank": -3}  # WITHSCORE, since Redis 7.2
 
 
 @cache
@@ -33,7 +34,9 @@ def commands() -> Mapping[str, Command]:
     """Every command by its name in lower case; those that only contain others are not among them."""
     found: dict[str, dict[str, Any]] = json.loads(Path(__file__).with_name("commands.json").read_text())
     return {
-        name: Command(name, value["arity"], frozenset(value["categories"]), tuple(value["keys"]))
+        name: Command(
+            name, _LATER.get(name, value["arity"]), frozenset(value["categories"]), tuple(value["keys"])
+        )
         for name, value in found.items()
         if not value.get(_CONTAINED) or name == "command"
     }

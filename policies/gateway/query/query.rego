@@ -115,6 +115,21 @@ _about_statements contains reason if {
 	}
 }
 
+# What may not be read stands in the statistics, too, and in the texts that others sent. A permission that names such a
+# view was meant so.
+_about_statements contains reason if {
+	_denied
+	some statement in input.request.statements
+	some effect in statement.effects
+	obligations.tells(effect.object)
+	statements.reading_taken_away(input.session.user)
+	not statements.named(effect.operation, effect.object, input.session)
+	reason := {
+		"code": "operation_denied",
+		"message": sprintf("%s may tell what a role denies", [_told("use of", effect.object)]),
+	}
+}
+
 # Functions, operators and types outside the list of harmless built-in ones.
 _about_statements contains reason if {
 	_limited
@@ -126,7 +141,7 @@ _about_statements contains reason if {
 	not _may_call(thing)
 	reason := {
 		"code": sprintf("%s_not_granted", [kind]),
-		"message": sprintf("no role grants %s", [_told("use of", thing)]),
+		"message": sprintf("no role %s %s", [_granting, _told("use of", thing)]),
 	}
 }
 
@@ -150,9 +165,25 @@ _about_statements contains reason if {
 }
 
 _may_call(thing) if {
-	statements.granted("execute", thing, input.session)
+	_grants_use(thing)
 	not statements.taken_away("execute", thing, input.session)
 }
+
+# Some functions run a text or read what lies beside the tables: where something is concealed, a permission for
+# everything is none for those. One that names the function was meant so.
+_grants_use(thing) if {
+	obligations.conceals
+	statements.named("execute", thing, input.session)
+}
+
+_grants_use(thing) if {
+	not obligations.conceals
+	statements.granted("execute", thing, input.session)
+}
+
+default _granting := "grants"
+
+_granting := "names (as it must where something is concealed)" if obligations.conceals
 
 _not_understood(statement) := sprintf("the statement was not fully understood (%s)", [statement.unknown_reason]) if {
 	statement.unknown_reason != ""

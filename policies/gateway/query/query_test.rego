@@ -143,6 +143,7 @@ test_what_the_reader_may if {
 		_does("show", {"kind": "setting", "catalog": "", "schema": "", "name": "version_comment"}),
 		_sets("autocommit", "session", "0"),
 		_sets("character_set_client", "session", "utf8mb4"),
+		_sets("collation_connection", "session", "latin1_swedish_ci"),
 		_sets("sql_mode", "session", "STRICT_TRANS_TABLES, NO_ZERO_DATE"),
 		_sets("sql_mode", "session", "@@sql_mode,STRICT_TRANS_TABLES"),
 		_sets("sql_mode", "session", ""),
@@ -206,6 +207,8 @@ test_what_the_reader_may_not if {
 		[_sets("sql_mode", "global", ""), "setting_refused"],
 		[_sets("character_set_client", "session", "gbk"), "setting_refused"],
 		[_sets("character_set_client", "session", null), "setting_refused"],
+		[_sets("collation_connection", "session", "sjis_japanese_ci"), "setting_refused"],
+		[_sets("collation_connection", "session", null), "setting_refused"],
 		[_sets("autocommit", "global", "0"), "setting_refused"],
 		[_sets("default_transaction_read_only", "session", "off"), "setting_refused"],
 		[_sets("transaction_read_only", "local", "off"), "setting_refused"],
@@ -265,6 +268,24 @@ test_a_deny_takes_away_from_every_role if {
 	}
 	unnamed := query.decision with input as t.query(["wide"], [_does("listen", null)]) with data.regate as _denied_data
 	unnamed.allow == true
+}
+
+_statistics := _reads(t.table("pg_catalog", "pg_stats"))
+
+_with_statistics := object.union(_roles, {
+	"looker": _reader([{"match": {"object_kind": "table", "schema": "pg_catalog", "name": "pg_stats"}, "permissions": ["SELECT"]}]),
+	"keeper": t.role({"deny": {"db_permissions": [{"match": {"schema": "secret"}, "permissions": ["DELETE"]}]}}),
+})
+
+test_what_a_role_denies_is_not_read_in_the_statistics if {
+	denied := t.pushed(_with_statistics, {"alice": t.user(["wide", "looker", "denier"])}, [])
+	decision := query.decision with input as t.query(["wide"], [_statistics]) with data.regate as denied
+	t.codes(decision) == ["operation_denied"]
+	meant := query.decision with input as t.query(["wide", "looker"], [_statistics]) with data.regate as denied
+	meant.allow == true
+	kept := t.pushed(_with_statistics, {"alice": t.user(["wide", "keeper"])}, [])
+	other := query.decision with input as t.query(["wide"], [_statistics]) with data.regate as kept
+	other.allow == true
 }
 
 _awake_data := t.awake(_data)

@@ -1,13 +1,10 @@
-"""What the reference policy of the corpus says about facts of MySQL and MariaDB, in a few lines of Python.
-
-The policy that counts is Rego; this judge only says whether the facts are enough to judge by.
-"""
+"""What the reference policy of the corpus says about facts of MySQL and MariaDB, in a few lines of Python."""
 
 from gateway.classify.sql import classify
 from gateway.model.classification import Classification
 from gateway.model.statement import Catalog, NameContext, Relation, Statement
+from tests.classify import reference
 
-READABLE = {("app", "orders"), ("app", "customers")}
 SETTABLE = {"autocommit", "time_zone", "transaction_isolation", "transaction_read_only"}
 FREE = {"begin", "commit", "rollback", "savepoint", "release", "set", "select"}
 CATALOG = Catalog(
@@ -41,20 +38,7 @@ def facts_of(
 
 def objections(facts: tuple[Classification, ...]) -> list[str]:
     """Why the reference policy refuses; empty when it allows."""
-    found: list[str] = []
-    for item in facts:
-        if not item.complete:
-            found.append(f"not understood: {item.unknown_reason}")
-        for effect in item.effects:
-            thing = effect.object
-            is_read = effect.operation == "select" and thing is not None and thing.kind == "table"
-            if is_read and thing is not None and (thing.schema, thing.name) in READABLE:
-                continue
-            if not (thing is None and effect.operation in FREE):
-                found.append(f"{effect.operation} {thing}")
-        found += [f"set {item.name}" for item in item.settings if item.name not in SETTABLE]
-        found += [f"use of {thing.schema}.{thing.name}" for thing in item.functions if not thing.builtin]
-    return found
+    return reference.objections(facts, free=FREE, settable=SETTABLE)
 
 
 def relations(facts: tuple[Classification, ...]) -> set[str]:

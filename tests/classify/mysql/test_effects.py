@@ -53,6 +53,21 @@ FOUND: list[tuple[str, list[tuple[str, str, tuple[str, ...]]]]] = [
     ("truncate orders", [("truncate", ORDERS, ())]),
     ("lock tables orders read, secret.pay as p write", [("lock", ORDERS, ()), ("lock", PAY, ())]),
     ("checksum table secret.pay", [("select", PAY, ())]),
+    ("table orders for update", [("select", ORDERS, ("*",)), ("lock", ORDERS, ())]),
+    ("(table orders) lock in share mode", [("select", ORDERS, ("*",)), ("lock", ORDERS, ())]),
+    (
+        "select 1 from (select id from orders) t for update",
+        [("select", ORDERS, ("id",)), ("lock", ORDERS, ())],
+    ),
+    (
+        "with t as (select id from orders) select 1 from t for share",
+        [("select", ORDERS, ("id",)), ("lock", ORDERS, ())],
+    ),
+    (
+        "select id from orders union (select 1) for update",
+        [("select", ORDERS, ("id",)), ("lock", ORDERS, ())],
+    ),
+    ("handler orders open", [("handler", ".orders", ()), ("select", ORDERS, ("*",))]),
     ("show full columns from pay in secret like 'x'", [("select", PAY, ())]),
     ("show tables where (select 1 from secret.pay)", [("show", ".app", ()), ("select", PAY, ())]),
     ("show open tables", [("show", ".open tables", ())]),

@@ -63,6 +63,10 @@ SECRET = "hunter2"
         f'ALTER TABLE t COMMENT=\'user "u", password "{SECRET}"\'',
         f"CREATE TABLE t ENGINE=CONNECT OPTION_LIST='user=u,password={SECRET}'",
         f"CREATE TABLE t ENGINE=CONNECT CONNECTION='DSN=x;UID=u;PWD={SECRET}'",
+        f"SELECT id FROM t WHERE '{SECRET}' = t.password",
+        f"SELECT id FROM t WHERE '{SECRET}' IN (name, password, mail)",
+        f"SELECT '{SECRET}' = t.password, 1 FROM t",
+        f"CREATE VIEW v AS SELECT id FROM t WHERE token = lower('{SECRET}')",
         f"SELECT {0} FROM t PROCEDURE ANALYSE('{SECRET}')",
     ],
 )

@@ -17,17 +17,16 @@ from gateway.errors import ProtocolError
 from gateway.model.decision import Denied, Reason, Revisions
 from gateway.model.identity import Identity, Use
 from gateway.protocols import REGISTRY
-from gateway.sansio.flow import Flow, Read, StartTls, Write
-from gateway.sansio.protocol import (
+from gateway.sansio.conversation import Conversation
+from gateway.sansio.exchange import (
     Answered,
-    Conversation,
-    Hello,
     Housekeeping,
     Outcome,
-    Protocol,
     Request,
     Settle,
 )
+from gateway.sansio.flow import Flow, Read, StartTls, Write
+from gateway.sansio.protocol import Hello, Protocol
 from gateway.sansio.protocol import Startup as StartupValue
 from tests.protocols.contract.samples import CANARY, SAMPLES, Sample
 
@@ -313,3 +312,18 @@ def test_a_conversation_knows_its_names_and_asks_for_the_catalogue(name: str) ->
     assert conversation.is_settled()
     conversation.set_catalog(None)
     assert not conversation.wants_catalog()
+
+
+_FOR_NOW = {"postgres": b"C53300\0", "mysql": b"#42000", "mariadb": b"#42000", "mongodb": b"", "redis": b"-"}
+
+
+@each
+@pytest.mark.parametrize("code", ["rate_limited", "too_many_connections", "database_full"])
+def test_who_opens_too_many_connections_reads_so_in_the_protocols_own_words(name: str, code: str) -> None:
+    """And reads it from a limit of the gateway's as from one of the policy's."""
+    protocol, sample = of(name)
+    for revisions in (None, Revisions("p", 1)):
+        denial = Denied("01CONTRACT", (Reason(code, "too many; try again in a moment"),), revisions)
+        said = protocol.refuse_startup(sample.startup, denial)
+        assert b"too many; try again in a moment (decision 01CONTRACT)" in said
+        assert _FOR_NOW[name] in said

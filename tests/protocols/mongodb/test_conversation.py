@@ -21,7 +21,16 @@ from gateway.protocols.mongodb.conversation import MongoConversation
 from gateway.protocols.mongodb.cursors import Cursors
 from gateway.protocols.mongodb.documents import MAX_FIELDS, MAX_READ
 from gateway.protocols.mongodb.sessions import MOST_LISTED, Sessions
-from gateway.sansio.protocol import Answered, Duty, Obliged, Outcome, Ready, Request, Settle, Startup, Unable
+from gateway.sansio.exchange import (
+    Answered,
+    Duty,
+    Obliged,
+    Outcome,
+    Request,
+    Settle,
+    Unable,
+)
+from gateway.sansio.protocol import Ready, Startup
 from tests.protocols.mongodb import wire
 
 READY = Ready("7.0.0", {}, b"", extra={"maxWireVersion": "21", "shape": "alone", "service": "shop"})
@@ -538,6 +547,17 @@ def test_the_session_that_was_used_longest_ago_is_forgotten() -> None:
     bob = Talk(user="bob", sessions=sessions)
     assert not is_forwarded(bob, {"find": "o", **session(1)})
     assert is_forwarded(bob, {"find": "o", **session(2)})
+
+
+def test_nobody_makes_a_session_of_somebody_else_be_forgotten() -> None:
+    sessions = Sessions(most=10, most_each=3)
+    ann, bob = (Talk(user=user, sessions=sessions) for user in ("ann", "bob"))
+    assert is_forwarded(ann, {"find": "o", **session(1)})
+    for number in range(2, 30):
+        assert is_forwarded(bob, {"find": "o", **session(number)})
+    assert not is_forwarded(bob, {"find": "o", **session(1)})
+    assert not is_forwarded(ann, {"find": "o", **session(29)}), "the last three are bob's"
+    assert is_forwarded(ann, {"find": "o", **session(26)}), "those before are forgotten"
 
 
 def test_no_more_bytes_wait_for_their_answers_than_a_bound() -> None:

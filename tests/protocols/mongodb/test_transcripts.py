@@ -11,7 +11,8 @@ from gateway.protocols.mongodb import MONGODB, messages
 from gateway.protocols.mongodb.conversation import MongoConversation
 from gateway.protocols.mongodb.cursors import Cursors
 from gateway.protocols.mongodb.sessions import Sessions
-from gateway.sansio.protocol import Answered, Outcome, Request, Startup
+from gateway.sansio.exchange import Answered, Outcome, Request
+from gateway.sansio.protocol import Startup
 from tests.protocols.mongodb import wire
 from tests.protocols.mongodb.test_conversation import DENIAL, READY, ROUTE
 
@@ -27,7 +28,9 @@ def read(name: str) -> dict[str, Any]:
 class Replay:
     """One connection; cursors and sessions are those of all of the driver's."""
 
-    def __init__(self, cursors: Cursors, sessions: Sessions, cut: int) -> None:
+    def __init__(self, cursors: Cursors, sessions: Sessions, cut: int, *, repeats: bool = False) -> None:
+        self._repeats = repeats
+        self.repeated = 0  # what took the short way
         self._machine = MongoConversation(Startup(person="ann"), READY, ROUTE, cursors, sessions)
         self._cut = cut
         self._waiting = b""
@@ -39,6 +42,12 @@ class Replay:
         self.answered = 0
 
     def client(self, data: bytes) -> None:
+        found = self._machine.repeat(data) if self._repeats else None
+        if found is not None:
+            assert self._machine.admit_again(found) == data
+            self.requests.append(found.request)
+            self.repeated += 1
+            return
         for at in range(0, len(data), self._cut):
             for item in self._machine.from_client(data[at : at + self._cut]):
                 self._one(item)

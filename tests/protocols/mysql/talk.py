@@ -8,7 +8,16 @@ from gateway.model.decision import Denied, Reason, Revisions
 from gateway.model.identity import Route
 from gateway.protocols.mysql import context
 from gateway.protocols.mysql.conversation import MysqlConversation
-from gateway.sansio.protocol import Answered, Facts, Housekeeping, Outcome, Ready, Repetition, Request, Settle
+from gateway.sansio.exchange import (
+    Answered,
+    Facts,
+    Housekeeping,
+    Outcome,
+    Repetition,
+    Request,
+    Settle,
+)
+from gateway.sansio.protocol import Ready
 from tests.protocols.mysql import wire
 
 ROUTE = Route("shop", "mysql", "alice", "mydb")

@@ -93,6 +93,19 @@ def test_types_that_an_execution_may_have_changed_are_not_those_of_the_last_bulk
     assert talk.requests[-1].statements[0].unreadable == "bulk_values"
 
 
+def test_types_of_a_bulk_that_was_refused_are_not_those_of_the_server() -> None:
+    talk = session()
+    talk.send(command(7, ROWS, INT, VARCHAR))
+    talk.refuses = ("insert",)
+    talk.send(command(7, b"", 0x08, 0x08))
+    talk.refuses = ()
+    talk.send(command(7, ROWS, flags=0))
+    assert talk.requests[-1].statements[0].unreadable == "unknown_statement"
+    talk.send(command(7, ROWS, INT, VARCHAR))
+    talk.send(command(7, ROWS, flags=0))
+    assert (talk.requests[-1].sets, talk.requests[-1].bind_types) == (5, ("int", "varchar"))
+
+
 def test_only_so_many_values_are_walked() -> None:
     body = command(7, integer(1) * (bulk.MOST_WALKED + 1), INT)[4:]
     found = bulk.read(body, 1, ())

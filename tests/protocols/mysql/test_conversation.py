@@ -1,6 +1,8 @@
 """The command phase: what is judged, what reaches the server, and what the client reads."""
 
+import re
 import struct
+from pathlib import Path
 
 import pytest
 
@@ -96,6 +98,21 @@ def test_types_of_values_are_remembered_where_they_are_not_sent_again() -> None:
     session.send(wire.execute(7, values=b"\0\1\x08\0\x01\0\0\0\0\0\0\0"))
     session.send(wire.execute(7, values=b"\0\0\x01\0\0\0\0\0\0\0"))
     assert session.requests[-1].bind_types == ("bigint",)
+
+
+def test_types_that_were_refused_are_not_those_of_the_server() -> None:
+    session = Talk(prepares)
+    session.send(wire.prepare("select ?"))
+    session.send(wire.execute(7, values=b"\0\1\x08\0\x01\0\0\0\0\0\0\0"))
+    session.refuses = ("?",)
+    assert b"not yours" in session.send(wire.execute(7, values=b"\0\1\xfd\0\3abc"))
+    session.refuses = ()
+    session.send(wire.execute(7, values=b"\0\0\3abc"))
+    assert session.requests[-1].statements[0].unreadable == "unknown_statement"
+    assert session.to_server[-1] == wire.packet(b"\x17" + bytes(9)), "the values would be read as numbers"
+    session.send(wire.execute(7, values=b"\0\1\xfd\0\3abc"))
+    session.send(wire.execute(7, values=b"\0\0\3abd"))
+    assert [request.bind_types for request in session.requests[-2:]] == [("varchar",), ("varchar",)]
 
 
 def test_the_last_prepared_statement_is_named_by_its_number() -> None:
@@ -197,6 +214,27 @@ def test_what_asks_for_nothing_passes(code: int) -> None:
     session = Talk(lambda _: answer)
     assert session.send(wire.command(code)) == answer
     assert session.requests == []
+
+
+def test_the_page_says_of_every_command_what_becomes_of_it() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "protocols" / "mysql.md").read_text()
+    rows = [line.split("|")[1:3] for line in page.splitlines() if line.startswith("| COM_")]
+    said = {name: FATES[fate.split()[0].rstrip(",")] for names, fate in rows for name in named(names)}
+    assert said.keys() == {kind.name for kind in commands.COMMANDS.values()}
+    for kind in commands.COMMANDS.values():
+        assert kind.fate in said[kind.name], kind.name
+
+
+FATES = {
+    "judged": {Fate.JUDGED, Fate.KEPT},
+    "passed": {Fate.PASSED, Fate.KEPT},
+    "never": {Fate.NEVER},
+    "the": {Fate.NEVER},  # same
+}
+
+
+def named(cell: str) -> list[str]:
+    return re.findall(r"COM_\w+", cell)
 
 
 def test_a_statement_that_steers_is_followed_by_the_gateways_own_question() -> None:

@@ -27,7 +27,12 @@ from gateway.protocols.mysql.capabilities import (
 from gateway.protocols.mysql.errors import LoginError
 from gateway.protocols.mysql.greeting import Greeting
 from gateway.sansio.flow import Flow, Read, StartTls, Write
-from gateway.sansio.protocol import Hello, Login, Ready, Startup
+from gateway.sansio.protocol import (
+    Hello,
+    Login,
+    Ready,
+    Startup,
+)
 from tests.protocols.mysql import wire
 
 SALT = bytes(range(1, 21))

@@ -6,7 +6,13 @@ from gateway.classify import sql
 from gateway.errors import ProtocolError
 from gateway.model.obligation import Obligations
 from gateway.model.statement import Catalog, Phase
-from gateway.sansio.protocol import Duty, Facts, Obliged, Repetition, Request
+from gateway.sansio.exchange import (
+    Duty,
+    Facts,
+    Obliged,
+    Repetition,
+    Request,
+)
 from tests.protocols.mysql import wire
 from tests.protocols.mysql.talk import DENIAL, Talk
 

@@ -12,20 +12,17 @@ from gateway.model.decision import Denied, Reason, Revisions
 from gateway.model.identity import Route
 from gateway.model.resource import Database
 from gateway.protocols.postgres import POSTGRES
-from gateway.sansio.flow import Flow, PeerClosedError, Read, StartTls, Write
-from gateway.sansio.protocol import (
-    Conversation,
+from gateway.sansio.conversation import Conversation, Repeating
+from gateway.sansio.exchange import (
     Facts,
     Housekeeping,
-    Login,
     Outcome,
-    Ready,
-    Repeating,
     Repetition,
     Request,
     Settle,
-    Startup,
 )
+from gateway.sansio.flow import Flow, PeerClosedError, Read, StartTls, Write
+from gateway.sansio.protocol import Login, Ready, Startup
 from tests.protocols.postgres.facts import facts as facts_of
 
 Judge = Callable[[Request, Facts], bool]

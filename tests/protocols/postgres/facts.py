@@ -8,7 +8,7 @@ import re
 
 from gateway.model.classification import Class, Classification, Effect, Named, Setting
 from gateway.model.statement import Statement
-from gateway.sansio.protocol import Facts
+from gateway.sansio.exchange import Facts
 
 _KNOWN = {
     "select": Class.READ,

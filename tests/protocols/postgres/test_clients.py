@@ -172,7 +172,7 @@ def test_psycopg_s_server_cursors_and_notifications(through: Through) -> None:
         connection.commit()
         connection.execute("notify news, 'hello'")
         connection.commit()
-        notes = connection.notifies(timeout=5, stop_after=1)
+        notes = connection.notifies(timeout=60, stop_after=1)
         assert [note.payload for note in notes] == ["hello"]
 
 

@@ -7,7 +7,7 @@ import yaml
 
 from gateway.errors import ProtocolError
 from gateway.model.decision import Denied, Reason
-from gateway.sansio.protocol import Housekeeping, Request, Settle
+from gateway.sansio.exchange import Housekeeping, Request, Settle
 from tests.protocols.postgres.facts import facts
 from tests.protocols.postgres.test_cuts import conversation
 from tests.protocols.postgres.test_handshake import accept

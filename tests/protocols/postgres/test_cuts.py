@@ -13,16 +13,15 @@ from gateway.model.decision import Denied, Reason
 from gateway.model.identity import Route
 from gateway.model.statement import Statement
 from gateway.protocols.postgres import POSTGRES
-from gateway.sansio.protocol import (
+from gateway.sansio.conversation import Conversation
+from gateway.sansio.exchange import (
     Answered,
-    Conversation,
     Housekeeping,
     Outcome,
-    Ready,
     Request,
     Settle,
-    Startup,
 )
+from gateway.sansio.protocol import Ready, Startup
 from tests.protocols.postgres import wire
 from tests.protocols.postgres.facts import facts
 from tests.protocols.postgres.wire import bind, close, describe, execute, message, parse, query

@@ -16,7 +16,7 @@ from gateway.protocols.postgres import errors, messages, results
 from gateway.protocols.postgres.concealment import RefusedError
 from gateway.protocols.postgres.pipeline import Expected
 from gateway.protocols.postgres.rewriting import Rewritten, rewrite
-from gateway.sansio.protocol import Duty
+from gateway.sansio.exchange import Duty
 
 ROOT = Path(__file__).parents[3]
 PEOPLE = Relation("table", ("id", "name", "ssn"), ("integer", "text", "text"), (1, 2, 4), 100)

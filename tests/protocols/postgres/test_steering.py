@@ -7,7 +7,8 @@ from gateway.model.statement import Catalog, NameContext, Phase, Relation, State
 from gateway.protocols.postgres import POSTGRES
 from gateway.protocols.postgres.state import State
 from gateway.protocols.postgres.steering import NOTHING, Steer, Steering
-from gateway.sansio.protocol import Ready, Request
+from gateway.sansio.exchange import Request
+from gateway.sansio.protocol import Ready
 
 CATALOG = Catalog(
     {("public", "orders"): Relation("table", ("id", "note"))}, functions=frozenset({("public", "mine")})

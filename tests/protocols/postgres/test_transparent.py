@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 
 from gateway.errors import ProtocolError
 from gateway.model.identity import Route
-from gateway.sansio.protocol import Request, Startup
+from gateway.sansio.exchange import Request
+from gateway.sansio.protocol import Startup
 from tests.protocols.postgres import wire
 from tests.protocols.postgres.engine import Engine, connect
 from tests.protocols.postgres.wire import bind, close, describe, execute, parse, query

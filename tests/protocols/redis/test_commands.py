@@ -36,6 +36,11 @@ def effects(*words: str) -> set[tuple[str, str]]:
         ("COPY a b", {("select", "a"), ("update", "b")}),
         ("ZUNIONSTORE d 2 a b", {("update", "d"), ("select", "a"), ("select", "b")}),
         ("XREAD COUNT 1 STREAMS a b 0 0", {("select", "a"), ("select", "b")}),
+        (
+            "XREADGROUP GROUP g c STREAMS a b > >",
+            {("select", "a"), ("update", "a"), ("select", "b"), ("update", "b")},
+        ),
+        ("PFCOUNT a", {("select", "a"), ("update", "a")}),
         ("GEORADIUS g 0 0 1 km STORE d", {("select", "g"), ("update", "d")}),
         ("SORT l BY nosort LIMIT 0 1 STORE d", {("select", "l"), ("update", "d")}),
         ("OBJECT ENCODING a", {("select", "a")}),
@@ -66,6 +71,7 @@ def test_effects(words: str, expected: set[tuple[str, str]]) -> None:
         ("GEORADIUS app:g 0 0 1 km STORE app:x STORE secret:k", "keyword_twice"),
         ("GEORADIUS app:g 0 0 1 km store app:x Store secret:k", "keyword_twice"),
         ("XREAD STREAMS STREAMS 0", "keyword_twice"),
+        ("XREAD STREAMS a secret:b 0", "key_count_not_clear"),
         ("SORT l GET secret:*", "key_pattern"),
         ("SORT l BY w_*", "key_pattern"),
         ("SORT l NONSENSE", "argument_not_known"),
@@ -88,6 +94,21 @@ def test_effects(words: str, expected: set[tuple[str, str]]) -> None:
 def test_what_is_not_clear_is_not_complete(words: str, reason: str) -> None:
     found = facts(*words.split())
     assert (found.complete, found.unknown_reason, found.cls) == (False, reason, Class.UNKNOWN)
+
+
+@pytest.mark.parametrize(
+    ("words", "is_left"),
+    [
+        ("SELECT 1", True), ("SELECT 3", False), ("SELECT 03", True), ("SELECT", True), ("select 3 3", True),
+        ("MOVE a 1", True), ("SWAPDB 3 1", True), ("FLUSHALL SYNC", True), ("FLUSHDB", False),
+        ("COPY a b", False), ("COPY a b DB 3", False), ("COPY a b REPLACE db 1", True),
+        ("COPY DB DB DB 3", False), ("COPY a b DB 3 DB 1", True), ("GET DB", False),
+    ],
+)  # fmt: skip
+def test_a_session_leaves_the_database_that_it_named_by_no_command(words: str, *, is_left: bool) -> None:
+    arguments = tuple(word.encode() for word in words.split())
+    assert bool(is_never(arguments, "3")) is is_left
+    assert not is_never(arguments), "where it names none, the policy alone says"
 
 
 def test_the_keys_of_a_script_are_known_all_the_same() -> None:

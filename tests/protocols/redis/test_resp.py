@@ -80,6 +80,29 @@ def test_what_is_no_reply_is_the_servers_fault(data: bytes) -> None:
         answers.ReplyReader().feed(data)
 
 
+def one_by_one(found: list[tuple[resp.Command, int]]) -> list[tuple[bytes, ...]]:
+    """The arguments of each command, as often as it is said to come."""
+    return [command.arguments for command, times in found for _ in range(times)]
+
+
+@given(
+    st.binary(min_size=1, max_size=3),
+    st.binary(max_size=3),
+    st.integers(0, 3),
+    st.integers(0, 9),
+    st.sampled_from([4, 1 << 12]),
+)
+def test_what_repeats_is_counted_as_one_by_one(
+    unit: bytes, rest: bytes, most: int, times: int, compared: int
+) -> None:
+    data, expected = b"x" + unit * times + rest, 0
+    while expected < most and data.startswith(unit, 1 + expected * len(unit)):
+        expected += 1
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(resp, "_COMPARED", compared)
+        assert resp.repeats(data, 1, unit, most) == expected
+
+
 @given(
     st.lists(st.sampled_from([resp.encode(b"GET", b"k"), resp.encode(b"PING"), b"PING\r\n", b"*0\r\n"])),
     st.integers(0, 40),
@@ -92,11 +115,11 @@ def test_what_lies_ahead_is_what_the_reader_would_find(commands: list[bytes], cu
     expected = [*plain.feed(first)]
     found = looking.ahead(first)
     assert found is not None
-    assert [command.arguments for command in found[0]] == [command.arguments for command in expected]
+    assert one_by_one(found[0]) == [command.arguments for command in expected]
     looking.skip(found[1])
     behind = looking.ahead(second)
     assert behind is not None
-    assert [each.arguments for each in behind[0]] == [each.arguments for each in plain.feed(second)]
+    assert one_by_one(behind[0]) == [each.arguments for each in plain.feed(second)]
     assert behind[1] == b""
 
 

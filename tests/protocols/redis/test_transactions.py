@@ -6,7 +6,7 @@ from gateway.model.statement import NameContext
 from gateway.protocols.redis import resp
 from gateway.protocols.redis.conversation import RedisConversation
 from gateway.protocols.redis.errors import SUBSTITUTE
-from gateway.sansio.protocol import Request
+from gateway.sansio.exchange import Request
 
 
 def _sent(machine: RedisConversation, *words: bytes) -> bytes:

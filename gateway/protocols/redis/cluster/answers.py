@@ -1,12 +1,9 @@
 """What a client is owed for its commands, and what belongs together in a transaction."""
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from gateway.sansio.spread import Node
-
-if TYPE_CHECKING:  # each holds the other
-    from gateway.protocols.redis.cluster.links import Link
 
 MAX_REPLAY: Final = 1 << 20  # bytes of a transaction that are kept, to be sent once more to another node
 MAX_REPLAYS: Final = 3
@@ -65,7 +62,6 @@ class Answer:
     scan_node: int = -1
     has_begun: bool = False  # some of it was passed
     is_done: bool = False
-    kept: "dict[Link, int]" = field(default_factory=dict)  # whose bytes wait here, and how many
     is_passed: bool = False
     transaction: Transaction | None = None
 

@@ -11,6 +11,7 @@ class Delivery:
 
     def __init__(self) -> None:
         self._owed: deque[Answer] = deque()
+        self._kept: dict[Answer, dict[Link, int]] = {}  # whose bytes wait in an answer, and how many
         self._out: list[bytes] = []
 
     @property
@@ -29,7 +30,8 @@ class Delivery:
 
     def keep(self, link: Link, answer: Answer, size: int) -> None:
         """So many bytes of *link* wait until it is the turn of *answer*."""
-        answer.kept[link] = answer.kept.get(link, 0) + size
+        of = self._kept.setdefault(answer, {})
+        of[link] = of.get(link, 0) + size
         link.kept += size
 
     def waits_for(self, link: Link) -> bool:
@@ -56,11 +58,11 @@ class Delivery:
                 self._out += head.out
                 head.out, head.has_begun = [], True
                 if not head.trailer:
-                    _release(head)
+                    self._release(head)
             if not head.is_done:
                 return
             self._out += head.trailer
-            _release(head)
+            self._release(head)
             head.is_passed = True
             self._owed.popleft()
 
@@ -70,8 +72,6 @@ class Delivery:
         self._out = []
         return data
 
-
-def _release(answer: Answer) -> None:
-    for link, size in answer.kept.items():
-        link.kept -= size
-    answer.kept.clear()
+    def _release(self, answer: Answer) -> None:
+        for link, size in self._kept.pop(answer, {}).items():
+            link.kept -= size

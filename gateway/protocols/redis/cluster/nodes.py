@@ -8,10 +8,9 @@ from gateway.protocols.redis.cluster.answers import Answer
 from gateway.protocols.redis.cluster.links import Ask, Link
 from gateway.protocols.redis.cluster.slots import Topology, topology
 from gateway.protocols.redis.pubsub import WORDS
-from gateway.protocols.redis.replies import Reply
+from gateway.protocols.redis.replies import ERRORS, Reply
 from gateway.sansio.spread import Node
 
-_ERRORS: Final = frozenset(b"-!")
 _NODES: Final = resp.encode(b"CLUSTER", b"NODES")
 
 
@@ -102,7 +101,7 @@ class Nodes:
 
     def learn(self, link: Link, reply: Reply, data: bytes) -> None:
         """It said so."""
-        if reply.kind in _ERRORS:
+        if reply.kind in ERRORS:
             return
         text = data[data.find(b"\r\n") + 2 : -2].decode("utf-8", "replace").removeprefix("txt:")
         self._map = topology(text, link.node)

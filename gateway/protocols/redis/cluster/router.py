@@ -19,13 +19,12 @@ from gateway.protocols.redis.cluster.placing import Placing, address_of, error
 from gateway.protocols.redis.cluster.slots import Topology, node_at
 from gateway.protocols.redis.errors import SUBSTITUTE, UNKNOWN
 from gateway.protocols.redis.pubsub import MESSAGES, WORDS, number_of
-from gateway.protocols.redis.replies import Part, Reply
+from gateway.protocols.redis.replies import ERRORS, Part, Reply
 from gateway.sansio.spread import Node, Step
 
 MAX_REDIRECTS: Final = 5
 MAX_WAITING: Final = 128 << 20  # bytes of commands behind a redirection; one command may have half of it
 _MUCH: Final = 32 * 1024  # bytes that are worth a look at what is waited for
-_ERRORS: Final = frozenset(b"-!")
 _OWN_WORDS: Final = frozenset({"eval", "eval_ro", "evalsha", "evalsha_ro", "fcall", "fcall_ro", "debug"})
 _PUSH, _LIST = ord(">"), ord("*")
 _ASKING: Final = resp.encode(b"ASKING")
@@ -179,7 +178,7 @@ class ClusterRouter:
         answer = ask.answer
         if answer is None or answer.is_done:
             return
-        if reply.kind in _ERRORS and data.startswith((b"-MOVED ", b"-ASK ")):
+        if reply.kind in ERRORS and data.startswith((b"-MOVED ", b"-ASK ")):
             self._redirect(link, answer, data)
             return
         if answer.parts is not None:
@@ -244,7 +243,7 @@ class ClusterRouter:
     def _end(self, link: Link, answer: Answer, reply: Reply) -> None:
         answer.is_done = True
         link.last = answer
-        if answer.name == "hello" and reply.kind not in _ERRORS and len(answer.arguments) > 1:
+        if answer.name == "hello" and reply.kind not in ERRORS and len(answer.arguments) > 1:
             self._is_resp3 = answer.arguments[1] == b"3"
 
     def _fail(self, answer: Answer, told: bytes) -> None:

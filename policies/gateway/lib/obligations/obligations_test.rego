@@ -23,6 +23,42 @@ _decide(users_roles, statements) := decision if {
 	decision := query.decision with input as t.query(["wide"], statements) with data.regate as _data(users_roles)
 }
 
+_owner := {"match": {"*": "*"}, "permissions": ["*"]}
+
+_named(match, words) := t.role({"allow": {"db_permissions": [_owner, {"match": match, "permissions": words}]}})
+
+# What somebody with all permissions, and with one more, may call whose role masks a column.
+_calls(roles, kind, schema, name) := decision if {
+	made := object.union(_roles, {
+		"owner": t.role({"allow": {"db_permissions": [_owner]}}),
+		"names": _named({"object_kind": "function", "schema": "app", "name": ["f", "g"]}, ["EXECUTE"]),
+		"patterns": _named({"object_kind": "function", "schema": "app", "name": "f*"}, ["EXECUTE"]),
+		"all_of_one": _named({"object_kind": "function", "schema": "app", "name": "f"}, ["*"]),
+	})
+	parts := {"function": "functions", "operator": "operators", "type": "casts"}
+	calls := t.statement({parts[kind]: [{"schema": schema, "name": name, "builtin": false}]})
+	question := t.query([role | some role in roles; role != "masking"], [calls])
+	world := t.pushed(made, {"alice": t.user(roles)}, [])
+	decision := query.decision with input as question with data.regate as world
+	batch := {"contract": 1, "time": t.now, "items": {"x": object.remove(question, ["contract", "time"])}}
+	answers := query_batch.answers with input as batch with data.regate as world
+	answers.x == decision
+}
+
+test_what_conceals_wants_functions_to_be_named if {
+	_calls(["owner"], "function", "pg_catalog", "query_to_xml").allow
+	t.codes(_calls(["owner", "masking"], "function", "pg_catalog", "query_to_xml")) == ["function_not_granted"]
+	t.codes(_calls(["owner", "masking"], "operator", "app", "===")) == ["operator_not_granted"]
+	t.codes(_calls(["owner", "masking"], "type", "app", "mood")) == ["type_not_granted"]
+	every name in ["f", "g"] {
+		_calls(["names", "masking"], "function", "app", name).allow
+	}
+	t.codes(_calls(["names", "masking"], "function", "app", "h")) == ["function_not_granted"]
+	t.codes(_calls(["names", "masking"], "operator", "app", "f")) == ["operator_not_granted"]
+	t.codes(_calls(["patterns", "masking"], "function", "app", "f")) == ["function_not_granted"]
+	t.codes(_calls(["all_of_one", "masking"], "function", "app", "f")) == ["function_not_granted"]
+}
+
 _guarded(obligations, statements) := decision if {
 	decision := query.decision with input as t.query(["wide"], statements)
 		with data.regate as t.awake(_data(["wide"]))

@@ -121,11 +121,7 @@ _free := {
 
 # A role that granted the session grants the operation on the thing: looked up where the permission says exactly
 # which, and matched where it has patterns.
-granted(operation, thing, session) if {
-	_is_here(thing, session)
-	some name in session.roles
-	data.regate.index.roles[name].exact[thing.kind][thing.schema][thing.name][operation]
-}
+granted(operation, thing, session) if named(operation, thing, session)
 
 granted(operation, thing, session) if {
 	_is_here(thing, session)
@@ -133,6 +129,14 @@ granted(operation, thing, session) if {
 	some name in session.roles
 	some permission in data.regate.index.roles[name].permissions.allow
 	permissions.covers(permission, operation, attributes)
+}
+
+# METADATA
+# title: A permission says this operation, and the kind, the schema and the name of the thing
+named(operation, thing, session) if {
+	_is_here(thing, session)
+	some name in session.roles
+	data.regate.index.roles[name].exact[thing.kind][thing.schema][thing.name][operation]
 }
 
 # Column by column: each that the effect reads or writes is granted by some role that granted the session.
@@ -174,6 +178,16 @@ column_taken_away(effect, session) if {
 	permissions.touches(permission, effect, attributes)
 }
 
+# METADATA
+# title: A role of the user takes away that something is read
+reading_taken_away(user) if {
+	some name in denying(user)
+	some part in ["permissions", "columns"]
+	some permission in data.regate.index.roles[name][part].deny
+	some word in ["SELECT", "*"]
+	permission.operations[word] == true
+}
+
 # Settings that steer neither how text is read, nor who somebody is, nor what a name means.
 _settings := {
 	"application_name",
@@ -201,7 +215,6 @@ _pinned := {
 _settings_of_mysql := {
 	"autocommit",
 	"character_set_results",
-	"collation_connection",
 	"interactive_timeout",
 	"max_execution_time",
 	"max_statement_time",
@@ -262,6 +275,14 @@ may_set(setting) if {
 	setting.name in {"character_set_client", "character_set_connection"}
 	is_string(setting.value)
 	_character_sets[lower(setting.value)]
+}
+
+# It chooses the character set of the connection with it, and begins with that one's name.
+may_set(setting) if {
+	_scopes[setting.scope]
+	setting.name == "collation_connection"
+	is_string(setting.value)
+	_character_sets[split(lower(setting.value), "_")[0]]
 }
 
 may_set(setting) if {
