@@ -7,6 +7,7 @@ for a small message in and one out; OpenSSL on the socket itself costs 12. A sta
 
 import asyncio  # noqa: TID251
 import errno
+import select
 import socket
 import ssl
 from collections import deque
@@ -50,6 +51,7 @@ async def shake_hands(
     try:
         if sock.family != socket.AF_UNIX:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        peer = sock.getpeername()  # nobody tells it any more once a peer has hung up
         holder = tls = context.wrap_socket(
             sock,
             server_side=server_name is None,
@@ -59,7 +61,7 @@ async def shake_hands(
         async with asyncio.timeout(HANDSHAKE_SECONDS):
             while not await _step(tls):
                 pass
-        return TlsTransport(tls, made), made
+        return TlsTransport(tls, peer, made), made
     except BaseException:
         holder.close()
         raise
@@ -83,18 +85,20 @@ async def _step(tls: ssl.SSLSocket) -> bool:
 class TlsTransport(asyncio.Transport):
     """A connection after its handshake; ``close`` sends what is queued and says goodbye first."""
 
-    def __init__(self, tls: ssl.SSLSocket, protocol: asyncio.BaseProtocol) -> None:
+    def __init__(self, tls: ssl.SSLSocket, peer: Any, protocol: asyncio.BaseProtocol) -> None:
         super().__init__()
         self._about: dict[str, Any] = {
             "ssl_object": tls,
             "sslcontext": tls.context,
             "socket": tls,
-            "peername": tls.getpeername(),
+            "peername": peer,
             "sockname": tls.getsockname(),
             PEER: tls.getpeercert(binary_form=True),
         }
         self._loop = asyncio.get_running_loop()
         self._tls = tls
+        self._hung_up = select.poll()
+        self._hung_up.register(tls, 0)  # an error and the end are told whatever is asked for
         self._reading = False
         self._closing = False
         self._gone = False
@@ -229,6 +233,8 @@ class TlsTransport(asyncio.Transport):
             self._fail(failure)
         elif is_over:
             self._end()
+        elif self._reading and self._hung_up.poll(0):
+            self._loop.call_soon(self._readable)  # libuv watches a socket no more once it saw its error
 
     def _hand_on(self, data: bytes) -> None:
         try:

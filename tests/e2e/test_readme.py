@@ -58,7 +58,7 @@ class Reader:
             check=False,
             REGATE_CONFIG=str(self.cluster.configuration),
         )
-        assert done.code == 0, (command, done)
+        assert done.code == 0, f"{command}\n{done.said}"
         return done
 
     def until(self, name: str) -> Iterator[str]:

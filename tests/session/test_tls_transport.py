@@ -3,6 +3,7 @@
 import asyncio
 import socket
 import ssl
+import struct
 import threading
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager, suppress
@@ -16,6 +17,7 @@ from gateway.session.stream import HIGH_WATER, Stream
 from gateway.session.tls_transport import TlsTransport, shake_hands
 from tests.servers.certificates import Authority
 
+ESTABLISHED = 1  # TCP_ESTABLISHED in linux/tcp_states.h
 MEGABYTE = bytes(range(256)) * 4096
 Peer = Callable[[ssl.SSLSocket], None]
 
@@ -49,8 +51,8 @@ Contexts = tuple[ssl.SSLContext, ssl.SSLContext]
 
 
 @contextmanager
-def talking(context: ssl.SSLContext, peer: Peer) -> Iterator[socket.socket]:
-    """Our end of a connection on which *peer* acts as the client, in a thread; what it raises comes here."""
+def talking(context: ssl.SSLContext, peer: Peer, *, is_server: bool = False) -> Iterator[socket.socket]:
+    """Our end of a connection on which *peer* acts, in a thread; what it raises comes here."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         plain = socket.create_connection(listening.getsockname(), timeout=30)
         ours, _ = listening.accept()
@@ -59,7 +61,8 @@ def talking(context: ssl.SSLContext, peer: Peer) -> Iterator[socket.socket]:
 
     def act() -> None:
         try:
-            with plain, context.wrap_socket(plain, server_hostname="localhost") as tls:
+            name = None if is_server else "localhost"
+            with plain, context.wrap_socket(plain, server_side=is_server, server_hostname=name) as tls:
                 peer(tls)
         except BaseException as error:  # noqa: BLE001 # handed to the test
             raised.append(error)
@@ -213,6 +216,44 @@ def test_the_peers_certificate_is_known_when_it_is_gone(run: Any, contexts: Cont
 
     with talking(contexts[1], lambda tls: tls.unwrap().close()) as sock:
         run(ours(sock))
+
+
+def test_a_peer_that_hangs_up_at_once_was_heard_to_its_end(
+    run: Any, contexts: Contexts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a server does that says why it takes no certificate: its words are there, a reset behind them."""
+    hung_up = threading.Event()
+    step = tls_transport._step
+
+    async def and_then_wait(tls: ssl.SSLSocket) -> bool:
+        is_over = await step(tls)
+        if is_over:
+            await asyncio.to_thread(hung_up.wait, 30)
+            while socket_state(tls) == ESTABLISHED:  # noqa: ASYNC110 # the kernel tells nobody
+                await asyncio.sleep(0.01)
+        return is_over
+
+    def peer(tls: ssl.SSLSocket) -> None:
+        tls.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # all that is queued goes out now
+        tls.sendall(b"no")
+        tls.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        tls.close()
+        hung_up.set()
+
+    async def ours(sock: socket.socket) -> None:
+        transport, stream = await shake_hands(sock, contexts[1], Stream, server_name="localhost")
+        assert transport.get_extra_info("peername")[0] == "127.0.0.1"
+        assert await stream.receive() == b"no"
+        await stream.closed()
+
+    monkeypatch.setattr(tls_transport, "_step", and_then_wait)
+    with talking(contexts[0], peer, is_server=True) as sock:
+        run(ours(sock))
+
+
+def socket_state(sock: socket.socket) -> int:
+    """The connection's state, as ``tcp(7)`` tells it."""
+    return sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0]
 
 
 def test_as_the_client_it_verifies_the_name(run: Any, contexts: Contexts) -> None:
