@@ -15,8 +15,8 @@ MOST_IN_QUESTION = 10_000  # columns times the relations that each may belong to
 class Collector:
     """The facts of one statement so far.
 
-    Reading is four classes, one upon the other, because expressions hold queries, queries hold tables, and
-    tables hold both: ``Expressions``, ``Tables``, ``Queries``, ``Changes``.
+    Reading is six classes, one upon the other, because expressions hold queries, queries hold tables, and
+    tables hold both: ``Expressions``, ``Calls``, ``Operands``, ``Tables``, ``Queries``, ``Changes``.
     """
 
     def __init__(self, cursor: Cursor) -> None:

@@ -1,8 +1,9 @@
 """What stands in FROM: tables, queries, their joins, and what each brings into sight."""
 
 from gateway.classify.doubt import Doubt, DoubtError
-from gateway.classify.mysql.expressions import QUERY_WORDS, TAIL_WORDS, Expressions
+from gateway.classify.mysql.expressions import QUERY_WORDS, TAIL_WORDS
 from gateway.classify.mysql.lexer import lowered
+from gateway.classify.mysql.operands import Operands
 from gateway.classify.mysql.scope import Scope, Source
 from gateway.classify.tokens import MARK, STRING, WORD
 
@@ -11,7 +12,7 @@ _HINTS = frozenset(("use", "force", "ignore"))
 _BEHIND_TABLE = frozenset(("offset", "tablesample", "qualify"))  # syntax in some versions: no alias of ours
 
 
-class Tables(Expressions):
+class Tables(Operands):
     """Reads FROM lists."""
 
     def tables(self, scope: Scope) -> None:
