@@ -12,7 +12,6 @@ from gateway.cli import channel
 from gateway.cli.clients import at_port, introduction
 from gateway.cli.profile import DatabaseLogin, Profile
 from gateway.cli.tunnel import HOST, Tunnel, Upstream, listen
-from gateway.protocols import REGISTRY
 
 
 def run(
@@ -28,7 +27,13 @@ def run(
 
 def context(chosen: Profile, got: DatabaseLogin) -> ssl.SSLContext:
     """TLS towards the proxy with the database's certificate."""
-    return channel.database_context(chosen, got, REGISTRY[got.route.protocol].alpn[0])
+    return channel.database_context(chosen, got, _alpn(got.route.protocol))
+
+
+def _alpn(protocol: str) -> str:
+    from gateway.protocols import REGISTRY  # noqa: PLC0415 # imports every codec: only a tunnel needs to
+
+    return REGISTRY[protocol].alpn[0]
 
 
 async def _run(
@@ -46,7 +51,7 @@ async def _run(
         port = listening.getsockname()[1]
         protocol = got.route.protocol
         said = introduction(protocol, HOST, port)
-        upstream = Upstream(chosen.proxy, lambda: made, REGISTRY[protocol].alpn[0], said)
+        upstream = Upstream(chosen.proxy, lambda: made, _alpn(protocol), said)
         tunnel = Tunnel(upstream, lambda sentence: click.echo(sentence, err=True))
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(tunnel.run(listening, stop))

@@ -37,6 +37,16 @@ def test_help_imports_nothing_heavy() -> None:
     assert done.stderr.strip() == "[]"
 
 
+def test_no_codec_is_imported_before_a_tunnel_is_open() -> None:
+    """They bring a parser of SQL with them, which takes longer than all that the other commands do."""
+    code = (
+        "import sys; from gateway.cli import db, holds, login, proxy, resources, users; "
+        "print('gateway.classify' in sys.modules, 'gateway.protocols' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False False"
+
+
 def test_the_short_help_of_each_command_is_its_own() -> None:
     groups = [command for command in reference.commands() if isinstance(command, LazyGroup)]
     assert {group.name for group in groups} >= {"cli", "policy"}
