@@ -40,7 +40,7 @@ class Judgement(typing.NamedTuple):
 class Compared:
     """One statement on one route, and both judgements; ``decision_id`` is empty where it was made up.
 
-    ``times``: how often it was recorded with this outcome.
+    ``origin`` is the log that the decision stands in, ``times`` how often it was recorded with this outcome.
     """
 
     route: Route
@@ -48,6 +48,7 @@ class Compared:
     old: Judgement
     new: Judgement
     decision_id: str = ""
+    origin: str = ""
     times: int = 1
 
     @property
@@ -104,6 +105,7 @@ def rows(found: Iterable[Compared]) -> Iterator[dict[str, Any]]:
             "source": "recorded" if item.decision_id else "made up",
             "times": item.times,
             "decision_id": item.decision_id,
+            "origin": item.origin,
             "old": item.old.to_json(),
             "new": item.new.to_json(),
             "why": item.why,

@@ -17,7 +17,7 @@ from gateway.audit import read, wording
 from gateway.audit.depot import Copy, Depot
 from gateway.audit.encode import Record
 from gateway.audit.layout import CHECKPOINTS
-from gateway.audit.read import Query
+from gateway.audit.read import OWN, Query
 from gateway.audit.ship import SILENT_SECONDS, origin_of, service_of
 from gateway.audit.verify import Finding, Report
 from gateway.auth.logs import Registered
@@ -97,7 +97,7 @@ class Estate:
 
     def evidence(self, origin: str = "") -> Kept:
         """What the decisions in the log of that name were made from; without one, in the own log."""
-        if origin in {"", self.origin}:
+        if origin in {"", OWN, self.origin}:
             return Kept([self.directory])
         return Kept([directory for _, directory in reversed(self._directories(origin))])
 
@@ -105,8 +105,10 @@ class Estate:
         return self.depot.copies()
 
     def _directories(self, origin: str) -> list[tuple[str, Path]]:
-        """The folders to read; a name is a log's, or that of the service that writes it."""
+        """The folders to read; a name is a log's, ``OWN``, or that of the service that writes it."""
         every = [(self.origin, self.directory)]
+        if origin == OWN:
+            return every
         every += [(origin_of(self.cluster, copy.service), copy.directory) for copy in self._copies()]
         if not origin:
             return every

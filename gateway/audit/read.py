@@ -15,6 +15,9 @@ from gateway.audit.layout import Segment, segments
 from gateway.errors import AuditError
 from gateway.model.event import Kind
 
+OWN = "."
+"""In the place of a log's name: the auth service's own. No service can be called so."""
+
 _BLOCK = 256 * 1024
 _TIME_AT = slice(-32, -2)  # the time is the last thing in a line, and always of one length
 

@@ -51,7 +51,7 @@ def moment(value: str) -> str:
 @click.option("--db", "database", default="", help="Only of this database.")
 @click.option("--kind", default="", help="Only events of this kind, as in db.session.query.")
 @click.option("--session", default="", help="Only of this session id.")
-@click.option("--origin", default="", help="Only of this log: its name, or the service's that writes it.")
+@click.option("--origin", default="", help="Only of this log: its name, or its service's; . for the own.")
 @click.option("--text", default="", help="Only where this text stands in the record.")
 @click.option("--since", type=moment, default=None, metavar="TIME", help="A time, or how long ago (2h).")
 @click.option("--until", type=moment, default=None, metavar="TIME", help="A time, or how long ago.")

@@ -2,12 +2,12 @@
 
 import base64
 import typing
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from gateway.cli.client import Api, segment
-from gateway.errors import NotFoundError
+from gateway.errors import ConfigError, NotFoundError
 from gateway.policy.evidence import Evidence, Question
 
 _AT_ONCE = 500
@@ -15,6 +15,15 @@ WHERE_ELSE = (
     "what a service elsewhere decided from comes a little after its records, once it is reached again; "
     "the last moments before a crash have none"
 )
+
+
+def need_one_log(decision_id: str, origins: Collection[str]) -> None:
+    """ConfigError when records of several logs have the id: who took a service over can repeat another's."""
+    if len(origins) > 1:
+        raise ConfigError(
+            f"decision {decision_id} stands in {len(origins)} logs: {', '.join(sorted(origins))}",
+            hint="no two services make the same id; say which log you mean: --origin=LOG",
+        )
 
 
 class Source(typing.Protocol):

@@ -27,18 +27,21 @@ Record = Mapping[str, Any]
     )
 )
 @click.argument("decision_id")
+@click.option("--origin", default="", help="Of this log: its name, or its service's; . for the own.")
 @click.option("--dir", "directory", metavar="DIR", default="", help="Read this folder; ask no service.")
 @format_option
 @config_option
-def prove(decision_id: str, directory: str, form: str, config: str, proxy: str) -> None:
+def prove(decision_id: str, origin: str, directory: str, form: str, config: str, proxy: str) -> None:
     """Evaluate a recorded decision again, offline; exit code 10 when it comes out otherwise.
 
     The input, the bundle and the data of its revisions are those that were kept by digest; the digests of
     bundle and data are compared with the signed log. That the log itself is whole, regate audit verify says.
     """
+    if directory and origin:
+        raise click.UsageError("--origin goes with the logs of a cluster; a folder holds one")
     log = _LocalLog(Path(directory)) if directory else _RemoteLog(channel.admin(config, proxy))
     with output.working("Evaluating"):
-        found = _prove(log, decision_id)
+        found = _prove(log, decision_id, origin)
 
     def text() -> None:
         click.echo(f"{found['verdict']}: {', '.join(found['reasons'])}")
@@ -94,8 +97,8 @@ class _LocalLog:
             yield {"kind": record.event.kind.value, "fields": record.event.fields, "origin": origin}
 
 
-def _prove(log: _RemoteLog | _LocalLog, decision_id: str) -> dict[str, Any]:
-    was, origin = _decision(log, decision_id)
+def _prove(log: _RemoteLog | _LocalLog, decision_id: str, origin: str) -> dict[str, Any]:
+    was, origin = _decision(log, decision_id, origin)
     source, at = log.evidence(origin), moment_of(decision_id)
     question = evidence.question(source, was.input_digest)
     data_digest, documents = source.data(was.data_revision, at)
@@ -124,17 +127,28 @@ def _prove(log: _RemoteLog | _LocalLog, decision_id: str) -> dict[str, Any]:
     }
 
 
-def _decision(log: _RemoteLog | _LocalLog, decision_id: str) -> tuple[Recorded, str]:
-    """The decision in the logs, and whose log; several records may carry it, and say the same of it."""
+def _decision(log: _RemoteLog | _LocalLog, decision_id: str, origin: str) -> tuple[Recorded, str]:
+    """The decision, and the one log that it stands in; several records may carry it, and say the same."""
     without: NotFoundError | None = None
-    for record in log.records(decision=decision_id):
+    found: Recorded | None = None
+    origins = set[str]()
+    says_the_same = True
+    for record in log.records(decision=decision_id, **({"origin": origin} if origin else {})):
+        origins.add(str(record.get("origin", "")))
         try:
-            return proof.recorded(record["fields"]), str(record.get("origin", ""))
+            was = proof.recorded(record["fields"])
         except NotFoundError as error:
             without = error
-    raise without or NotFoundError(
-        f"there is no decision {decision_id} in the log", hint="list them with: regate audit ls --format=json"
-    )
+            continue
+        found = found or was
+        says_the_same = says_the_same and was == found
+    evidence.need_one_log(decision_id, origins)
+    if found is None:
+        hint = "list them with: regate audit ls --format=json"
+        raise without or NotFoundError(f"there is no decision {decision_id} in the log", hint=hint)
+    if not says_the_same:
+        raise FindingError(f"records of decision {decision_id} do not say the same, in one log")
+    return found, origins.pop()
 
 
 def _against_log(records: Iterable[Record], what: str, revision: str | int, digest: str) -> Iterator[str]:

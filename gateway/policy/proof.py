@@ -50,12 +50,20 @@ def recorded(fields: Mapping[str, Any]) -> Recorded:
     """
     if "verdict" not in fields or not fields.get("decision_id"):
         raise NotFoundError("this record holds no decision of the policy")
-    if not fields.get("policy_revision"):
-        code = next((reason["code"] for reason in fields.get("reasons", ())), "unknown")
-        raise NotFoundError(
-            f"no policy made this decision: the gateway itself refused ({code})",
-            hint="where nobody could be asked, refusing is all there is, and there is nothing to evaluate",
-        )
+    try:
+        if not fields.get("policy_revision"):
+            code = next((reason["code"] for reason in fields.get("reasons", ())), "unknown")
+            raise NotFoundError(
+                f"no policy made this decision: the gateway itself refused ({code})",
+                hint="where nobody could be asked, refusing is all there is: there is nothing to evaluate",
+            )
+        return _recorded(fields)
+    except (AttributeError, KeyError, TypeError):
+        # Of a trial, which only mentions a decision; or of a service that writes what it likes.
+        raise NotFoundError("this record does not say how the decision fell") from None
+
+
+def _recorded(fields: Mapping[str, Any]) -> Recorded:
     reasons = tuple(
         (reason["code"], reason.get("role", ""), reason.get("message", "")) for reason in fields["reasons"]
     )

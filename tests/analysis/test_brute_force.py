@@ -234,7 +234,7 @@ def check_replay(old: World, new: World) -> None:
             past = Past(key, str(route), time.time_ns(), False, (route, act) in allowed, (), key, {
                 "roles": ["r0", "r1", "r2"]
             })  # fmt: skip
-            found.decisions[key] = past
+            found.decisions[past.key] = past
             pairs.append((route, act))
 
     async def judge() -> list[Any]:

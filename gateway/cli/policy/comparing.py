@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from gateway.analysis.access import Access, Route
 from gateway.analysis.judgements import Compared, Judgement, changed
-from gateway.analysis.replaying import Gathered, Kept, Past
+from gateway.analysis.replaying import Gathered, Kept, Key, Past
 from gateway.analysis.samples import PROTOCOLS, Sample
 from gateway.analysis.timeless import of_world
 from gateway.cli.policy.asking import Asker
@@ -38,14 +38,14 @@ class Recorded:
         return Recorded(Gathered(kept, dict(self.found.left_out)), self.kept, self.missing)
 
 
-async def again(asker: Asker, recorded: Recorded, advance: Advance) -> dict[str, Judgement]:
-    """What this version says about each recorded decision, by its id."""
+async def again(asker: Asker, recorded: Recorded, advance: Advance) -> dict[Key, Judgement]:
+    """What this version says about each recorded decision, by its log and its id."""
     found = Gathered(recorded.found.decisions, dict(recorded.found.left_out))
     judging = Again(asker.client, found, recorded.kept, advance, timeless=of_world(asker.world))
     decisions = list(found.decisions.values())
     outcomes = await judging.judge(decisions)
     judged = zip(decisions, outcomes, strict=True)
-    return {past.decision_id: outcome for past, outcome in judged if outcome is not None}
+    return {past.key: outcome for past, outcome in judged if outcome is not None}
 
 
 async def made_up(asker: Asker, access: Access, samples: Sequence[Sample]) -> dict[Route, list[Judgement]]:
@@ -82,7 +82,7 @@ def _judgement(decision: Decision) -> Judgement:
 
 def compared(
     recorded: Recorded,
-    past: tuple[Mapping[str, Judgement], Mapping[str, Judgement]],
+    past: tuple[Mapping[Key, Judgement], Mapping[Key, Judgement]],
     samples: Sequence[Sample],
     invented: tuple[Mapping[Route, Sequence[Judgement]], Mapping[Route, Sequence[Judgement]]],
 ) -> list[Compared]:
@@ -91,12 +91,13 @@ def compared(
 
 
 def _recorded(
-    decisions: Mapping[str, Past], old: Mapping[str, Judgement], new: Mapping[str, Judgement]
+    decisions: Mapping[Key, Past], old: Mapping[Key, Judgement], new: Mapping[Key, Judgement]
 ) -> Iterator[Compared]:
     for key, past in decisions.items():
         if key in old and key in new:
             statement = CONNECT if past.is_connect else past.statement
-            yield Compared(_route(past.who), statement, _plain(old[key]), _plain(new[key]), key)
+            judged = (_plain(old[key]), _plain(new[key]))
+            yield Compared(_route(past.who), statement, *judged, past.decision_id, past.origin)
 
 
 def _plain(judgement: Judgement) -> Judgement:

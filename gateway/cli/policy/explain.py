@@ -10,7 +10,7 @@ import yaml
 
 from gateway.cli import channel, output
 from gateway.cli.client import Api
-from gateway.cli.evidence import WHERE_ELSE
+from gateway.cli.evidence import WHERE_ELSE, need_one_log
 from gateway.cli.options import config_option, examples, format_option
 from gateway.cli.policy.simulate import say_decision, shown
 from gateway.errors import NotFoundError, PolicyError
@@ -31,9 +31,10 @@ _SHOWN = 5
     epilog=examples("regate policy explain 01K0ABCDEF…", "regate policy explain 01K0ABCDEF… --format=json")
 )
 @click.argument("decision_id")
+@click.option("--origin", default="", help="Of this log: its name, or its service's; . for the own.")
 @format_option
 @config_option
-def explain(decision_id: str, form: str, config: str, proxy: str) -> None:
+def explain(decision_id: str, origin: str, form: str, config: str, proxy: str) -> None:
     """Say why a decision fell as it did, and what would change it.
 
     The id stands in every refusal and in every record of the audit log. Proposals were tried: each was put
@@ -42,7 +43,7 @@ def explain(decision_id: str, form: str, config: str, proxy: str) -> None:
     from gateway.cli.policy.sources import LIVE, opened  # noqa: PLC0415 # slow to import
 
     api = channel.admin(config, proxy)
-    case = _case(api, decision_id)
+    case = _case(api, decision_id, origin)
     with opened(LIVE, config, proxy) as world, output.working("Trying what would change it"):
         report = asyncio.run(_report(world, case))
     output.show(report, form, lambda: _say(report))
@@ -57,31 +58,45 @@ class _Case:
     facts: "Facts | None"
 
 
-def _case(api: Api, decision_id: str) -> _Case:
+def _case(api: Api, decision_id: str, origin: str) -> _Case:
     from gateway.analysis.access import Route  # noqa: PLC0415 # slow to import
     from gateway.analysis.recorded import facts_of  # noqa: PLC0415
 
-    records = list(api.lines("/v1/audit", {"decision": decision_id, "limit": 1}))
-    if not records:
-        raise NotFoundError(
-            f"there is no decision {decision_id}", hint="is it in this cluster's log? regate audit ls"
-        )
-    fields = records[0]["fields"]
+    record = _record(api.lines("/v1/audit", {"decision": decision_id, "origin": origin}), decision_id)
+    fields = record["fields"]
     if not fields.get("database"):
         raise NotFoundError(f"decision {decision_id} was not about a database")
-    route = Route(fields["user"], fields["database"], fields["db_user"], fields["db_name"])
-    is_connect = records[0]["kind"] == "db.session.start" or fields.get("subject") == "connect"
+    user, db_user, db_name = (str(fields.get(name, "")) for name in ("user", "db_user", "db_name"))
+    route = Route(user, str(fields["database"]), db_user, db_name)
+    is_connect = record["kind"] == "db.session.start" or fields.get("subject") == "connect"
     if is_connect:
-        return _Case(records[0], route, None)
+        return _Case(record, route, None)
     digest = fields.get("input_digest", "")
-    asked = {"digests": [digest], "origin": records[0]["origin"]}
+    asked = {"digests": [digest], "origin": record["origin"]}
     kept = api.post("/v1/evidence/inputs", asked)["inputs"] if digest else {}
     if digest not in kept:
         raise NotFoundError(f"what decision {decision_id} was made from was not kept here", hint=WHERE_ELSE)
     try:
-        return _Case(records[0], route, facts_of(kept[digest]["input"]["statements"]))
+        return _Case(record, route, facts_of(kept[digest]["input"]["statements"]))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise PolicyError(f"what was kept of decision {decision_id} is not about statements") from error
+
+
+def _record(records: Iterable[Mapping[str, Any]], decision_id: str) -> Mapping[str, Any]:
+    """The newest that tells of the decision itself; others with its id tell of a trial, or a certificate."""
+    from gateway.analysis.replaying import KINDS  # noqa: PLC0415 # slow to import
+
+    found: Mapping[str, Any] | None = None
+    origins = set[str]()
+    for record in records:
+        origins.add(str(record["origin"]))
+        if found is None or (found["kind"] not in KINDS and record["kind"] in KINDS):
+            found = record
+    need_one_log(decision_id, origins)
+    if found is None:
+        hint = "is it in this cluster's log? regate audit ls"
+        raise NotFoundError(f"there is no decision {decision_id}", hint=hint)
+    return found
 
 
 async def _report(world: "World", case: _Case) -> dict[str, Any]:
@@ -90,6 +105,7 @@ async def _report(world: "World", case: _Case) -> dict[str, Any]:
     fields = case.record["fields"]
     found: dict[str, Any] = {
         "decision_id": fields["decision_id"],
+        "origin": case.record["origin"],
         "time": case.record["time"],
         "about": "connect" if case.facts is None else "statement",
         "statement": fields.get("statement", ""),

@@ -6,7 +6,17 @@ from itertools import groupby
 from typing import TypeAlias
 
 from gateway.analysis.judgements import Judgement
-from gateway.analysis.replaying import Asked, Gathered, Kept, Past, Questions, at_ns, connect_of, minute_of
+from gateway.analysis.replaying import (
+    Asked,
+    Gathered,
+    Kept,
+    Key,
+    Past,
+    Questions,
+    at_ns,
+    connect_of,
+    minute_of,
+)
 from gateway.errors import PolicyError
 from gateway.policy import answer, document
 from gateway.policy.answer import Verdict
@@ -47,25 +57,25 @@ class Again:
         connects = await self._connects(decisions)
         last = max(map(minute_of, decisions), default=0)
         questions = Questions(_REVISION, last if self._timeless else None)
-        asked: dict[str, Asked] = {}
+        asked: dict[Key, Asked] = {}
         for past in decisions:
-            opened = connects.get(past.session_id or past.decision_id)
+            opened = connects.get(past.session_key)
             given = self._kept.get(past.input_key)
             if not past.is_connect and given is not None and opened is not None and opened.allow:
-                asked[past.decision_id] = questions.about(past, given, opened.roles)
+                asked[past.key] = questions.about(past, given, opened.roles)
         distinct = list(dict.fromkeys(asked.values()))
         self._of = len(distinct)
         verdicts = await self._queries(distinct)
-        return [self._outcome(past, connects, asked.get(past.decision_id), verdicts) for past in decisions]
+        return [self._outcome(past, connects, asked.get(past.key), verdicts) for past in decisions]
 
     def _outcome(
         self,
         past: Past,
-        connects: Mapping[str, Verdict],
+        connects: Mapping[Key, Verdict],
         asked: Asked | None,
         verdicts: Mapping[Asked, Verdict],
     ) -> Outcome:
-        opened = connects.get(past.session_id or past.decision_id)
+        opened = connects.get(past.session_key)
         if opened is None or past.input_key not in self._kept:
             self._found.leave_out(_NOT_KEPT)
             return None
@@ -73,11 +83,11 @@ class Again:
         codes = tuple(reason.code for reason in decided.reasons)
         return Judgement(decided.allow, codes, decided.obligations)
 
-    async def _connects(self, decisions: Sequence[Past]) -> dict[str, Verdict]:
+    async def _connects(self, decisions: Sequence[Past]) -> dict[Key, Verdict]:
         """The verdict about each session's connect, by session; equal questions are asked once."""
-        questions: dict[str, bytes] = {}
+        questions: dict[Key, bytes] = {}
         for past in decisions:
-            key = past.session_id or past.decision_id
+            key = past.session_key
             if key not in questions and (made := connect_of(past, self._kept)) is not None:
                 questions[key] = document.encode({**made, "session_id": ""})
         distinct = list(dict.fromkeys(questions.values()))

@@ -20,7 +20,8 @@ def recorded(api: Api, since: str, until: str = "") -> "tuple[Gathered, Kept]":
     from gateway.analysis.replaying import KINDS, gather  # noqa: PLC0415 # slow to import
 
     query = {"since": since, "until": until, "order": "oldest", "kind": ",".join(KINDS)}
-    found = gather(sorted(api.lines("/v1/audit", query), key=lambda record: str(record["time"])))
+    found = gather(api.lines("/v1/audit", query))
+    found.decisions = dict(sorted(found.decisions.items(), key=lambda item: item[1].time_ns))
     return found, _inputs(api, found)
 
 

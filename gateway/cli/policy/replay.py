@@ -113,6 +113,7 @@ def _change(past: "Past", verdict: "Judgement") -> dict[str, Any]:
         "now": "allowed" if verdict.allowed else "denied",
         "now_reasons": list(verdict.codes),
         "decision_id": past.decision_id,
+        "origin": past.origin,
     }
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+from gateway.audit.read import OWN
 from gateway.cli import channel, output
 from gateway.cli.options import config_option, examples, format_option
 from gateway.errors import NotFoundError
@@ -33,7 +34,7 @@ def shadow(form: str, config: str, proxy: str, *, stop: bool) -> None:
         )
     found = [
         record["fields"]
-        for record in api.lines("/v1/audit", {"kind": "policy.shadow", "order": "oldest"})
+        for record in api.lines("/v1/audit", {"kind": "policy.shadow", "order": "oldest", "origin": OWN})
         if record["fields"].get("shadow_revision") == status["revision"]
     ]
 

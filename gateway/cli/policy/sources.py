@@ -15,6 +15,7 @@ from typing import Any
 
 from gateway.analysis import world
 from gateway.analysis.world import KINDS, World
+from gateway.audit.read import OWN
 from gateway.cli import channel
 from gateway.cli.client import Api, segment
 from gateway.errors import ConfigError, NotFoundError
@@ -58,7 +59,7 @@ def _bytes(path: Path) -> bytes:
 def _live(api: Api, scratch: Path) -> World:
     """The cluster's resources, and the bundle that is in force there."""
     documents = [item["document"] for kind in KINDS for item in api.get(f"/v1/resources/{kind}")["resources"]]
-    loads = list(api.lines("/v1/audit", {"kind": "policy.load", "limit": 1}))
+    loads = list(api.lines("/v1/audit", {"kind": "policy.load", "limit": 1, "origin": OWN}))
     shipped = World(data_dir("policies"), None, ())
     if loads:
         revision = str(loads[0]["fields"]["policy_revision"])
