@@ -49,9 +49,7 @@ def furnish(cluster: Cluster) -> None:
     cluster.pg.create("mydb", "alice", "bob")
     cluster.pg.psql(TABLES, "mydb")
     cluster.create(ALICE, BOB, NOBODY)
-    cluster.add_user("alice", "developer")
-    cluster.add_user("bob", "reader")
-    cluster.add_user("carol", "elsewhere")
+    cluster.add_users(alice="developer", bob="reader", carol="elsewhere")
 
 
 @pytest.fixture(scope="session")

@@ -140,9 +140,7 @@ def running(workers: int = 2) -> Iterator[Shop]:
                 READER,
                 MASKED,
             )
-            cluster.add_user("ann", "wide")
-            cluster.add_user("bob", "shop-reader")
-            cluster.add_user("mary", "shop-masked")
+            cluster.add_users(ann="wide", bob="shop-reader", mary="shop-masked")
             yield Shop(cluster, server, front, locked, own, files)
 
 

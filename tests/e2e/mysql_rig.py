@@ -91,6 +91,5 @@ def running(settings: Mapping[str, str] | None = None) -> Iterator[Rig]:
                 "shop-keeper", server.uri, auth={"method": "password", "secret_file": str(secret)}
             )
             cluster.create(database(SHOP, server.uri), kept, wide_role("wide"), READER, HASTY)
-            for name, granted in (("ann", "wide"), ("bob", "shop-reader"), ("cho", "hasty"), ("dee", "wide")):
-                cluster.add_user(name, granted)
+            cluster.add_users(ann="wide", bob="shop-reader", cho="hasty", dee="wide")
             yield Rig(cluster, server, own)

@@ -46,8 +46,7 @@ def rig() -> Iterator[Rig]:
             secret.write_text(f"{SECRET}\n")
             held = {"method": "scram", "secret_file": str(secret)}
             cluster.create(database(SHOP, server.uri, auth=held), wide_role("wide"), READER)
-            cluster.add_user("ann", "wide")
-            cluster.add_user("bob", "shop-reader")
+            cluster.add_users(ann="wide", bob="shop-reader")
             with (
                 cluster.users["ann"].tunnel("alice", "shop", SHOP) as ann,
                 cluster.users["bob"].tunnel("alice", "shop", SHOP) as bob,

@@ -44,8 +44,7 @@ def far() -> Iterator[tuple[dict[str, User], int]]:
         stack.callback(made.stop)
         apart.until_served(cluster, 1, SHOP)
         cluster.create(wide_role("wide"), READER)
-        cluster.add_user("ann", "wide")
-        cluster.add_user("bob", "shop-reader")
+        cluster.add_users(ann="wide", bob="shop-reader")
         yield cluster.users, own
 
 

@@ -90,10 +90,7 @@ def cluster() -> Iterator[Cluster]:
                 ),
                 role("second", allow={"rules": ANSWERING}),
             )
-            running.add_user("hugo", "held")
-            running.add_user("sue", "second")
-            running.add_user("mary", "masked")
-            running.add_user("rita", "bounded")
+            running.add_users(hugo="held", sue="second", mary="masked", rita="bounded")
             yield running
 
 

@@ -84,9 +84,7 @@ def cache() -> Iterator[tuple[Cluster, servers.Redis]]:
                 },
             }
             running.create(database, as_worker, wide_role("wide"), READER)
-            running.add_user("ann", "wide")
-            running.add_user("bob", "cache-reader")
-            running.add_user("carol", "cache-reader")
+            running.add_users(ann="wide", bob="cache-reader", carol="cache-reader")
             yield running, server
 
 

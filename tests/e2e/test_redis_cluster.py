@@ -78,9 +78,7 @@ def site() -> Iterator[tuple[Cluster, RedisCluster]]:
                 "spec": {"protocol": "redis", "uri": nodes.uri},
             }
             running.create(database, wide_role("wide"), READER, FEW)
-            running.add_user("ann", "wide")
-            running.add_user("bob", "cache-reader")
-            running.add_user("few", "few")
+            running.add_users(ann="wide", bob="cache-reader", few="few")
             yield running, nodes
 
 

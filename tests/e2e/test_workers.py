@@ -45,8 +45,7 @@ def pair() -> Iterator[Cluster]:
             running.pg.create("mydb", "alice")
             few = role("few", allow=WIDE, options={"max_db_connections": 3})
             running.create(role("wide", allow=WIDE), few)
-            running.add_user("ann", "wide")
-            running.add_user("ben", "few")
+            running.add_users(ann="wide", ben="few")
             yield running
 
 
