@@ -7,7 +7,7 @@ from aiohttp import web
 from gateway.api.caller import Callers, source
 from gateway.api.exchange import answer, body
 from gateway.auth.authority import Auth
-from gateway.auth.login import LoginRequest
+from gateway.auth.login import Login, LoginRequest
 from gateway.auth.users import Invitation, UserView
 from gateway.errors import AccessError, ConfigError
 from gateway.observe.metrics import Metrics
@@ -53,16 +53,7 @@ class _Accounts:
             self._metrics.login(error.code)
             raise
         self._metrics.login("ok")
-        return answer(
-            {
-                "certificate": made.certificate_pem,
-                "host_ca": made.host_ca_pem,
-                "cluster": made.cluster,
-                "user": made.user,
-                "roles": list(made.roles),
-                "expires": made.expires.isoformat(),
-            }
-        )
+        return answer(login_shown(made))
 
     async def accept(self, request: web.Request) -> web.Response:
         given = await body(request)
@@ -122,6 +113,18 @@ class _Accounts:
             "proxy": self._public_addr,
             "ca_pin": self._auth.ca_pin,
         }
+
+
+def login_shown(made: Login) -> dict[str, Any]:
+    """What somebody is told who has proved who they are."""
+    return {
+        "certificate": made.certificate_pem,
+        "host_ca": made.host_ca_pem,
+        "cluster": made.cluster,
+        "user": made.user,
+        "roles": list(made.roles),
+        "expires": made.expires.isoformat(),
+    }
 
 
 def _user(view: UserView) -> dict[str, Any]:

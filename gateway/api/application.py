@@ -12,6 +12,7 @@ from gateway.api import (
     accounts,
     agents,
     audit,
+    bots,
     cluster,
     databases,
     evidence,
@@ -58,6 +59,7 @@ def application(  # noqa: PLR0913 # one for each part that answers
     made.add_routes(accounts.routes(auth, callers, metrics, public_addr))
     made.add_routes(resources.routes(auth, callers))
     made.add_routes(tokens.routes(auth, callers, public_addr))
+    made.add_routes(bots.routes(auth, callers, public_addr))
     made.add_routes(databases.routes(auth, callers, visible, native or {}))
     made.add_routes(agents.routes(auth, callers, feed))
     made.add_routes(audit.routes(audit_reader, callers, auth.logs))

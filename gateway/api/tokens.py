@@ -19,11 +19,11 @@ def routes(auth: Auth, callers: Callers, public_addr: str) -> list[web.RouteDef]
         subject = callers.subject(request)
         view, secret = await auth.add_token(subject, _wish(await body(request)))
         more = {"token": secret, "proxy": public_addr, "ca_pin": auth.ca_pin}
-        return answer({**_shown(view), **more}, status=201)
+        return answer({**shown(view), **more}, status=201)
 
     async def list_all(request: web.Request) -> web.Response:
         found = await auth.list_tokens(callers.subject(request))
-        return answer({"tokens": [_shown(item) for item in found]})
+        return answer({"tokens": [shown(item) for item in found]})
 
     async def remove(request: web.Request) -> web.Response:
         await auth.delete(callers.subject(request), "token", request.match_info["name"])
@@ -47,12 +47,14 @@ def _wish(given: Body) -> Wish:
         uses=None if is_open else given.whole("uses") if "uses" in given else 1,
         labels=given.lists("labels"),
         databases=given.texts("databases") if "databases" in given else (),
+        bot=given.text("bot", default="", most=256),
     )
     given.finish()
     return wish
 
 
-def _shown(view: TokenView) -> dict[str, Any]:
+def shown(view: TokenView) -> dict[str, Any]:
+    """A token as lists show it, without its secret."""
     labels = view.grant.labels
     return {
         "name": view.name,
@@ -61,6 +63,7 @@ def _shown(view: TokenView) -> dict[str, Any]:
         "databases": _several(view.grant.databases),
         "expires": view.expires.isoformat(),
         "uses_left": view.uses_left,
+        **({"bot": view.bot} if view.bot else {}),
     }
 
 

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Self
 
-from gateway.auth import catalog, certificates, login, presets, rotate, tokens, users
+from gateway.auth import bots, catalog, certificates, login, presets, rotate, tokens, users
+from gateway.auth.bots import Asked, BotView
 from gateway.auth.catalog import Applied
 from gateway.auth.certificates import SignedServer
 from gateway.auth.databases import to_resource
@@ -161,6 +162,36 @@ class Auth:
         """All users."""
         return await users.list_all(self._desk, subject)
 
+    # Bots
+
+    async def add_bot(
+        self,
+        subject: Subject,
+        name: str,
+        *,
+        roles: Sequence[str],
+        traits: Mapping[str, Sequence[str]] | None = None,
+        ttl: timedelta = tokens.LIFETIME,
+    ) -> tuple[TokenView, str]:
+        """A new bot, and the join token for its machine."""
+        return await bots.add(self._desk, subject, name, roles=roles, traits=traits or {}, ttl=ttl)
+
+    async def list_bots(self, subject: Subject) -> Sequence[BotView]:
+        """All bots."""
+        return await bots.list_all(self._desk, subject)
+
+    async def remove_bot(self, subject: Subject, name: str) -> None:
+        """Remove a bot and everything that belongs to it."""
+        await bots.remove(self._desk, subject, name)
+
+    async def join_bot(self, token: str, asked: Asked) -> Login:
+        """The first certificate of a bot, for its token."""
+        return await bots.join(self._desk, token, asked)
+
+    async def renew_bot(self, identity: Identity, asked: Asked) -> Login:
+        """The next one, for the last one."""
+        return await bots.renew(self._desk, identity, asked)
+
     # Join tokens
 
     async def add_token(self, subject: Subject, wish: Wish) -> tuple[TokenView, str]:
@@ -171,8 +202,7 @@ class Auth:
         (made,) = await catalog.create(
             self._desk, subject, json.dumps(document), f"token {name}", force=False
         )
-        end = datetime.fromisoformat(document["metadata"]["expires"])
-        return TokenView(name, tokens.grant_of(document), end, wish.uses), made.secret
+        return tokens.view_of(document, uses=wish.uses), made.secret
 
     async def list_tokens(self, subject: Subject) -> Sequence[TokenView]:
         """The join tokens that can still be used."""

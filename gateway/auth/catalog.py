@@ -40,6 +40,9 @@ async def create(desk: Desk, subject: Subject, text: str, filename: str, *, forc
     for item in loaded:
         for verb in ("create", "update") if force else ("create",):
             await desk.authorise(subject, verb, item.resource.kind, item.resource.name)
+        if bot := tokens.bot_of(item.resource.document):
+            # Whoever shows the token becomes the bot, as whoever is invited becomes a user.
+            await desk.authorise(subject, "update", "user", bot)
     warnings = await _validate(desk, loaded, filename)
     applied = []
     async with desk.store.change() as change:
@@ -63,6 +66,9 @@ async def update(desk: Desk, subject: Subject, text: str, filename: str, *, expe
     await desk.authorise(subject, "update", item.resource.kind, item.resource.name)
     warnings = await _validate(desk, loaded, filename)
     async with desk.store.change() as change:
+        existing = await change.get(item.resource.kind, item.resource.name)
+        if existing is not None and existing.kind == "user":
+            users.refuse_change_of_nature(existing, item.resource)
         stored = await change.update(item.resource, expected=expected)
         await _check_references(change, loaded)
         done = Applied(stored.kind, stored.name, "updated", stored.revision)
@@ -155,6 +161,8 @@ async def _apply(desk: Desk, change: Change, resource: Resource, *, force: bool)
         )
     if resource.kind == "user" and existing is None:
         await change.forget(resource.name)
+    if resource.kind == "user" and existing is not None:
+        users.refuse_change_of_nature(existing, resource)
     stored = await change.create(resource, replace=force)
     action: Literal["created", "updated"] = "created" if existing is None else "updated"
     return Applied(stored.kind, stored.name, action, stored.revision, secret=secret)

@@ -30,6 +30,8 @@ JOIN_SOURCE = Limit("join-source", 60, 60)
 CERTIFICATES = Limit("certificates", 300, 60)
 """Database certificates for somebody who is logged in: nothing is guessed here, so that this only bounds what
 a loop gone wrong adds to the log. A script that opens every database of an estate must get through."""
+BOT_RENEWALS = Limit("bot-renewals", 20, 60)
+"""A bot renews twice an hour; the rest is for a network that loses answers."""
 
 _LONGEST_MS = 900_000
 

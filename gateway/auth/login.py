@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import assert_never
 
-from gateway.auth import limits, passwords, totp
+from gateway.auth import limits, passwords, totp, users
 from gateway.auth.desk import Desk
 from gateway.auth.store import Change, Credentials
 from gateway.ca import issue, sign
@@ -88,7 +88,8 @@ async def _count(desk: Desk, request: LoginRequest) -> None:
 async def _verify(desk: Desk, request: LoginRequest) -> _Verified:
     user = await desk.store.find("user", request.user)
     stored = await desk.store.credentials(request.user)
-    known = stored if user is not None and stored is not None else Credentials("")
+    is_person = user is not None and not users.is_bot(user)
+    known = stored if is_person and stored is not None else Credentials("")
     if not await desk.workers.run(partial(passwords.matches, known.password_hash, request.password)):
         raise _failed()
     step = _step(desk, request, known)
@@ -118,7 +119,9 @@ async def _issue(desk: Desk, request: LoginRequest, verified: _Verified, key: Pu
     rehashed = await _rehash(desk, request, verified)
     async with desk.store.change() as change:
         user = await change.get("user", request.user)
-        if user is None or await change.credentials(request.user) != verified.credentials:
+        if user is None or users.is_bot(user):
+            raise _failed()
+        if await change.credentials(request.user) != verified.credentials:
             raise _failed()
         if verified.step is not None and not await change.use_totp_step(request.user, verified.step):
             raise _failed()

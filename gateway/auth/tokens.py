@@ -15,7 +15,7 @@ from typing import Any, assert_never
 from gateway.auth import limits, users
 from gateway.auth.desk import Desk
 from gateway.auth.store import Change, Resource
-from gateway.errors import AccessError, ConfigError
+from gateway.errors import AccessError, ConfigError, NotFoundError
 from gateway.model.decision import Allowed, Denied
 from gateway.model.event import Kind
 from gateway.model.identity import Subject
@@ -27,6 +27,7 @@ LIFETIME = timedelta(minutes=30)
 
 _REMEMBER_SECONDS = 86_400  # an expired token is told from an unknown one for a day
 _MAKE = "make a new one: regate tokens add --type={type}"
+_OPTIONS = {"db": "db", "proxy": "proxy", "bot": "bot --bot=NAME"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,16 +40,18 @@ class Wish:
     uses: int | None = 1
     labels: Mapping[str, Sequence[str]] = field(default_factory=dict)
     databases: Sequence[str] = ()
+    bot: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class TokenView:
-    """A token as lists show one, without its secret."""
+    """A token as lists show one, without its secret; *bot* is the only one that joins with it."""
 
     name: str
     grant: Grant
     expires: datetime
     uses_left: int | None
+    bot: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +65,7 @@ class Ticket:
     decision_id: str
     source: str
     digest: str = field(repr=False)
+    bot: str = ""
 
 
 def document_of(wish: Wish, name: str, now: datetime) -> dict[str, Any]:
@@ -74,6 +78,7 @@ def document_of(wish: Wish, name: str, now: datetime) -> dict[str, Any]:
     spec: dict[str, Any] = {"roles": list(wish.types), "join_method": "token"}
     spec |= {"multi_use": True} if wish.uses is None else {"uses": wish.uses}
     spec |= {"allow": allow} if allow else {}
+    spec |= {"bot_name": wish.bot} if wish.bot else {}
     metadata = {"name": name, "expires": _moment(now + wish.ttl)}
     return {"kind": "token", "version": "v2", "metadata": metadata, "spec": spec}
 
@@ -90,6 +95,18 @@ def grant_of(document: Mapping[str, Any]) -> Grant:
     )
 
 
+def bot_of(document: Mapping[str, Any]) -> str:
+    """The bot that a stored token is for; empty for a token of services, and for what is no token."""
+    return str(document["spec"].get("bot_name", "")) if document["kind"] == "token" else ""
+
+
+def view_of(document: Mapping[str, Any], *, uses: int | None) -> TokenView:
+    """A stored token as lists show it, with so many uses left."""
+    metadata: Mapping[str, Any] = document["metadata"]
+    end = datetime.fromisoformat(metadata["expires"])
+    return TokenView(str(metadata["name"]), grant_of(document), end, uses, bot_of(document))
+
+
 async def mint(desk: Desk, change: Change, resource: Resource) -> tuple[Resource, str]:
     """Give a token its secret and its end; what has long expired is forgotten on the way."""
     await _tidy(desk, change)
@@ -102,6 +119,7 @@ async def mint(desk: Desk, change: Change, resource: Resource) -> tuple[Resource
         raise ConfigError(f"token {resource.name!r}: expires must lie within the next 30 minutes")
     if spec.get("multi_use") and "uses" in spec:
         raise ConfigError(f"token {resource.name!r}: expected one of uses and multi_use, got both")
+    await _check_bot(change, resource)
     secret = users.new_token()
     await change.add_token(
         users.digest_of(secret),
@@ -119,12 +137,7 @@ async def list_all(desk: Desk, subject: Subject) -> Sequence[TokenView]:
     await desk.authorise(subject, "list", "token")
     documents = {found.name: found.document for found in await desk.store.list("token")}
     return [
-        TokenView(
-            found.owner,
-            grant_of(documents[found.owner]),
-            datetime.fromtimestamp(found.expires_at, UTC),
-            found.uses_left,
-        )
+        view_of(documents[found.owner], uses=found.uses_left)
         for found in await desk.store.open_tokens(JOIN)
         if found.owner in documents and found.expires_at > desk.seconds()
     ]
@@ -152,11 +165,12 @@ async def admit(desk: Desk, secret: str, joining: Joining, *, source: str) -> Ti
     admission = await desk.hooks.policy.join(grant, joining)
     match admission.decision:
         case Allowed() as yes:
-            return Ticket(name, grant, joining, admission.databases, yes.decision_id, source, digest)
+            bot, id_ = bot_of(found.document), yes.decision_id
+            return Ticket(name, grant, joining, admission.databases, id_, source, digest, bot)
         case Denied() as denial:
             why = {"reason": denial.code, "decision_id": denial.decision_id}
             await _refused(desk, name, joining, source, **why)
-            hint = f"change what joins, or {_MAKE.format(type=joining.type)}"
+            hint = f"change what joins, or {_MAKE.format(type=_OPTIONS.get(joining.type, joining.type))}"
             raise AccessError(denial.sentence, code=denial.code, hint=hint)
         case other:
             assert_never(other)
@@ -165,7 +179,7 @@ async def admit(desk: Desk, secret: str, joining: Joining, *, source: str) -> Ti
 async def redeem(desk: Desk, change: Change, ticket: Ticket) -> None:
     """Use the token once, in the transaction that keeps the service; an AccessError when others were faster.
 
-    Whoever joins records that it did: ``agent.join``, with the name of the ticket's token.
+    Whoever joins records that it did, with the name of the ticket's token.
     """
     owner = await change.redeem_token(ticket.digest, purpose=JOIN, now=desk.seconds())
     if owner is None:
@@ -200,6 +214,24 @@ def grant_json(grant: Grant) -> str:
     return json.dumps({"types": list(grant.types), "labels": labels, "databases": databases})
 
 
+async def _check_bot(change: Change, resource: Resource) -> None:
+    """A token for a bot is for one that there is, for nothing else, and good once."""
+    spec, name = resource.document["spec"], bot_of(resource.document)
+    types = grant_of(resource.document).types
+    if "bot" not in types and not name:
+        return
+    if types != ("bot",) or not name:
+        hint = (
+            "regate bots add NAME makes a bot with its token, regate tokens add --type=bot --bot=NAME another"
+        )
+        raise ConfigError("a token of type bot names its bot, and is for nothing else", hint=hint)
+    if spec.get("multi_use") or spec.get("uses", 1) != 1 or "allow" in spec:
+        raise ConfigError("a token for a bot is good once, and has no labels or databases")
+    bot = await change.get("user", name)
+    if bot is None or not users.is_bot(bot):
+        raise NotFoundError(f"there is no bot {name!r}", hint="regate bots ls prints those that there are")
+
+
 async def _tidy(desk: Desk, change: Change) -> None:
     for owner in await change.forget_tokens(JOIN, before=desk.seconds() - _REMEMBER_SECONDS):
         if await change.get("token", owner) is not None:
@@ -207,12 +239,15 @@ async def _tidy(desk: Desk, change: Change) -> None:
 
 
 async def _refused(desk: Desk, token: str, joining: Joining, source: str, **more: Any) -> None:
-    about = {"service": joining.type, "token": token, "client_address": source, "success": False}
-    await desk.hooks.record(Kind.AGENT_JOIN, about | more)
+    about = {"token": token, "client_address": source, "success": False} | more
+    if joining.type == "bot":
+        await desk.hooks.record(Kind.BOT_JOIN, {"user": "", **about})
+    else:
+        await desk.hooks.record(Kind.AGENT_JOIN, {"service": joining.type, **about})
 
 
 def _unusable(joining: Joining, end: int | None) -> AccessError:
-    hint = _MAKE.format(type=joining.type if joining.type in SERVICE_TYPES else "db")
+    hint = _MAKE.format(type=_OPTIONS.get(joining.type, "db"))
     if end is None:
         return AccessError(
             "the join token is not known to this cluster, or was used already",

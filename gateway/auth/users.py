@@ -42,7 +42,7 @@ class Accepted:
 
 @dataclass(frozen=True, slots=True)
 class UserView:
-    """A user as lists show one; ``status`` is ``active`` or ``invited``."""
+    """A user as lists show one; ``status`` is ``active``, ``invited`` or ``bot``."""
 
     name: str
     roles: tuple[str, ...]
@@ -63,11 +63,7 @@ async def add(
 ) -> Invitation:
     """Make a user who has not chosen a password yet."""
     await desk.authorise(subject, "create", "user", name)
-    if not _NAME.match(name):
-        raise ConfigError(
-            f"{name!r} cannot be a user name: expected letters, digits and . _ @ + : -, 64 at most"
-        )
-    resource = _resource(name, roles, traits)
+    resource = resource_of(name, roles, traits)
     async with desk.store.change() as change:
         await require_roles(change, roles)
         await change.forget(name)  # what an earlier user of that name may have left
@@ -92,7 +88,8 @@ async def accept(desk: Desk, token: str, password: str, *, want_totp: bool, sour
     secret = totp.new_secret() if want_totp else ""
     async with desk.store.change() as change:
         owner = await change.redeem_token(digest, purpose=SIGNUP, now=desk.seconds())
-        if owner is None or await change.get("user", owner) is None:
+        user = None if owner is None else await change.get("user", owner)
+        if owner is None or user is None or is_bot(user):
             raise _bad_token()
         await change.set_password(owner, password_hash)
         await change.set_totp(owner, secret)
@@ -132,7 +129,9 @@ async def reset(desk: Desk, subject: Subject, name: str, *, ttl: timedelta) -> I
     """Take password and second factor away and invite again."""
     await desk.authorise(subject, "update", "user", name)
     async with desk.store.change() as change:
-        await _existing(change, name)
+        if is_bot(await _existing(change, name)):
+            hint = f"regate tokens add --type=bot --bot={name} makes a token for its machine"
+            raise ConfigError(f"{name!r} is a bot: it has no password", hint=hint)
         await change.forget(name)
         invitation = await _invite(desk, change, name, ttl)
         await desk.record(Kind.USER_UPDATE, subject, name=name, reset=True)
@@ -179,17 +178,36 @@ def digest_of(token: str) -> str:
     return hashlib.sha256(token.strip().encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def _resource(name: str, roles: Sequence[str], traits: Mapping[str, Sequence[str]]) -> Resource:
-    document = {
-        "kind": "user",
-        "version": "v2",
-        "metadata": {"name": name},
-        "spec": {
-            "roles": list(roles),
-            "traits": {trait: list(values) for trait, values in traits.items() if values},
-        },
+def resource_of(
+    name: str, roles: Sequence[str], traits: Mapping[str, Sequence[str]], *, bot: bool = False
+) -> Resource:
+    """The resource of a new user; ConfigError for what cannot be a name."""
+    if not _NAME.match(name):
+        raise ConfigError(
+            f"{name!r} cannot be a user name: expected letters, digits and . _ @ + : -, 64 at most"
+        )
+    spec: dict[str, Any] = {
+        "roles": list(roles),
+        "traits": {trait: list(values) for trait, values in traits.items() if values},
     }
+    spec |= {"bot": True} if bot else {}
+    document = {"kind": "user", "version": "v2", "metadata": {"name": name}, "spec": spec}
     return Resource("user", name, "v2", document)
+
+
+def is_bot(user: Resource) -> bool:
+    """True for a machine's user, which has no password and is not invited."""
+    return user.document["spec"].get("bot", False) is not False
+
+
+def refuse_change_of_nature(before: Resource, after: Resource) -> None:
+    """A bot stays one and a person stays one: what each proves itself with would outlast the change."""
+    if is_bot(before) != is_bot(after):
+        was, is_now = ("a bot", "a person") if is_bot(before) else ("a person", "a bot")
+        raise ConflictError(
+            f"user {before.name!r} is {was} and cannot become {is_now}",
+            hint=f"remove it first: regate rm user/{before.name}",
+        )
 
 
 async def _invite(desk: Desk, change: Change, name: str, ttl: timedelta) -> Invitation:
@@ -222,7 +240,7 @@ def _view(user: Resource, known: Credentials | None) -> UserView:
         name=user.name,
         roles=tuple(spec["roles"]),
         traits={trait: tuple(values) for trait, values in spec["traits"].items()},
-        status="invited" if known is None else "active",
+        status="bot" if is_bot(user) else "invited" if known is None else "active",
         totp=known is not None and bool(known.totp_secret),
         revision=user.revision,
     )

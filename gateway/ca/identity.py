@@ -19,7 +19,7 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from gateway.ca.authority import Authority, describe, key_id_of
 from gateway.ca.profile import EXTENSION, PROFILES
 from gateway.errors import CertificateError
-from gateway.model.identity import Identity, Route, Use
+from gateway.model.identity import Identity, Lineage, Route, Use
 
 # What the certificate parser raises; not all of it is a ValueError.
 _UNREADABLE = (
@@ -174,7 +174,12 @@ def _identity(certificate: x509.Certificate, claims: Mapping[str, Any]) -> Ident
         agent=_text(claims["agent"]) if use is Use.SESSION else "",
         client_address=_text(claims["client_address"]) if use is Use.SESSION else "",
         service=_text(claims.get("service", "")) if use is Use.HOST else "",
+        lineage=_lineage(claims["bot"]) if use is Use.USER and "bot" in claims else None,
     )
+
+
+def _lineage(claim: Mapping[str, Any]) -> Lineage:
+    return Lineage(instance=_text(claim["instance"]), generation=_whole(claim["generation"]))
 
 
 def _route(claim: Mapping[str, Any]) -> Route:

@@ -15,6 +15,7 @@ from gateway.ca.authority import Authority
 from gateway.ca.names import first, uri
 from gateway.ca.names import hosts as host_names
 from gateway.ca.profile import (
+    BOT_MAX,
     CA_LIFETIME,
     DATABASE_MAX,
     DB_CLIENT_MAX,
@@ -25,7 +26,7 @@ from gateway.ca.profile import (
 )
 from gateway.ca.sign import Bits, Issued, Leaf, MintedCertificate, end_of, minted, sign
 from gateway.errors import CertificateError
-from gateway.model.identity import Identity, Route, Use
+from gateway.model.identity import Identity, Lineage, Route, Use
 
 
 def issue_login(  # noqa: PLR0913 - what stands in a login, each by its name
@@ -38,17 +39,23 @@ def issue_login(  # noqa: PLR0913 - what stands in a login, each by its name
     ttl: timedelta,
     now: datetime,
     address: str = "",
+    lineage: Lineage | None = None,
     bits: Bits = secrets.randbits,
 ) -> Issued:
-    """A login: who, with which roles and traits at most, until when, from where (without a port)."""
-    _bound(ttl, LOGIN_MAX, "login")
-    claims = {
+    """A login: who, with which roles and traits at most, until when, from where (without a port).
+
+    One with a *lineage* is a bot's: it is shorter, and can be renewed.
+    """
+    _bound(ttl, LOGIN_MAX if lineage is None else BOT_MAX, "login")
+    claims: dict[str, Any] = {
         "user": user,
         "roles": list(roles),
         "traits": {name: list(values) for name, values in traits.items()},
         "login_expires": _seconds(end_of(authority, now, ttl)),
         "login_address": address,
     }
+    if lineage is not None:
+        claims["bot"] = {"instance": lineage.instance, "generation": lineage.generation}
     leaf = Leaf(Use.USER, user, (uri(authority.cluster, "user", user),), claims)
     return sign(authority, leaf, public_key, ttl, now, bits)
 

@@ -15,12 +15,8 @@ _NEXT = {
     "db": "regate db configure create --token=FILE --ca-pin={pin} --proxy={proxy} \\\n"
     "      --name=my-postgres --protocol=postgres --uri=HOST:5432 --output=file:///etc/regate-db.yaml",
     "proxy": "write its file with: regate: {{auth_token: FILE, ca_pin: '{pin}'}}, and run: regate start -c …",
+    "bot": "regate bot start --proxy={proxy} --ca-pin={pin} --token-file=FILE --out=DIR",
 }
-
-_NO_BOTS = (
-    "note: nothing joins with a token for a bot yet; until it does, let the machine log in as a user:\n"
-    "  regate users add NAME --roles=ROLE, and on the machine: regate login --user=NAME --password-stdin"
-)
 
 
 @click.group()
@@ -33,10 +29,11 @@ def tokens() -> None:
         "regate tokens add --type=db --format=text > /tmp/token",
         "regate tokens add --type=db --labels=env=production --databases=my-postgres,orders-* --ttl=10m",
         "regate tokens add --type=db --uses=20 --format=json",
+        "regate tokens add --type=bot --bot=ci",
     )
 )
 @click.option(
-    "--type", "types", type=names, required=True, help="What may join: db, proxy; of bot, see above."
+    "--type", "types", type=names, required=True, help="What may join: db, proxy, or bot with --bot."
 )
 @click.option(
     "--ttl", type=duration, default="30m", show_default=True, help="How long it is good, 30m at most."
@@ -45,6 +42,7 @@ def tokens() -> None:
     "--labels", type=selector, default=None, help="Only databases with these labels, as in env=production."
 )
 @click.option("--databases", type=names, default=None, help="Only databases with these names; * is any part.")
+@click.option("--bot", metavar="NAME", default="", help="Which bot joins with it, with --type=bot.")
 @click.option("--uses", type=click.IntRange(1), default=None, help="How many may join with it. [default: 1]")
 @click.option("--multi-use", is_flag=True, help="Any number may join with it until it ends.")
 @click.option("--name", default="", help="What to call it in lists and in the audit log.")
@@ -63,8 +61,8 @@ def add(form: str | None, config: str, proxy: str, **given: Any) -> None:
     The cluster keeps only its digest. With labels or names it lets an agent serve only databases that have
     them; the policy decides that, at every heartbeat.
 
-    A token for a bot is made, listed and removed like the others, and nothing joins with it yet: machines
-    with an identity of their own come later. Until then a machine logs in as a user that is kept for it.
+    A token for a bot is good once, for a bot that there is (regate bots add makes one with its first token):
+    for a machine that lost its identity, or was exchanged.
     """
     if given["multi_use"] and given["uses"] is not None:
         raise click.UsageError("give --uses or --multi-use, not both")
@@ -76,10 +74,10 @@ def add(form: str | None, config: str, proxy: str, **given: Any) -> None:
     }
     if given["databases"]:
         body["databases"] = given["databases"]
+    if given["bot"]:
+        body["bot"] = given["bot"]
     body |= {"multi_use": True} if given["multi_use"] else {"uses": given["uses"] or 1}
     made = channel.admin(config, proxy).post("/v1/tokens", body)
-    if "bot" in given["types"]:
-        click.echo(_NO_BOTS, err=True)
     if form == "text":
         click.echo(made["token"])
     else:
@@ -108,7 +106,7 @@ def rm(name: str, config: str, proxy: str) -> None:
 def _row(item: Mapping[str, Any]) -> tuple[str, ...]:
     return (
         item["name"],
-        ",".join(item["types"]),
+        ",".join(item["types"]) + (f" ({item['bot']})" if "bot" in item else ""),
         "any" if item["labels"] is None else _selected(item["labels"]),
         "any" if item["databases"] is None else ",".join(item["databases"]),
         "any" if item["uses_left"] is None else str(item["uses_left"]),
@@ -125,9 +123,8 @@ def _guide(made: Mapping[str, Any]) -> None:
     often = "any number of times" if uses is None else "once" if uses == 1 else f"{uses} times"
     end = output.until(output.moment(made["expires"]), utc(SystemClock()))
     kinds = " or ".join(made["types"])
-    click.echo(
-        f'The token "{output.clean(made["name"])}" lets a {kinds} service join {often}, until {end}:\n'
-    )
+    who = f'the bot "{output.clean(made["bot"])}"' if "bot" in made else f"a {kinds} service"
+    click.echo(f'The token "{output.clean(made["name"])}" lets {who} join {often}, until {end}:\n')
     click.echo(f"  {made['token']}\n")
     steps = [_NEXT[kind] for kind in made["types"] if kind in _NEXT]
     if steps:

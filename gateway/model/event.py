@@ -22,6 +22,8 @@ class Kind(StrEnum):
     HOLD_ANSWER = "hold.answer"
     AGENT_JOIN = "agent.join"
     AGENT_REMOVE = "agent.remove"
+    BOT_JOIN = "bot.join"
+    BOT_RENEW = "bot.renew"
     RESOURCE_CREATE = "resource.create"
     RESOURCE_UPDATE = "resource.update"
     RESOURCE_DELETE = "resource.delete"

@@ -28,6 +28,14 @@ class Route:
 
 
 @dataclass(frozen=True, slots=True)
+class Lineage:
+    """Which joining of a bot a login comes from, and the how manieth certificate since it is."""
+
+    instance: str
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
 class Identity:
     """A person or machine, and what its certificate claims; the store decides what of it still holds.
 
@@ -37,6 +45,7 @@ class Identity:
     ``agent``, the one service that may accept it, and ``client_address``, where the person connects from.
     ``login_address`` is where the login came from, without a port; empty where that is not known.
     ``service`` is what a host certificate is for: ``proxy`` or ``db``, empty for the cluster's own port.
+    ``lineage`` stands in a bot's login alone: it is what lets the login be renewed.
     """
 
     user: str
@@ -53,6 +62,7 @@ class Identity:
     client_address: str = ""
     login_address: str = ""
     service: str = ""
+    lineage: Lineage | None = None
 
 
 @dataclass(frozen=True, slots=True)

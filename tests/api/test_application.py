@@ -103,6 +103,10 @@ PRIVATE = [
     ("GET", "/v1/agents"),
     ("GET", "/v1/agents/databases"),
     ("DELETE", "/v1/agents/x"),
+    ("GET", "/v1/bots"),
+    ("POST", "/v1/bots"),
+    ("DELETE", "/v1/bots/x"),
+    ("POST", "/v1/bots/renew"),
 ]
 # For services that joined: a person's login opens none of them.
 SERVICES = [
@@ -116,7 +120,7 @@ SERVICES = [
     ("GET", "/v1/log/evidence"),
     ("POST", "/v1/log/evidence"),
 ]
-PUBLIC = {"/v1/join", "/v1/ping", "/v1/login", "/v1/users/accept", "/healthz", "/readyz"}
+PUBLIC = {"/v1/join", "/v1/bots/join", "/v1/ping", "/v1/login", "/v1/users/accept", "/healthz", "/readyz"}
 
 
 @pytest.mark.parametrize(("method", "path"), PRIVATE + SERVICES)
@@ -161,10 +165,12 @@ def powerless(rig: Rig, tmp_path_factory: pytest.TempPathFactory) -> Api:
 ADMINISTRATION = [
     item
     for item in PRIVATE
-    if item[1] not in {"/v1/status", "/v1/db", "/v1/db/x/certificate"} and item != ("POST", "/v1/tokens")
+    if item[1] not in {"/v1/status", "/v1/db", "/v1/db/x/certificate", "/v1/bots/renew"}
+    and item != ("POST", "/v1/tokens")
 ]
 BODIES: dict[str, dict[str, Any]] = {
     "/v1/users": {"name": "mallory", "roles": ["editor"]},
+    "/v1/bots": {"name": "mallory", "roles": ["editor"]},
     "/v1/users/x": {"roles": ["editor"]},
     "/v1/users/x/reset": {},
     "/v1/resources": {"text": ROLE.format(name="evil"), "filename": "f"},

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from gateway.auth.authority import Auth
+from gateway.auth.bots import Asked
 from gateway.auth.desk import ConnectAttempt, Hooks
-from gateway.auth.login import LoginRequest
+from gateway.auth.login import Login, LoginRequest
 from gateway.auth.store import Store
 from gateway.ca import identity
 from gateway.clock import SystemClock, utc
@@ -26,7 +27,7 @@ from gateway.schema import data_dir
 from tests.auth.rig import ADMIN, CSR, PASSWORD, FakeLog, keyring_of, running
 from tests.auth.test_catalog import LOCK, USER
 from tests.auth.test_resources import DB
-from tests.ca.material import authorities, parsed
+from tests.ca.material import authorities, parsed, request_for
 from tests.seed import SEED_ROLE
 
 pytestmark = pytest.mark.opa
@@ -108,6 +109,26 @@ async def test_a_lock_ends_logins_and_certificates_and_its_removal_gives_them_ba
     await real.auth.delete(ADMIN, "lock", "l")
     await real.push()
     await real.login()
+
+
+async def test_a_locked_bot_neither_renews_nor_joins(real: Real) -> None:
+    async def renewed(login: Login) -> Login:
+        who = identity.from_certificate(parsed(login.certificate_pem), now=utc(SystemClock()))
+        return await real.auth.renew_bot(who, Asked(request_for()))
+
+    role = (await real.auth.get(ADMIN, "user", "ada")).document["spec"]["roles"]
+    _, secret = await real.auth.add_bot(ADMIN, "ci", roles=role)
+    _, spare = await real.auth.add_bot(ADMIN, "cd", roles=role)
+    await real.push()
+    first = await real.auth.join_bot(secret, Asked(CSR))
+    second = await renewed(first)
+    with pytest.raises(AccessError, match="was copied"):
+        await renewed(first)
+    await real.apply(LOCK.replace("user: ada", "user: cd"))
+    with pytest.raises(AccessError, match="a lock is in force: an identity of this bot was copied"):
+        await renewed(second)
+    with pytest.raises(AccessError, match="a lock is in force"):
+        await real.auth.join_bot(spare, Asked(CSR))
 
 
 async def test_a_roles_max_session_ttl_bounds_the_login(real: Real) -> None:

@@ -42,14 +42,11 @@ def test_a_list_shows_what_is_left_and_never_the_secret(admin: Person) -> None:
     assert (gone.code, "does not exist" in gone.err) == (4, True)
 
 
-@pytest.mark.parametrize("form", [(), ("--format=text",), ("--format=json",)], ids=["guide", "text", "json"])
-def test_a_token_for_a_bot_says_that_nothing_joins_with_it_yet(admin: Person, form: tuple[str, ...]) -> None:
-    made = admin.run("tokens", "add", "--type=bot", *form)
-    assert made.code == 0
-    assert "nothing joins with a token for a bot yet" in made.err
-    assert "regate login --user=NAME --password-stdin" in made.err
-    assert "There:" not in made.out, "no next step that leads nowhere"
-    assert "bot" not in admin.run("tokens", "add", "--type=db", *form).err
+def test_a_token_for_a_bot_says_whose_it_is_and_what_to_run(admin: Person, rig: Rig) -> None:
+    admin.ok("bots", "add", "robot", "--roles=access")
+    said = admin.ok("tokens", "add", "--type=bot", "--bot=robot")
+    assert 'lets the bot "robot" join once, until' in said
+    assert f"regate bot start --proxy={rig.proxy} --ca-pin={rig.pin} --token-file=FILE --out=DIR" in said
 
 
 def test_a_token_for_any_number(admin: Person) -> None:
@@ -66,6 +63,7 @@ WRONG = [
     (("--type=db", "--labels=production"), "'production' is no label"),
     (("--type=db", "--name=a b"), "a name of letters"),
     (("--type=,db",), "an empty name"),
+    (("--type=bot",), "a token of type bot names its bot"),
     ((), "Missing option '--type'"),
 ]
 

@@ -13,6 +13,7 @@ from sqlalchemy import delete, func, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.auth.store.agents import Agents
+from gateway.auth.store.bots import Bots
 from gateway.auth.store.reading import (
     DATA_REVISION,
     KEY_REVISION,
@@ -47,6 +48,8 @@ class Change:
         self._declared = declared
         self.agents = Agents(connection)
         """Services elsewhere."""
+        self.bots = Bots(connection)
+        """Bots that joined."""
         self.revision: int | None = None
         """The new data revision, once a resource has changed."""
         self.key_revision: int | None = None
@@ -163,7 +166,8 @@ class Change:
         return done.rowcount == 1
 
     async def forget(self, user: str) -> None:
-        """Remove everything secret that belongs to the user: password, second factor, open tokens."""
+        """Remove what the user proves itself with: password, second factor, open tokens, a bot's line."""
+        await self.bots.forget(user)
         await self._connection.execute(delete(credentials).where(credentials.c.user_name == user))
         await self._connection.execute(
             delete(tokens).where(tokens.c.owner == user, tokens.c.purpose == "signup")

@@ -23,7 +23,7 @@ from gateway.storage import Storage
 
 _MIGRATIONS = "alembic_version"
 _NOTHING = "there is no state to back up"
-_FORGOTTEN = ("tokens", "attempts")
+_FORGOTTEN = ("tokens", "attempts", "bots")
 
 Rows: TypeAlias = Mapping[str, Sequence[Mapping[str, Any]]]
 
@@ -68,8 +68,8 @@ async def write(storage: Storage, dump: Dump, *, now: int, force: bool) -> dict[
     """Put *dump* in the place of the state, in one transaction; returns the new revisions.
 
     Revisions never go back, and none is used again: they continue at the time *now* in seconds, or above
-    what the dump or the state had. What is used once (tokens) is forgotten, as nobody knows which of it was.
-    A state that is there already is a ConfigError unless *force* is set.
+    what the dump or the state had. What is used once (tokens, a bot's certificates) is forgotten, as nobody
+    knows which of it was. A state that is there already is a ConfigError unless *force* is set.
     """
     engine = open_engine(storage)
     try:

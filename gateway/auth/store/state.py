@@ -9,6 +9,7 @@ from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from gateway.auth.store.agents import Agents
+from gateway.auth.store.bots import Bots, Line
 from gateway.auth.store.change import Change
 from gateway.auth.store.engine import WRITES, migrate, open_engine, reaching
 from gateway.auth.store.reading import (
@@ -153,6 +154,11 @@ class Store:
         """Services elsewhere, to read about."""
         async with self._connected() as connection:
             yield Agents(connection)
+
+    async def bot_lines(self) -> Mapping[str, Line]:
+        """Which bots joined, by name, and when each was last renewed."""
+        async with self._connected() as connection:
+            return await Bots(connection).all()
 
     async def _read(self, connection: AsyncConnection, kind: str) -> Sequence[Resource]:
         found = await read_resources(connection, kind)

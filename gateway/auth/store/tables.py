@@ -78,6 +78,17 @@ served = Table(
     Index(None, "agent"),
 )
 
+bots = Table(
+    "bots",
+    metadata,
+    Column("name", String(256), primary_key=True),
+    Column("instance", String(64), nullable=False),  # which joining counts
+    Column("generation", BigInteger, nullable=False),  # of the last certificate since
+    Column("key_digest", String(64), nullable=False),  # of its public key, for an answer that was lost
+    Column("joined_at", BigInteger, nullable=False),  # seconds
+    Column("renewed_at", BigInteger, nullable=False),  # seconds
+)
+
 certificates = Table(
     "certificates",
     metadata,

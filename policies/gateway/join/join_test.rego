@@ -38,7 +38,8 @@ test_a_grant_without_bounds_allows_every_database if {
 test_a_service_joins_as_what_the_token_is_for if {
 	_decide({"types": ["proxy"]}, "proxy", []).allow
 	_decide({"types": ["db", "proxy"]}, "proxy", []).allow
-	every case in [[["proxy"], "db"], [["db"], "proxy"], [["db"], "bot"], [["db"], "auth"], [[], "db"], [["*"], "db"]] {
+	_decide({"types": ["bot"]}, "bot", []).allow
+	every case in [[["proxy"], "db"], [["db"], "proxy"], [["db"], "bot"], [["bot"], "db"], [["db"], "auth"], [[], "db"], [["*"], "db"]] {
 		decision := _decide({"types": case[0]}, case[1], [])
 		decision.allow == false
 		t.codes(decision) == ["type_not_granted"]
