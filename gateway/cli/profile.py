@@ -9,6 +9,7 @@
             proxy-ca.pem             what the proxy's own certificate is verified with; absent: system roots
             host-ca.pem              the cluster's host authority, for psql and other clients
             key.pem cert.pem         the login
+            identity.pem             a bot's instead: both in one file, as they change while others read
             databases/my-postgres/
                 current              the route of the last db login
                 3f0c…/               a route: route.json key.pem cert.pem
@@ -35,7 +36,8 @@ from gateway.errors import ConfigError
 from gateway.model.identity import Route
 
 DEFAULT_PORT = 3080
-_FILES_OF_LOGIN = ("cert.pem", "key.pem", "databases")
+IDENTITY = "identity.pem"
+_FILES_OF_LOGIN = ("cert.pem", "key.pem", IDENTITY, "databases")
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,9 +105,12 @@ def proxy_address(text: str) -> Address:
     return found
 
 
-def open_profile(proxy: Address, *, now: datetime) -> Profile:
-    """The profile for *proxy*, made empty when there is none; whatever has expired in it is wiped."""
-    root = private.folder(home())
+def open_profile(proxy: Address, *, now: datetime, at: Path | None = None) -> Profile:
+    """The profile for *proxy*, made empty when there is none; whatever has expired in it is wiped.
+
+    *at* is the folder of all profiles, where it is another one than ``home()``.
+    """
+    root = private.folder(at or home())
     path = private.folder(private.folder(root / "profiles") / _folder_name(proxy))
     try:
         about = json.loads(private.read(path / "profile.json"))
@@ -186,6 +191,12 @@ def save_login(profile: Profile, *, key: str, certificate: str) -> None:
     private.write(profile.folder / "key.pem", key.encode("ascii"))
     private.write(profile.folder / "cert.pem", certificate.encode("ascii"))
     private.write(home() / "current", str(profile.proxy).encode("utf-8"))
+
+
+def save_identity(profile: Profile, *, key: str, certificate: str) -> None:
+    """Replace a bot's login in one step; certificates for databases stay, until they end by themselves."""
+    private.write(profile.folder / IDENTITY, (certificate + key).encode("ascii"))
+    private.write(profile.folder.parent.parent / "current", str(profile.proxy).encode("utf-8"))
 
 
 def forget_login(profile: Profile) -> None:
@@ -269,13 +280,15 @@ def _wipe_databases(profile: Profile, now: datetime) -> None:
 
 def _certified(path: Path, now: datetime) -> Certified | None:
     """The key and certificate in *path* when both are there, belong together and have not ended."""
+    both = path / IDENTITY
+    key, cert = (both, both) if both.is_file() else (path / "key.pem", path / "cert.pem")
     try:
-        private.read(path / "key.pem")
-        certificate = x509.load_pem_x509_certificate(private.read(path / "cert.pem"))
+        private.read(key)
+        certificate = x509.load_pem_x509_certificate(private.read(cert))
     except (FileNotFoundError, ValueError):
         return None
     expires = certificate.not_valid_after_utc
-    return Certified(path / "key.pem", path / "cert.pem", expires) if now < expires else None
+    return Certified(key, cert, expires) if now < expires else None
 
 
 def _folder_name(proxy: Address) -> str:
