@@ -78,15 +78,20 @@ def test_renewing_needs_no_token_and_leaves_certificates_for_databases(
     assert re.search(r"^renewing +access +20.* UTC$", admin.ok("bots", "ls"), re.MULTILINE)
 
 
-def test_a_copied_folder_locks_the_bot(rig: Rig, admin: Person, person: Person) -> None:
-    person.ok(*start(rig), "--token-file=-", stdin=added(admin, "copied") + "\n")
-    shutil.copytree(person.home / "bot", person.home / "copy")
-    person.ok(*start(rig))
-    refused = person.run(*start(rig, "copy"))
-    assert (refused.code, "was copied" in refused.err, "the bot is locked" in refused.err) == (3, True, True)
-    assert re.search(r"bot-copied-[0-9a-f]{8}", admin.ok("get", "locks"))
-    kinds = [json.loads(line)["kind"] for line in admin.ok("audit", "ls", "--format=json").splitlines()]
-    assert {"bot.join", "bot.renew"} <= set(kinds)
+def test_a_copied_folder_locks_the_bot(rig: Rig, admin: Person, tmp_path: Path) -> None:
+    token = added(admin, "copied")
+    own, copy = (
+        Machine(tmp_path / name, rig.proxy, lambda: utc(SystemClock()), lambda: token, pin=rig.pin)
+        for name in ("own", "copy")
+    )
+    own.refresh()
+    shutil.copytree(own.out, copy.out)
+    own.refresh()
+    with pytest.raises(AccessError, match="was copied") as refused:
+        copy.refresh()
+    assert refused.value.code == "bot_copied"
+    locked = [lock.document["spec"]["target"] for lock in rig.wait(lambda: rig.store.list("lock"))]
+    assert {"user": "copied"} in locked
 
 
 def test_a_bot_is_no_person_and_is_removed(rig: Rig, admin: Person) -> None:
