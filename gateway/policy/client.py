@@ -12,18 +12,20 @@ from dataclasses import replace
 from types import TracebackType
 from typing import Any
 
-from gateway.clock import Clock, new_id
+from gateway.clock import Clock
 from gateway.errors import PolicyError
 from gateway.model.classification import Classification
-from gateway.model.decision import Allowed, Decision, Denied, Reason, Revisions
+from gateway.model.decision import Decision, Reason, Revisions
 from gateway.model.identity import Identity, Subject
 from gateway.model.joining import Admission, Grant, Joining
 from gateway.model.resource import Database
-from gateway.policy import answer, document, filters
+from gateway.policy import answer, document
 from gateway.policy.answer import Problem, Verdict, Visible
-from gateway.policy.client_batches import BatchIds, Carrier
+from gateway.policy.client_batches import BatchIds, Carrier, default_slots
 from gateway.policy.client_endpoint import Endpoint
-from gateway.policy.client_exchange import Exchange, NobodyAnswersError
+from gateway.policy.client_exchange import Exchange
+from gateway.policy.client_filters import RowFilters
+from gateway.policy.client_issue import Issuer, PolicyMetrics
 from gateway.policy.client_line import Lines
 from gateway.policy.client_rejudge import CONNECT, Rejudging
 from gateway.policy.client_shadow import Shadow
@@ -48,18 +50,6 @@ _TOO_LARGE = (answer.TOO_LARGE,)
 Facts: typing.TypeAlias = tuple[Classification, ...]
 
 
-class PolicyMetrics(typing.Protocol):
-    """What the client counts."""
-
-    def decision(self, verdict: str, code: str, seconds: float) -> None:
-        """One decision was made, or refused for want of one."""
-        ...
-
-    def decision_batch(self, size: int) -> None:
-        """So many distinct questions went out together."""
-        ...
-
-
 class Keeps(typing.Protocol):
     """Keeps what decisions are made from; ``gateway.policy.keeper.Keeper`` does."""
 
@@ -74,7 +64,6 @@ class PolicyClient:
     ``available`` is set by whoever supervises OPA: while it is False every answer is a refusal at once.
     ``revisions`` are those of the policy and the data that are in force, as the supervisor knows them.
     ``shadow`` is asked the same at the same time, where there is one; nobody waits for it.
-    ``alarm`` is told of every refusal for want of a usable answer.
     ``keeper``, where there is one, gets what is asked about connects and queries.
     """
 
@@ -90,20 +79,18 @@ class PolicyClient:
     ) -> None:
         self.revisions = Revisions("", -1)
         self.keeper: Keeps | None = None
-        self.alarm: Callable[[Reason], None] | None = None
         self.shadow: Shadow | None = None
         self._clock = clock
         self._slots = slots or default_slots()
         self.deadline_seconds = deadline_seconds
         self._slow = max(_SLOW_SECONDS, deadline_seconds)
-        self._metrics = metrics
+        self._issuer = Issuer(clock, metrics)
         self._exchange = Exchange(socket_path, token)
         self._ids = BatchIds()
-        self._carrier = Carrier(self._exchange, clock, self._ids, self._count_batch)
+        self._carrier = Carrier(self._exchange, clock, self._ids, self._issuer.count_batch)
         self._rejudging = Rejudging(self._exchange, self._ids, deadline_seconds)
         self._facts = FactsCache()
-        self._conditions = filters.Conditions()
-        self._compiling = asyncio.Lock()
+        self._row_filters = RowFilters(self._exchange, self._slow)
         self._tasks: asyncio.TaskGroup | None = None
 
     async def __aenter__(self) -> typing.Self:
@@ -121,6 +108,15 @@ class PolicyClient:
             await tasks.__aexit__(kind, error, trace)
         finally:
             self._exchange.close()
+
+    @property
+    def alarm(self) -> Callable[[Reason], None] | None:
+        """Who is told of every refusal for want of a usable answer."""
+        return self._issuer.alarm
+
+    @alarm.setter
+    def alarm(self, alarm: Callable[[Reason], None] | None) -> None:
+        self._issuer.alarm = alarm
 
     @property
     def available(self) -> bool:
@@ -172,7 +168,7 @@ class PolicyClient:
                 verdict.revisions is None or verdict.revisions.data != session.data_revision
             ):
                 verdict = answer.refused(answer.INVALID)
-            decision = self._issue(verdict, input_digest, started)
+            decision = self._issuer.issue(verdict, input_digest, started)
             if compare is not None:
                 compare(decision)
             tell(decision)
@@ -190,21 +186,7 @@ class PolicyClient:
         Raises:
             PolicyError: there was no usable answer.
         """
-        if not self.available:
-            raise NobodyAnswersError(answer.UNAVAILABLE)
-        key = (guard, session.content, self.revisions.policy, session.data_revision)
-        async with self._compiling:  # it is work for OPA: once for those who ask at the same time
-            known = self._conditions.find(key)
-            if known is not None:
-                return known[0]
-            seconds = self._slow
-            response = await self._exchange.ask(
-                filters.path(guard), filters.question(session.content), seconds, filters.ACCEPT
-            )
-            found = filters.condition(response.status, response.body)
-            if self.revisions == Revisions(key[2], key[3]):  # nothing was published meanwhile
-                self._conditions.keep(key, found)
-            return found
+        return await self._row_filters.condition(session, guard, lambda: self.revisions)
 
     async def connect(self, question: ConnectQuestion) -> Decision:
         """May this identity open this database; an ``Allowed`` carries the granting roles and the limits."""
@@ -228,7 +210,7 @@ class PolicyClient:
         verdicts = await self._rejudging.verdicts(
             dict(zip(asked, questions, strict=True)), {} if known is None else known
         )
-        return [self._issue(verdicts[item], document.digest(item), started) for item in asked]
+        return [self._issuer.issue(verdicts[item], document.digest(item), started) for item in asked]
 
     async def visible(self, identity: Identity, databases: Sequence[Database], time_ns: int) -> list[Visible]:
         """The databases this identity sees, and as whom.
@@ -309,35 +291,8 @@ class PolicyClient:
         content = document.encode(asked)
         input_digest = document.digest(content)
         if len(content) > document.MAX_ITEM:
-            return self._issue(answer.refused(answer.TOO_LARGE), input_digest, started)
+            return self._issuer.issue(answer.refused(answer.TOO_LARGE), input_digest, started)
         if self.keeper is not None and path is CONNECT:
             self.keeper.asked(input_digest, content)
-        return self._issue(await self._exchange.verdict(path, content, parse, seconds), input_digest, started)
-
-    def _count_batch(self, size: int) -> None:
-        if self._metrics is not None:
-            self._metrics.decision_batch(size)
-
-    def _issue(self, verdict: Verdict, input_digest: str, started: float) -> Decision:
-        decision = verdict.issue(new_id(verdict.time_ns or self._clock.now_ns()), input_digest)
-        if (
-            verdict.revisions is None
-            and self.alarm is not None
-            and verdict.reasons[0] is not answer.TOO_LARGE
-        ):
-            self.alarm(verdict.reasons[0])
-        if self._metrics is not None:
-            seconds = self._clock.monotonic() - started
-            match decision:
-                case Allowed():
-                    self._metrics.decision("allow", "", seconds)
-                case Denied():
-                    self._metrics.decision("deny", decision.code, seconds)
-                case _:
-                    typing.assert_never(decision)
-        return decision
-
-
-def default_slots() -> int:
-    """One for each core that OPA can have beside the gateway."""
-    return max(1, len(os.sched_getaffinity(0)) // 2)
+        verdict = await self._exchange.verdict(path, content, parse, seconds)
+        return self._issuer.issue(verdict, input_digest, started)

@@ -132,3 +132,8 @@ def _give(batch: Sequence[Item[Waiter]], verdict: Verdict) -> None:
         waiters, item.waiters = item.waiters, []
         for waiter in waiters:
             waiter(verdict)
+
+
+def default_slots() -> int:
+    """One for each core that OPA can have beside the gateway."""
+    return max(1, len(os.sched_getaffinity(0)) // 2)

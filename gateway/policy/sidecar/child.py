@@ -14,7 +14,7 @@ from opa_client.opa_async import AsyncOpaClient
 
 from gateway.errors import PolicyError
 from gateway.policy import patching, publish
-from gateway.policy.client import default_slots
+from gateway.policy.client_batches import default_slots
 from gateway.policy.client_endpoint import Endpoint
 from gateway.policy.publish import Bundle
 

@@ -21,8 +21,9 @@ from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 from gateway.clock import Clock
 from gateway.errors import PolicyError
 from gateway.model.decision import Revisions
-from gateway.policy.client import PolicyClient, PolicyMetrics
+from gateway.policy.client import PolicyClient
 from gateway.policy.client_endpoint import Endpoint
+from gateway.policy.client_issue import PolicyMetrics
 from gateway.policy.client_line import Lines
 from gateway.policy.publish import Bundle
 from gateway.policy.sidecar import authorization
