@@ -154,9 +154,13 @@ class _Filter:
 
 
 def _values(value: object) -> str:
-    """All text in *value*, one piece a line."""
-    if isinstance(value, dict):
-        return "\n".join(_values(item) for item in value.values())
-    if isinstance(value, list):
-        return "\n".join(_values(item) for item in value)
-    return str(value)
+    """All text in *value*, one piece a line; however deep a service elsewhere has nested it."""
+    todo, pieces = [value], list[str]()
+    for item in todo:
+        if isinstance(item, dict):
+            todo += item.values()
+        elif isinstance(item, list):
+            todo += item
+        else:
+            pieces.append(str(item))
+    return "\n".join(pieces)

@@ -128,3 +128,14 @@ def test_memory_does_not_grow_with_the_log(tmp_path: Path) -> None:
     finally:
         tracemalloc.stop()
     assert peak < 3_000_000
+
+
+async def test_a_text_is_found_beside_and_in_what_is_nested_deeply(tmp_path: Path) -> None:
+    """A service elsewhere nests what it likes; a search that fails at it would fail for every log."""
+    nested: Any = "needle"
+    for _ in range(900):
+        nested = [{"a": nested}] if _ % 100 == 0 else {"a": nested}
+    async with opened(tmp_path / "audit") as log:
+        await log.append([event(n=1, v="needle"), event(n=2, v=nested)])
+    found = records(tmp_path / "audit", Query(text="NEEDLE"))
+    assert [record.event.fields["n"] for record in found] == [2, 1]
