@@ -2,7 +2,6 @@
 
 import asyncio  # noqa: TID251
 from collections.abc import Callable, Mapping, Sequence
-from itertools import groupby
 from typing import TypeAlias
 
 from gateway.analysis.judgements import Judgement
@@ -55,17 +54,8 @@ class Again:
     async def judge(self, decisions: Sequence[Past]) -> list[Outcome]:
         """The outcomes now, in the order of *decisions*."""
         connects = await self._connects(decisions)
-        last = max(map(minute_of, decisions), default=0)
-        questions = Questions(_REVISION, last if self._timeless else None)
         asked: dict[Key, Asked] = {}
-        for past in decisions:
-            opened = connects.get(past.session_key)
-            given = self._kept.get(past.input_key)
-            if not past.is_connect and given is not None and opened is not None and opened.allow:
-                asked[past.key] = questions.about(past, given, opened.roles)
-        distinct = list(dict.fromkeys(asked.values()))
-        self._of = len(distinct)
-        verdicts = await self._queries(distinct)
+        verdicts = await self._statements(decisions, connects, asked)
         return [self._outcome(past, connects, asked.get(past.key), verdicts) for past in decisions]
 
     def _outcome(
@@ -103,15 +93,36 @@ class Again:
                 return answer.refused(answer.UNAVAILABLE)
             return answer.connect(value)
 
-    async def _queries(self, asked: list[Asked]) -> dict[Asked, Verdict]:
-        """The verdicts about distinct questions, those of a minute together: the time stands in the batch."""
+    async def _statements(
+        self, decisions: Sequence[Past], connects: Mapping[Key, Verdict], asked: dict[Key, Asked]
+    ) -> dict[Asked, Verdict]:
+        """The verdicts about distinct questions, those of a minute together: the time stands in the batch.
+
+        OPA judges the first while the last are still encoded. *asked* gets each decision's question.
+        """
+        last = max(map(minute_of, decisions), default=0)
+        questions = Questions(_REVISION, last if self._timeless else None)
+        seen: set[Asked] = set()
         found: dict[Asked, Verdict] = {}
-        asked.sort(key=lambda item: item.minute)
+        waiting: list[Asked] = []
         async with asyncio.TaskGroup() as tasks:
-            for _, group in groupby(asked, key=lambda item: item.minute):
-                same = list(group)
-                for start in range(0, len(same), _BATCH):
-                    tasks.create_task(self._batch(same[start : start + _BATCH], found))
+            for past in sorted(decisions, key=minute_of):
+                opened = connects.get(past.session_key)
+                given = self._kept.get(past.input_key)
+                if past.is_connect or given is None or opened is None or not opened.allow:
+                    continue
+                item = asked[past.key] = questions.about(past, given, opened.roles)
+                if item in seen:
+                    continue
+                seen.add(item)
+                self._of = len(seen)
+                if waiting and (len(waiting) == _BATCH or waiting[0].minute != item.minute):
+                    tasks.create_task(self._batch(waiting, found))
+                    waiting = []
+                    await asyncio.sleep(0)  # it goes out now
+                waiting.append(item)
+            if waiting:
+                tasks.create_task(self._batch(waiting, found))
         return found
 
     async def _batch(self, asked: list[Asked], found: dict[Asked, Verdict]) -> None:

@@ -1,8 +1,9 @@
 """What a cluster recorded, fetched to be judged again: decisions, and what they were asked."""
 
 import sys
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,21 @@ def recorded(api: Api, since: str, until: str = "") -> "tuple[Gathered, Kept]":
     found = gather(api.lines("/v1/audit", query))
     found.decisions = dict(sorted(found.decisions.items(), key=lambda item: item[1].time_ns))
     return found, _inputs(api, found)
+
+
+def fetching(api: Api, since: str, until: str = "") -> "Future[tuple[Gathered, Kept]]":
+    """The same beside what else there is to do. A command that is interrupted does not wait for it."""
+    future: Future[tuple[Gathered, Kept]] = Future()
+    future.set_running_or_notify_cancel()
+
+    def fetch() -> None:
+        try:
+            future.set_result(recorded(api, since, until))
+        except BaseException as error:  # noqa: BLE001 # it is raised where the result is awaited
+            future.set_exception(error)
+
+    threading.Thread(target=fetch, daemon=True).start()
+    return future
 
 
 def _inputs(api: Api, found: "Gathered") -> "Kept":

@@ -4,6 +4,7 @@ import asyncio  # noqa: TID251
 import os
 import time
 from collections.abc import Callable
+from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -11,7 +12,7 @@ import click
 from gateway.cli import channel, output
 from gateway.cli.audit import moment
 from gateway.cli.options import config_option, examples, format_option
-from gateway.cli.policy.past import progress, recorded
+from gateway.cli.policy.past import fetching, progress
 
 if TYPE_CHECKING:
     from gateway.analysis.judgements import Judgement
@@ -53,8 +54,7 @@ def replay(
         world, _ = completed(given, live)
         started = time.monotonic()
         with progress("Judging again") as advance:
-            found, kept = recorded(api, since, until or "")
-            report = asyncio.run(_replay(world, found, kept, advance))
+            report = asyncio.run(_replay(world, fetching(api, since, until or ""), advance))
     seconds = time.monotonic() - started
     judged = report["summary"]["judged"]
     report["summary"] |= {"seconds": round(seconds, 3), "per_second": round(judged / max(seconds, 1e-9))}
@@ -65,19 +65,21 @@ def replay(
 
 async def _replay(
     world: "World",
-    found: "Gathered",
-    kept: "Kept",
+    fetched: "Future[tuple[Gathered, Kept]]",
     advance: Callable[[int, int], object],
 ) -> dict[str, Any]:
+    """The report; OPA starts while the decisions are still fetched."""
     from gateway.analysis.timeless import of_world  # noqa: PLC0415 # slow to import
     from gateway.cli.policy.judging_again import Again  # noqa: PLC0415 # slow to import
     from gateway.clock import SystemClock  # noqa: PLC0415
     from gateway.policy.offline import offline  # noqa: PLC0415
 
-    decisions = list(found.decisions.values())
+    timeless = of_world(world)
     cores = len(os.sched_getaffinity(0))  # nobody else waits for this OPA
     async with offline(world.shipped, world.team, world.data(), SystemClock(), slots=cores) as sidecar:
-        again = Again(sidecar.client, found, kept, advance, timeless=of_world(world))
+        found, kept = await asyncio.wrap_future(fetched)
+        decisions = list(found.decisions.values())
+        again = Again(sidecar.client, found, kept, advance, timeless=timeless)
         verdicts = await again.judge(decisions)
     changes = [
         _change(past, verdict)
