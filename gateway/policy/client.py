@@ -8,7 +8,6 @@ import asyncio  # noqa: TID251
 import os
 import typing
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from types import TracebackType
 from typing import Any
 
@@ -206,7 +205,7 @@ class PolicyClient:
         *known* keeps what was answered for those that come with the next call of the same round.
         """
         started = self._clock.monotonic()
-        asked = [document.connect_item(replace(question, session_id="")) for question in questions]
+        asked = [document.connect_item(question) for question in questions]
         verdicts = await self._rejudging.verdicts(
             dict(zip(asked, questions, strict=True)), {} if known is None else known
         )

@@ -13,7 +13,7 @@ from gateway.policy.document import ConnectQuestion
 
 CONNECT = "/v1/data/gateway/connect/decision?strict-builtin-errors=true"
 _BATCH = "/v1/data/gateway/connect_batch/answers?strict-builtin-errors=true"
-_ITEMS = 32
+_ITEMS = 64
 _AT_ONCE = 2  # one alone would leave OPA idle while it is written down and the next is put together
 
 

@@ -91,7 +91,8 @@ class AgentQuestion:
 class SessionQuestion:
     """What is fixed at connect and asked with every query.
 
-    ``content`` leaves the session id out, so that equal questions of different sessions are asked once.
+    ``content`` leaves the session id out, so that equal questions of different sessions are asked once. It is
+    made with the first query: of thousands that are judged again at once, most are idle.
     """
 
     user: str
@@ -102,10 +103,17 @@ class SessionQuestion:
     db_name: str
     session_id: str
     client_address: str
-    content: bytes = field(init=False, repr=False)
+    _content: bytes = field(init=False, repr=False, default=b"")
     _digests: dict[bytes, str] = field(init=False, repr=False, default_factory=dict)
 
-    def __post_init__(self) -> None:
+    @property
+    def content(self) -> bytes:
+        """Its canonical JSON, the same bytes each time."""
+        if not self._content:
+            object.__setattr__(self, "_content", self._encoded())
+        return self._content
+
+    def _encoded(self) -> bytes:
         document = {
             "user": self.user,
             "roles": list(self.roles),
@@ -115,7 +123,7 @@ class SessionQuestion:
             "db_name": self.db_name,
             "client_address": host_of(self.client_address),
         }
-        object.__setattr__(self, "content", encode(document))
+        return encode(document)
 
     def digest(self, facts: bytes) -> str:
         """The digest of ``{"session": …, "statements": …}``, kept for statements that come again."""
@@ -185,9 +193,10 @@ def question(document: Mapping[str, Any]) -> bytes:
 
 
 def connect_item(asked: ConnectQuestion) -> bytes:
-    """One item of a batch of connects; the contract and the time stand in the batch."""
+    """One item of a batch of connects, of no session; the contract and the time stand in the batch."""
     document = asked.to_json()
     del document["contract"], document["time"]
+    document["session_id"] = ""
     return encode(document)
 
 

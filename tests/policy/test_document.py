@@ -45,6 +45,31 @@ def test_the_session_id_and_the_port_stay_out_of_what_is_compared() -> None:
     assert first.content != documents.session("b", "r").content
 
 
+def test_a_session_is_written_down_with_its_first_query_and_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    written: list[object] = []
+    encode = document.encode
+
+    def counted(value: object) -> bytes:
+        written.append(value)
+        return encode(value)
+
+    monkeypatch.setattr(document, "encode", counted)
+    session = documents.session("a", "r")
+    assert written == []
+    assert session.content is session.content
+    assert len(written) == 1
+
+
+def test_a_connect_in_a_batch_tells_no_session() -> None:
+    asked = documents.connect("alice", "r")
+    assert asked.session_id
+    item = json.loads(document.connect_item(asked))
+    assert item == {
+        **{key: value for key, value in asked.to_json().items() if key not in {"contract", "time"}},
+        "session_id": "",
+    }
+
+
 def test_a_digest_is_that_of_session_and_statements() -> None:
     session, facts = documents.session("a", "r"), FactsCache().encode(documents.reads("t"))
     whole = {"session": json.loads(session.content), "statements": json.loads(facts)}

@@ -10,7 +10,6 @@ package gateway.connect_batch
 
 import data.gateway.connect
 import data.gateway.lib.frame
-import data.gateway.lib.subject
 import data.gateway.lib.switches
 
 # METADATA
@@ -18,77 +17,48 @@ import data.gateway.lib.switches
 # entrypoint: true
 answers := object.union(_shared, _alone)
 
-_shared[id] := decision if {
-	some ids in _members
-	decision := _decided[min(ids)]
-	some id in ids
-}
+_shared := {id: _decided[alike] | some id, alike in _alike}
 
-_decided[id] := decision if {
-	some ids in _members
-	id := min(ids)
-	decision := connect.decision with input as frame.question(input.items[id], input)
-}
-
-_alone[id] := decision if {
+_alone := {id: _decision(item) |
 	some id, item in input.items
-	not _class(item)
+	not _shared[id]
+}
+
+# One of those that are alike is asked for all of them.
+_decided := {alike: _decision(item) |
+	some alike, id in object.union_n([{alike: id} | some id, alike in _alike])
+	item := input.items[id]
+	switches.quiet(item.database)
+	not _looks_closer(item.identity.user)
+}
+
+_decision(item) := decision if {
 	decision := connect.decision with input as frame.question(item, input)
 }
 
-_members[json.marshal(_class(item))] contains id if some id, item in input.items
-
-# All that a decision reads of a question. There is none where more is read: a guard gets the user's name, and so does a
-# label expression. What is not known here stays in it as it is.
-_class(item) := [
-	subject.objections(user, input.time),
-	subject.database_locks(
-		user,
-		input.time,
-		{"database": item.database.name, "db_user": item.db_user, "db_name": item.db_name},
-	),
-	roles,
-	subject.roles_effective(user, item.identity.roles),
-	subject.traits(user),
-	_is_over(item.identity),
-	_from(item, roles),
-	object.remove(item.identity, ["login_address", "login_expires_ns", "roles", "user"]),
-	object.remove(item, ["client_address", "identity", "session_id"]),
-] if {
-	user := item.identity.user
-	roles := subject.roles_today(user)
-	switches.quiet(item.database)
-	count(roles & _naming) == 0
+# All that a decision reads of a question. What is not known here stays in it as it is.
+_alike[id] := [user, named, is_over, identity, rest] if {
+	some id, item in input.items
+	user := [found | found := data.regate.users[item.identity.user]]
+	named := {item.identity.user} & _locked
+	is_over := item.identity.login_expires_ns <= input.time
+	identity := object.remove(item.identity, ["login_address", "login_expires_ns", "user"])
+	rest := object.remove(item, ["client_address", "identity", "session_id"])
 }
 
-default _is_over(_) := false
+# Who is told apart by name, for a lock names them.
+_locked := {lock.target.user | some lock in data.regate.index.locks}
 
-_is_over(identity) if identity.login_expires_ns <= input.time
-
-# Where somebody comes from, and logged in from, matters to roles that name networks or pin the address.
-_from(_, roles) := [] if count(roles & _placing) == 0
-
-_from(item, roles) := [item.client_address, item.identity] if count(roles & _placing) > 0
-
-_used := {name |
-	some item in input.items
-	some name in subject.roles_today(item.identity.user)
+_looks_closer(user) if {
+	some name in data.regate.users[user].roles
+	not _is_general(data.regate.index.roles[name])
 }
 
-# Roles whose label expressions may look at the user's name; one that is not there may be anything.
-_naming := {name |
-	some name in _used
-	some side in ["allow", "deny"]
-	not is_null(data.regate.index.roles[name][side].expression)
-}
-
-_placing := {name |
-	some name in _used
-	not _is_anywhere(data.regate.index.roles[name])
-}
-
-_is_anywhere(role) if {
+# It looks neither at the address nor, in a label expression, at the user's name; one that is not there may look at anything.
+_is_general(role) if {
 	role.pins_address == false
-	count(role.allow.networks) == 0
-	count(role.deny.networks) == 0
+	every part in [role.allow, role.deny] {
+		count(part.networks) == 0
+		is_null(part.expression)
+	}
 }

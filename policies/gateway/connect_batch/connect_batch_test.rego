@@ -142,12 +142,33 @@ _crowd := {id: item |
 	item.identity.login_expires_ns > t.now
 }
 
-# One and two are asked once from two addresses; pinned and fenced for each of theirs; by-name is not asked with others.
+# One and two are asked once from two addresses; pinned, by-name and fenced are not asked with others.
 test_people_who_differ_in_nothing_are_asked_once if {
 	pushed := _pushed([])
 	asked := object.union(object.remove(_asked, ["items"]), {"items": _crowd})
-	members := connect_batch._members with data.regate as pushed with input as asked
-	sort([count(ids) | some ids in members]) == [1, 1, 1, 1, 4]
+	decided := connect_batch._decided with data.regate as pushed with input as asked
+	shared := connect_batch._shared with data.regate as pushed with input as asked
+	alone := connect_batch._alone with data.regate as pushed with input as asked
+	count(decided) == 1
+	count(shared) == 4
+	{_crowd[id].identity.user | some id in object.keys(shared)} == {"one", "two"}
+	count(alone) == 6
+}
+
+# Hit stands apart from one and two by name alone, once for both addresses; and so does who is not there.
+test_who_a_lock_names_is_asked_apart if {
+	pushed := _pushed(_some_locks)
+	items := {id: item |
+		some id, item in _items
+		item.identity.user in {"one", "two", "hit", "stranger"}
+		item.db_user == "reader"
+		item.identity.login_expires_ns > t.now
+	}
+	asked := object.union(object.remove(_asked, ["items"]), {"items": items})
+	alike := connect_batch._alike with data.regate as pushed with input as asked
+	decided := connect_batch._decided with data.regate as pushed with input as asked
+	crowds := {{items[id].identity.user | some id, other in alike; other == one} | some one in object.keys(decided)}
+	crowds == {{"one", "two"}, {"hit"}, {"stranger"}}
 }
 
 # The table above has what it is there for: a name that grants, a name that denies, and the others they are not.
