@@ -23,6 +23,7 @@ from gateway.model.event import Event, Kind
 MAX_RECORD_BYTES = (
     64 * 1024 * 1024
 )  # a statement of 10 MiB whose every byte needs six; a line is never longer
+MAX_DEPTH = 64  # of objects and arrays in a record's fields; ours need less than ten
 _HEAD = b'{"fields":'
 _KEYS = frozenset({"fields", "id", "index", "kind", "time"})
 _SCALARS = frozenset({str, int, bool, type(None)})
@@ -167,24 +168,32 @@ _decoder = json.JSONDecoder(parse_float=_refuse, parse_constant=_refuse)  # maki
 
 
 def _check(fields: Mapping[str, Any]) -> None:
-    """Refuse what canonical JSON has no form for."""
-    todo: list[Any] = [fields]
-    for item in todo:
-        if type(item) is dict:
-            for key in item:
-                if type(key) is not str:
-                    raise TypeError(f"a key is {type(key).__name__}, not str")
-            values = item.values()
-        else:
-            values = item
-        for value in values:
-            kind = type(value)
-            if kind in _SCALARS:
-                continue
-            if kind is dict or kind is list or kind is tuple:
-                todo.append(value)
-            elif not isinstance(value, str):
-                raise TypeError(f"a value is {kind.__name__}")
+    """Refuse what canonical JSON has no form for, and what is nested too deeply for whoever reads it."""
+    found: list[Any] = [fields]  # level by level; the one that is looked through ends before found[end]
+    depth = end = 1
+    for at, item in enumerate(found):
+        if at == end:
+            depth, end = depth + 1, len(found)
+            if depth > MAX_DEPTH:
+                raise ValueError(f"nested more than {MAX_DEPTH} deep")
+        _look_into(item, found)
+
+
+def _look_into(item: Any, found: list[Any]) -> None:
+    """Add the objects and arrays that stand right in *item*."""
+    if type(item) is dict:
+        for key in item:
+            if type(key) is not str:
+                raise TypeError(f"a key is {type(key).__name__}, not str")
+        item = item.values()
+    for value in item:
+        kind = type(value)
+        if kind in _SCALARS:
+            continue
+        if kind is dict or kind is list or kind is tuple:
+            found.append(value)
+        elif not isinstance(value, str):
+            raise TypeError(f"a value is {kind.__name__}")
 
 
 def _whole(value: Any) -> Any:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.audit.encode import body, canonical, decode, parse_rfc3339, read_fields, rfc3339
+from gateway.audit.encode import MAX_DEPTH, body, canonical, decode, parse_rfc3339, read_fields, rfc3339
 from gateway.errors import AuditError
 from gateway.model.event import Event, Kind
 
@@ -91,6 +91,23 @@ def test_a_value_that_is_too_deep_or_holds_itself_is_refused() -> None:
         body(event({"value": deep}))
     with pytest.raises(AuditError):
         body(event({"value": loop}))
+
+
+def nested(depth: int) -> dict[str, Any]:
+    """Fields of so many objects and arrays in each other."""
+    inner: Any = 0
+    for number in range(depth - 1):
+        inner = [inner] if number % 2 else {"a": inner}
+    return {"value": inner}
+
+
+def test_what_is_nested_as_deeply_as_a_record_may_is_read_again_and_no_deeper() -> None:
+    line = canonical(event(nested(MAX_DEPTH)), 0)
+    assert decode(line).event.fields == nested(MAX_DEPTH)
+    with pytest.raises(AuditError, match="more than 64 deep"):
+        body(event(nested(MAX_DEPTH + 1)))
+    with pytest.raises(AuditError, match="more than 64 deep"):
+        decode(line.replace(b'"a":0', b'"a":[0]'))
 
 
 GOOD = canonical(event({"user": "ada", "n": 1}), 5)
