@@ -16,7 +16,7 @@ from gateway.errors import ProtocolError
 from gateway.sansio.flow import Action, Flow, PeerClosedError, Read, StartTls, Write
 from gateway.session.opening import Handshakes, first_message
 from gateway.session.stream import Stream
-from gateway.session.tls_transport import shake_hands
+from gateway.session.tls_handshake import shake_hands
 
 T = TypeVar("T")
 Upgrade: TypeAlias = Callable[[socket.socket], "asyncio.Future[Stream]"]

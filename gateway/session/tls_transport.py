@@ -8,78 +8,22 @@ for a small message in and one out; OpenSSL on the socket itself costs 12. A sta
 import asyncio  # noqa: TID251
 import errno
 import select
-import socket
 import ssl
 from collections import deque
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
 from gateway.session import tls_goodbye
-from gateway.session.readiness import readable, writable
 from gateway.session.tls_goodbye import RECORD, Goodbye
-
-P = TypeVar("P", bound=asyncio.BaseProtocol)
 
 PEER = "peer_certificate"
 """The extra info that is the verified peer's certificate as DER, also once the connection is gone."""
-HANDSHAKE_SECONDS = 5.0
 
 _MOST_AT_ONCE = 16 * RECORD  # read in one turn of the loop, so that others have theirs
 _PIECE = 4 * RECORD  # written at a time
 _LONG = 4 * 1024  # behind a record like that there is likely another one
 _HIGH_WATER = 64 * 1024
 _AGAIN = (ssl.SSLWantReadError, ssl.SSLWantWriteError)
-
-
-async def shake_hands(
-    sock: socket.socket,
-    context: ssl.SSLContext,
-    protocol: Callable[[], P],
-    *,
-    server_name: str | None = None,
-) -> "tuple[TlsTransport, P]":
-    """Run the handshake on a connected, non-blocking *sock*, as the client of *server_name* or as the server.
-
-    The socket is the transport's from here on, closed when the handshake fails.
-
-    Raises:
-        TimeoutError: it took longer than HANDSHAKE_SECONDS.
-        OSError: the connection broke, or (ssl.SSLError) either side did not like the other.
-    """
-    made = protocol()
-    holder: socket.socket = sock
-    try:
-        if sock.family != socket.AF_UNIX:
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        peer = sock.getpeername()  # nobody tells it any more once a peer has hung up
-        holder = tls = context.wrap_socket(
-            sock,
-            server_side=server_name is None,
-            server_hostname=server_name or None,
-            do_handshake_on_connect=False,
-        )
-        async with asyncio.timeout(HANDSHAKE_SECONDS):
-            while not await _step(tls):
-                pass
-        return TlsTransport(tls, peer, made), made
-    except BaseException:
-        holder.close()
-        raise
-
-
-async def _step(tls: ssl.SSLSocket) -> bool:
-    """One round of the handshake; True when it is over."""
-    try:
-        tls.do_handshake()
-    except ssl.SSLEOFError as error:
-        raise ConnectionResetError(errno.ECONNRESET, "closed during the TLS handshake") from error
-    except ssl.SSLWantReadError:
-        await readable(tls)
-        return False
-    except ssl.SSLWantWriteError:
-        await writable(tls)
-        return False
-    return True
 
 
 class TlsTransport(asyncio.Transport):

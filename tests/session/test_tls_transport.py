@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 import uvloop
 
-from gateway.session import tls_goodbye, tls_transport
+from gateway.session import tls_goodbye, tls_handshake
 from gateway.session.stream import HIGH_WATER, Stream
-from gateway.session.tls_transport import TlsTransport, shake_hands
+from gateway.session.tls_handshake import shake_hands
+from gateway.session.tls_transport import TlsTransport
 from tests.servers.certificates import Authority
 
 ESTABLISHED = 1  # TCP_ESTABLISHED in linux/tcp_states.h
@@ -223,7 +224,7 @@ def test_a_peer_that_hangs_up_at_once_was_heard_to_its_end(
 ) -> None:
     """As a server does that says why it takes no certificate: its words are there, a reset behind them."""
     hung_up = threading.Event()
-    step = tls_transport._step
+    step = tls_handshake._step
 
     async def and_then_wait(tls: ssl.SSLSocket) -> bool:
         is_over = await step(tls)
@@ -246,7 +247,7 @@ def test_a_peer_that_hangs_up_at_once_was_heard_to_its_end(
         assert await stream.receive() == b"no"
         await stream.closed()
 
-    monkeypatch.setattr(tls_transport, "_step", and_then_wait)
+    monkeypatch.setattr(tls_handshake, "_step", and_then_wait)
     with talking(contexts[0], peer, is_server=True) as sock:
         run(ours(sock))
 
@@ -291,7 +292,7 @@ ENDS: list[Callable[[socket.socket], object]] = [
 def test_a_handshake_that_stalls_or_breaks_ends(
     run: Any, contexts: Contexts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tls_transport, "HANDSHAKE_SECONDS", 0.05)
+    monkeypatch.setattr(tls_handshake, "HANDSHAKE_SECONDS", 0.05)
 
     async def ours() -> None:
         for end in ENDS:
