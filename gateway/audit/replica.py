@@ -94,9 +94,9 @@ class Replica:
         start, length = lines.tell(), 0
         for line, event in _records(lines, first):
             leaves.append(leaf_hash(line))
-            frontier.append(leaves[-1])
             events.append(event)
             length += len(line) + 1
+        frontier.extend(leaves)
         if (frontier.size, frontier.root()) != (head.size, head.root):
             raise InconsistentError(
                 f"the checkpoint for {head.size} records does not sign the {frontier.size} that are here"
