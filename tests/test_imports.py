@@ -75,6 +75,7 @@ ASYNC = (
     "policy/sidecar/",
     "policy/offline",
     "audit/log",
+    "audit/outstanding",
     "auth/store/",
 )
 # What only the edge may touch besides asyncio.

@@ -2,15 +2,14 @@
 
 What is handed in during one turn of the loop goes to the writer together. Lines are made here, in the
 caller's turn (the writer only adds their index), so that the writer's thread seldom holds the
-interpreter's lock. A disk that hangs is noticed here: who waited for longer than the deadline is told no,
-and the log is not healthy until the writer answers again.
+interpreter's lock. Where a disk hangs, who waited for longer than the deadline is told no, and the log is
+not healthy until the writer answers again.
 """
 
 import asyncio  # noqa: TID251
 import contextlib
 import threading
 import typing
-from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
@@ -24,6 +23,7 @@ from gateway.audit.files import Files, SystemFiles, lock, private_directory, wor
 from gateway.audit.intents import NOT_FORWARDED, UNKNOWN, closing, opens
 from gateway.audit.layout import LOCK
 from gateway.audit.ledger import Ledger, Place
+from gateway.audit.outstanding import Outstanding
 from gateway.audit.writer import Entry, Timing, Writer
 from gateway.clock import Clock, new_id
 from gateway.errors import AuditError
@@ -64,16 +64,14 @@ class AuditLog:
     def __init__(self, clock: Clock, *, deadline_seconds: float, metrics: Metrics | None) -> None:
         self._loop = asyncio.get_running_loop()
         self._clock = clock
-        self._deadline = deadline_seconds
         self._metrics = metrics
         self._pending: list[Entry] = []
-        self._outstanding: deque[Entry] = deque()
+        self.outstanding = Outstanding(clock, deadline_seconds, self._late)
+        """Who waits, and for how long at most."""
         self._waiting = 0
-        self._refused = 0
         self._stopped = ""  # what the writer says
         self._hung = ""  # what the deadline says
         self._closed = False
-        self._timer: asyncio.TimerHandle | None = None
         self._soon = self._lingers = False  # a flush is scheduled
         self._ended: asyncio.Future[None] = self._loop.create_future()
         self._writer: Writer
@@ -159,11 +157,10 @@ class AuditLog:
         future: asyncio.Future[None] = self._loop.create_future()
         reason = self.reason
         if reason:
-            self._refused += 1
-            future.set_exception(AuditError(f"audit log cannot be written: {reason}"))
+            self.outstanding.tell_no(future, reason)
             return future
         entry = Entry(records, future, self._clock.monotonic())
-        self._outstanding.append(entry)
+        self.outstanding.add(entry)
         self._hand_in(entry)
         if not self._soon:
             self._soon = True
@@ -194,13 +191,12 @@ class AuditLog:
         self._closed = True
         self._writer.inbox.put(None)
         try:
-            async with asyncio.timeout(self._deadline):
+            async with asyncio.timeout(self.outstanding.deadline_seconds):
                 await asyncio.shield(self._ended)
         except TimeoutError:
             _say.error("audit log closed while its disk hangs", waiting=self._waiting)
-        self._reject("it is closed")
-        if self._timer is not None:
-            self._timer.cancel()
+        self.outstanding.reject("it is closed")
+        self.outstanding.stop()
         self._tell()
 
     def _start(self, place: Place, reserve_bytes: int, timing: Timing) -> recover.Found:
@@ -273,8 +269,7 @@ class AuditLog:
             return
         self._writer.inbox.put(self._pending)
         self._pending = []
-        if self._timer is None:
-            self._timer = self._loop.call_later(self._deadline, self._watch)
+        self.outstanding.watch()
 
     def _settle(self, entries: Sequence[Entry], reason: str) -> None:
         """The writer is done with *entries*."""
@@ -286,16 +281,14 @@ class AuditLog:
                 continue
             if reason:
                 if not future.done():
-                    self._refused += 1
-                    future.set_exception(AuditError(f"audit log cannot be written: {reason}"))
+                    self.outstanding.tell_no(future, reason)
             elif future.done():  # it came too late, or nobody wants it any more
                 self._disown(entry)
             else:
                 future.set_result(None)
             if self._metrics is not None and not reason:
                 self._metrics.audit_durable(now - entry.born, len(entry.records))
-        while self._outstanding and self._outstanding[0].future.done():
-            self._outstanding.popleft()
+        self.outstanding.drop_done()
         if self._metrics is not None:
             self._metrics.audit_lag(self._waiting)
         if self._hung and not reason:
@@ -308,42 +301,24 @@ class AuditLog:
             if opens(event) and not self._closed:
                 self.post(self._end(event, NOT_FORWARDED, why))
 
-    def _watch(self) -> None:
-        """Tell those who have waited for too long; runs while anything is outstanding."""
-        self._timer = None
-        while self._outstanding and self._outstanding[0].future.done():
-            self._outstanding.popleft()
-        if not self._outstanding:
-            return
-        head = self._outstanding[0]
-        left = head.born + self._deadline - self._clock.monotonic()
-        if left <= 0 and not head.written:  # written: the good news is on its way
-            self._hung = f"the disk has not answered for {self._deadline:g} s"
-            _say.error("audit log hangs", reason=self._hung)
-            self._reject(self._hung)
-            self._tell()
-            return
-        self._timer = self._loop.call_later(max(left, 0.01), self._watch)
-
-    def _reject(self, reason: str) -> None:
-        while self._outstanding:
-            entry = self._outstanding.popleft()
-            if not entry.future.done():
-                entry.refused = True
-                self._refused += 1
-                entry.future.set_exception(AuditError(f"audit log cannot be written: {reason}"))
+    def _late(self) -> None:
+        """Who waited for too long is told no."""
+        self._hung = f"the disk has not answered for {self.outstanding.deadline_seconds:g} s"
+        _say.error("audit log hangs", reason=self._hung)
+        self.outstanding.reject(self._hung)
+        self._tell()
 
     def _recover(self) -> None:
         self._hung, reason = "", self._hung
         self._tell()
         if not self._closed:
-            refused, self._refused = self._refused, 0
+            refused, self.outstanding.refused = self.outstanding.refused, 0
             self.post(self._event(Kind.AUDIT_RESUMED, {"reason": reason, "refused": refused}))
 
     def _change(self, reason: str) -> None:
         self._stopped = reason
         if not reason:
-            self._refused = 0
+            self.outstanding.refused = 0
         self._tell()
 
     def _disk(self, used_percent: int) -> None:
@@ -359,7 +334,7 @@ class AuditLog:
             self._ended.set_result(None)
         if not self._closed and not self._stopped:
             self._change("its writer ended")
-        self._reject("its writer ended")
+        self.outstanding.reject("its writer ended")
 
     def _event(self, kind: Kind, fields: dict[str, typing.Any]) -> Event:
         now = self._clock.now_ns()

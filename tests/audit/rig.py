@@ -96,10 +96,8 @@ def hang(disk: "FaultyDisk", log: AuditLog, *, notice_after: float) -> float:
     Not from the start: a disk that others use may need as long for what must succeed.
     """
     disk.go.clear()
-    if log._timer is not None:  # set for the time that was usual until now
-        log._timer.cancel()
-        log._timer = None
-    usual, log._deadline = log._deadline, notice_after
+    usual = log.outstanding.deadline_seconds
+    log.outstanding.deadline_seconds = notice_after
     return usual
 
 

@@ -273,7 +273,7 @@ async def test_a_hanging_disk_refuses_within_the_deadline(directory: Path) -> No
         assert not log.healthy
         assert "has not answered" in await refused(log, query())
         log.post(second)
-        log._deadline = usual
+        log.outstanding.deadline_seconds = usual
         disk.heal()
         await until(lambda: log.healthy and log.lag == 0)
         await log.append([event(n=2)])
