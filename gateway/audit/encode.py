@@ -101,7 +101,8 @@ def decode(line: bytes) -> Record:
         raise AuditError(f"unknown kind of event: {raw['kind'][:64]!r}") from None
     index, time_ns = raw["index"], parse_rfc3339(raw["time"])
     record = Record(index, Event(kind, raw["id"], time_ns, raw["fields"]))
-    if is_plain and b"\\u" not in line and b"\x7f" not in line and rfc3339(time_ns) == raw["time"]:
+    is_plain = is_plain and b"\\u" not in line and b"\x7f" not in line
+    if is_plain and time_ns >= 0 and rfc3339(time_ns) == raw["time"]:
         known = _quickly(raw)
     else:
         known = canonical(record.event, index)

@@ -152,6 +152,8 @@ GOOD = canonical(event({"user": "ada", "n": 1}), 5)
         GOOD.replace(b"2023-11-14T", b"2023-11-14 "),
         GOOD.replace(b"2023-11-14T", b"2023-13-14T"),
         GOOD.replace(b"22:13:20.", b"22:13:60."),
+        GOOD.replace(b"2023-11-14T", b"0041-11-14T"),
+        GOOD.replace(b"2023-11-14T22:13:20", b"1969-12-31T23:59:59"),
         GOOD.replace(b'"kind"', b'"kinds"'),
         GOOD[:-1],
         b"[" * 200_000,
