@@ -12,8 +12,8 @@ from gateway.protocols import REGISTRY
 from gateway.sansio.protocol import Protocol
 from gateway.services.doors import MOST_BYTES, Arrival
 from gateway.services.own_port import own_port
-from gateway.session.listener import Listener, Port, Serve
-from gateway.session.stream import Stream
+from gateway.transport.listener import Listener, Port, Serve
+from gateway.transport.stream import Stream
 
 MOST_AT_ONCE = 64  # taken before those that are served go on
 

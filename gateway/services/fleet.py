@@ -25,8 +25,8 @@ from gateway.sansio.protocol import Protocol
 from gateway.services import doors
 from gateway.services.cluster import Cluster
 from gateway.services.doors import Arrival
-from gateway.session.listener import TLS_RECORD, HandOver
 from gateway.session.minted import material
+from gateway.transport.listener import TLS_RECORD, HandOver
 from gateway.workers.channel import Channel, ChannelError
 from gateway.workers.desk import Desk, unknown_database
 from gateway.workers.registry import certificate_value

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from gateway.model.resource import Database
 from gateway.sansio.protocol import Protocol
 from gateway.session.dial import Dialler
-from gateway.session.listener import HTTP, HandOver, Port
+from gateway.transport.listener import HTTP, HandOver, Port
 
 MOST_ASKED = 8  # servers, for how they greet
 

@@ -28,7 +28,7 @@ from gateway.services.here import certificates_of
 from gateway.services.own_port import greeting, own_port
 from gateway.services.web_certificate import WebCertificate
 from gateway.session.connection import serving
-from gateway.session.listener import HTTP, Listener, Port, listen
+from gateway.transport.listener import HTTP, Listener, Port, listen
 from gateway.tunnel import passing, preface
 from gateway.tunnel.arrivals import Arrivals
 

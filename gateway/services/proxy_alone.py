@@ -25,7 +25,7 @@ from gateway.sansio import hello
 from gateway.sansio.protocol import Protocol
 from gateway.services.alone import keep_renewed, unless
 from gateway.services.own_port import own_port
-from gateway.session.listener import HTTP, Listener, Port, listen
+from gateway.transport.listener import HTTP, Listener, Port, listen
 from gateway.tunnel import preface
 from gateway.tunnel.front import Front, PassOn
 from gateway.tunnel.join import until_joined

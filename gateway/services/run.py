@@ -15,7 +15,7 @@ from gateway.services import alone, diagnostics, proxy, proxy_alone
 from gateway.services.assembly import assembled
 from gateway.services.cluster import Cluster
 from gateway.session.denial import local_denial
-from gateway.session.listener import listen
+from gateway.transport.listener import listen
 
 STOP_SECONDS = 5.0
 SWITCH_SECONDS = 0.0002

@@ -10,7 +10,7 @@ from gateway.model.resource import Database
 from gateway.model.statement import Catalog
 from gateway.sansio.protocol import Protocol, Startup
 from gateway.session.dial import Dialler
-from gateway.session.line import Line, drive
+from gateway.transport.line import Line, drive
 
 FRESH_SECONDS = 30.0
 AGAIN_SECONDS = 1.0  # a refusal may be due to a catalogue older than this

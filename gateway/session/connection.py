@@ -24,10 +24,10 @@ from gateway.session.dial import Backend
 from gateway.session.environment import Environment
 from gateway.session.grant import Grant
 from gateway.session.legs import Legs
-from gateway.session.line import Line, drive
-from gateway.session.opening import source_of
 from gateway.session.session import Session, SessionOver
-from gateway.session.stream import Stream
+from gateway.transport.line import Line, drive
+from gateway.transport.opening import source_of
+from gateway.transport.stream import Stream
 
 
 class Connection:

@@ -6,7 +6,7 @@ from gateway.clock import Clock, new_id
 from gateway.errors import ProtocolError
 from gateway.model.decision import Denied, Reason
 from gateway.sansio.protocol import Protocol, Startup
-from gateway.session.line import Line, drive
+from gateway.transport.line import Line, drive
 
 
 def local_denial(clock: Clock, code: str, message: str) -> Denied:

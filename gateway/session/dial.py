@@ -19,10 +19,10 @@ from gateway.sansio.protocol import (
     Startup,
 )
 from gateway.session.greetings import Greetings
-from gateway.session.line import Line, Upgrade, client_upgrade, drive
 from gateway.session.minted import Settings
-from gateway.session.reach import UNIX, reach
-from gateway.session.stream import Stream
+from gateway.transport.line import Line, Upgrade, client_upgrade, drive
+from gateway.transport.reach import UNIX, reach
+from gateway.transport.stream import Stream
 
 NO_STARTUP = Startup()  # of a connection that no client stands behind
 

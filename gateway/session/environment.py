@@ -21,8 +21,8 @@ from gateway.session.dial import Dialler
 from gateway.session.facts import Classifier
 from gateway.session.hold import Holds
 from gateway.session.lease import Lease
-from gateway.session.line import Line
 from gateway.session.live import Live
+from gateway.transport.line import Line
 
 
 class Record(typing.Protocol):

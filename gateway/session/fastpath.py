@@ -13,7 +13,7 @@ from gateway.session.grant import Grant
 from gateway.session.judge import Judge
 from gateway.session.legs import Legs
 from gateway.session.shortway import ShortWay, give_up
-from gateway.session.stream import Stream
+from gateway.transport.stream import Stream
 
 
 class FastPath(ShortWay[Repetition]):

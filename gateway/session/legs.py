@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 from gateway.errors import BackendError, ProtocolError
 from gateway.sansio.spread import Node, Router, Step
-from gateway.session.stream import HIGH_WATER, Stream
+from gateway.transport.stream import HIGH_WATER, Stream
 
 Dial: TypeAlias = Callable[[Node], Awaitable[Stream]]
 """A logged-in connection to a server; BackendError says why there is none."""

@@ -19,7 +19,7 @@ from gateway.session.grant import Grant
 from gateway.session.judge import Judge
 from gateway.session.legs import Legs
 from gateway.session.shortway import ShortWay, give_up
-from gateway.session.stream import Stream
+from gateway.transport.stream import Stream
 
 _AT_A_TIME = 8  # questions of one pipeline that wait for the policy together: each has a deadline of its own
 _UNKNOWN = "unknown"

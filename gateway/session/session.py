@@ -24,7 +24,7 @@ from gateway.session.grant import Grant
 from gateway.session.judge import Judge, Judged
 from gateway.session.legs import Legs
 from gateway.session.pipelines import Pipelines
-from gateway.session.stream import Stream
+from gateway.transport.stream import Stream
 
 
 class SessionOver(Exception):  # noqa: N818  # an end is not an error

@@ -11,7 +11,7 @@ import typing
 from gateway.session.grant import Grant
 from gateway.session.judge import Judge
 from gateway.session.legs import Legs
-from gateway.session.stream import Stream
+from gateway.transport.stream import Stream
 
 Current = typing.TypeVar("Current")
 

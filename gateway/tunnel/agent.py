@@ -19,9 +19,9 @@ from gateway.protocols import REGISTRY
 from gateway.sansio.protocol import Hello
 from gateway.session.connection import Connection
 from gateway.session.environment import Environment
-from gateway.session.line import Line, accept_tls
-from gateway.session.opening import first_byte
-from gateway.session.reach import keep_alive
+from gateway.transport.line import Line, accept_tls
+from gateway.transport.opening import first_byte
+from gateway.transport.reach import keep_alive
 from gateway.tunnel.credentials import Credentials
 from gateway.tunnel.gate import Gate
 from gateway.tunnel.links import HEARTBEAT_SECONDS

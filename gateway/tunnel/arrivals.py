@@ -10,7 +10,7 @@ from structlog.typing import FilteringBoundLogger
 from gateway.clock import Clock, utc
 from gateway.errors import CertificateError, ProtocolError, RegateError
 from gateway.model.identity import Identity
-from gateway.session.line import Line
+from gateway.transport.line import Line
 from gateway.tunnel import passing
 
 SECONDS = 5.0

@@ -22,11 +22,11 @@ from gateway.errors import CertificateError, ProtocolError
 from gateway.sansio.protocol import Hello, Protocol, Startup
 from gateway.session.denial import local_denial, turn_away
 from gateway.session.environment import Deadlines
-from gateway.session.line import Line, drive
-from gateway.session.listener import TLS_RECORD
-from gateway.session.opening import source_of
 from gateway.session.pace import CANCELS_PER_SECOND, Pace
-from gateway.session.stream import Stream
+from gateway.transport.line import Line, drive
+from gateway.transport.listener import TLS_RECORD
+from gateway.transport.opening import source_of
+from gateway.transport.stream import Stream
 from gateway.tunnel.relay import Relay, join_streams
 
 DIAL_SECONDS = 5.0

@@ -14,7 +14,7 @@ from gateway.model.resource import Database
 from gateway.protocols import REGISTRY
 from gateway.sansio.protocol import Startup
 from gateway.session.dial import Dialler
-from gateway.session.line import Line
+from gateway.transport.line import Line
 from gateway.tunnel.minting import RemoteSettings
 
 USER = "regate-health"

@@ -17,9 +17,9 @@ from gateway.ca.tls import peer_certificate
 from gateway.clock import Clock, utc
 from gateway.errors import BackendError, CertificateError, ProtocolError
 from gateway.model.identity import Identity, Use
-from gateway.session.line import Line, client_upgrade
-from gateway.session.reach import keep_alive
-from gateway.session.stream import Stream
+from gateway.transport.line import Line, client_upgrade
+from gateway.transport.reach import keep_alive
+from gateway.transport.stream import Stream
 from gateway.tunnel.preface import MAX_MESSAGE, PATH, SIZE, VIA, Cancel, Dial, Message, encode, number_of
 
 DIAL_SECONDS = 3.0

@@ -22,8 +22,8 @@ from gateway.model.identity import Identity, Use
 from gateway.sansio.protocol import Protocol as DatabaseProtocol
 from gateway.sansio.protocol import Startup
 from gateway.session.denial import local_denial, turn_away
-from gateway.session.line import Line, drive
-from gateway.session.stream import Stream
+from gateway.transport.line import Line, drive
+from gateway.transport.stream import Stream
 from gateway.tunnel.credentials import new_key, pem_of, request_for
 from gateway.tunnel.links import Link, Links
 

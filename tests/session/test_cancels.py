@@ -15,9 +15,9 @@ from gateway.sansio.protocol import Hello
 from gateway.session.connection import Connection
 from gateway.session.environment import Deadlines, Environment
 from gateway.session.hold import Holds
-from gateway.session.line import Line
 from gateway.session.live import Live
 from gateway.session.pace import CANCELS_PER_SECOND, Pace
+from gateway.transport.line import Line
 from gateway.tunnel.front import Front
 from gateway.workers.channel import Channel
 from gateway.workers.desk import Desk

@@ -6,7 +6,7 @@ import socket
 from gateway.errors import ProtocolError
 from gateway.sansio.spread import Node, Step
 from gateway.session.legs import Legs
-from gateway.session.stream import Stream
+from gateway.transport.stream import Stream
 
 ONE = Node("one:1")
 

@@ -28,7 +28,7 @@ from gateway.sansio.exchange import Facts, Pipeline
 from gateway.session.facts import Classifier
 from gateway.session.grant import Grant
 from gateway.session.session import Session, SessionOver
-from gateway.session.stream import Stream
+from gateway.transport.stream import Stream
 from tests.session.surroundings import environment
 
 FIRST = encode(b"PING")

@@ -40,7 +40,7 @@ from gateway.session.environment import Environment
 from gateway.session.grant import Grant
 from gateway.session.judge import Judged
 from gateway.session.session import Session, SessionOver
-from gateway.session.stream import Stream
+from gateway.transport.stream import Stream
 from tests.session.surroundings import environment, settled
 
 NAMES = NameContext(db_name="db", db_user="u")

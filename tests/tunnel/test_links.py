@@ -21,8 +21,8 @@ from gateway.ca.profile import Kind
 from gateway.ca.tls import backend_context, server_context
 from gateway.clock import SystemClock
 from gateway.errors import BackendError
-from gateway.session.line import Line, accept_tls
-from gateway.session.stream import Stream
+from gateway.transport.line import Line, accept_tls
+from gateway.transport.stream import Stream
 from gateway.tunnel import links as module
 from gateway.tunnel.links import SPARE_SECONDS, SPARES, Link, Links
 from gateway.tunnel.preface import PATH, VIA, preface

@@ -13,10 +13,10 @@ import structlog
 
 from gateway.protocols import REGISTRY
 from gateway.sansio.protocol import Hello, Protocol
-from gateway.session import listener, tls_handshake
-from gateway.session.line import Line, drive
-from gateway.session.listener import Listener, Port
-from gateway.session.opening import Handshakes
+from gateway.transport import handshake, listener
+from gateway.transport.line import Line, drive
+from gateway.transport.listener import Listener, Port
+from gateway.transport.opening import Handshakes
 from tests.sansio.test_hello import first_bytes
 from tests.servers.certificates import Authority
 
@@ -45,7 +45,7 @@ async def _greet(protocol: Protocol, line: Line, hello: Hello) -> None:
 async def port(
     contexts: tuple[ssl.SSLContext, ssl.SSLContext], monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[int]:
-    monkeypatch.setattr(tls_handshake, "HANDSHAKE_SECONDS", 10 * PATIENCE)
+    monkeypatch.setattr(handshake, "HANDSHAKE_SECONDS", 10 * PATIENCE)
     monkeypatch.setattr(listener, "Handshakes", partial(Handshakes, most=100, from_one=FROM_ONE))
     postgres = REGISTRY["postgres"]
     served = Listener(

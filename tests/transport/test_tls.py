@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 import uvloop
 
-from gateway.session import tls_goodbye, tls_handshake
-from gateway.session.stream import HIGH_WATER, Stream
-from gateway.session.tls_handshake import shake_hands
-from gateway.session.tls_transport import TlsTransport
+from gateway.transport import goodbye, handshake
+from gateway.transport.handshake import shake_hands
+from gateway.transport.stream import HIGH_WATER, Stream
+from gateway.transport.tls import TlsTransport
 from tests.servers.certificates import Authority
 
 ESTABLISHED = 1  # TCP_ESTABLISHED in linux/tcp_states.h
@@ -173,7 +173,7 @@ def test_a_last_answer_is_read_by_whoever_still_sends(run: Any, contexts: Contex
 def test_whoever_keeps_the_line_open_is_left_after_a_while(
     run: Any, contexts: Contexts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tls_goodbye, "SHUTDOWN_SECONDS", 0.05)
+    monkeypatch.setattr(goodbye, "SHUTDOWN_SECONDS", 0.05)
     done = threading.Event()
 
     async def ours(sock: socket.socket) -> None:
@@ -190,7 +190,7 @@ def test_whoever_keeps_the_line_open_is_left_after_a_while(
 def test_whoever_stops_reading_is_left_with_what_is_queued(
     run: Any, contexts: Contexts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tls_goodbye, "SHUTDOWN_SECONDS", 0.05)
+    monkeypatch.setattr(goodbye, "SHUTDOWN_SECONDS", 0.05)
     done = threading.Event()
 
     async def ours(sock: socket.socket) -> None:
@@ -224,7 +224,7 @@ def test_a_peer_that_hangs_up_at_once_was_heard_to_its_end(
 ) -> None:
     """As a server does that says why it takes no certificate: its words are there, a reset behind them."""
     hung_up = threading.Event()
-    step = tls_handshake._step
+    step = handshake._step
 
     async def and_then_wait(tls: ssl.SSLSocket) -> bool:
         is_over = await step(tls)
@@ -247,7 +247,7 @@ def test_a_peer_that_hangs_up_at_once_was_heard_to_its_end(
         assert await stream.receive() == b"no"
         await stream.closed()
 
-    monkeypatch.setattr(tls_handshake, "_step", and_then_wait)
+    monkeypatch.setattr(handshake, "_step", and_then_wait)
     with talking(contexts[0], peer, is_server=True) as sock:
         run(ours(sock))
 
@@ -292,7 +292,7 @@ ENDS: list[Callable[[socket.socket], object]] = [
 def test_a_handshake_that_stalls_or_breaks_ends(
     run: Any, contexts: Contexts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tls_handshake, "HANDSHAKE_SECONDS", 0.05)
+    monkeypatch.setattr(handshake, "HANDSHAKE_SECONDS", 0.05)
 
     async def ours() -> None:
         for end in ENDS:

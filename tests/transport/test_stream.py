@@ -8,8 +8,8 @@ import pytest
 
 from gateway.errors import ProtocolError
 from gateway.sansio.flow import Flow, PeerClosedError, Read, StartTls, Write
-from gateway.session.line import Line, drive
-from gateway.session.stream import HIGH_WATER, Stream
+from gateway.transport.line import Line, drive
+from gateway.transport.stream import HIGH_WATER, Stream
 from tests.session.surroundings import settled
 
 

@@ -8,7 +8,7 @@ import pytest
 from aiohttp import web
 
 from gateway.api import exchange
-from gateway.session import quiet
+from gateway.transport import quiet
 
 IDLE = 0.4
 

@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from gateway.sansio import hello
-from gateway.session.readiness import readable
+from gateway.transport.readiness import readable
 
 HANDSHAKES_AT_ONCE = 1_000  # each takes some 50 KiB while the other side is awaited
 HANDSHAKES_FROM_ONE = 200  # address: whoever stalls them all is in nobody's way but his own

@@ -7,8 +7,8 @@ import ssl
 from collections.abc import Callable
 from typing import TypeVar
 
-from gateway.session.readiness import readable, writable
-from gateway.session.tls_transport import TlsTransport
+from gateway.transport.readiness import readable, writable
+from gateway.transport.tls import TlsTransport
 
 P = TypeVar("P", bound=asyncio.BaseProtocol)
 

@@ -13,8 +13,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from gateway.session import tls_goodbye
-from gateway.session.tls_goodbye import RECORD, Goodbye
+from gateway.transport import goodbye
+from gateway.transport.goodbye import RECORD, Goodbye
 
 PEER = "peer_certificate"
 """The extra info that is the verified peer's certificate as DER, also once the connection is gone."""
@@ -83,7 +83,7 @@ class TlsTransport(asyncio.Transport):
         self._closing = True
         self.pause_reading()
         if self._queue:
-            self._loop.call_later(tls_goodbye.SHUTDOWN_SECONDS, self._give_up, self._queued)
+            self._loop.call_later(goodbye.SHUTDOWN_SECONDS, self._give_up, self._queued)
         else:
             self._say_goodbye()
 
@@ -231,7 +231,7 @@ class TlsTransport(asyncio.Transport):
         if self._queue and self._queued == queued:
             self._fail(TimeoutError(errno.ETIMEDOUT, "the peer reads no more"))
         elif self._queue:
-            self._loop.call_later(tls_goodbye.SHUTDOWN_SECONDS, self._give_up, self._queued)
+            self._loop.call_later(goodbye.SHUTDOWN_SECONDS, self._give_up, self._queued)
 
     def _say_goodbye(self) -> None:
         self._goodbye = Goodbye(self._tls, self._loop, self._lost)

@@ -14,9 +14,9 @@ from typing import TypeAlias, TypeVar
 
 from gateway.errors import ProtocolError
 from gateway.sansio.flow import Action, Flow, PeerClosedError, Read, StartTls, Write
-from gateway.session.opening import Handshakes, first_message
-from gateway.session.stream import Stream
-from gateway.session.tls_handshake import shake_hands
+from gateway.transport.handshake import shake_hands
+from gateway.transport.opening import Handshakes, first_message
+from gateway.transport.stream import Stream
 
 T = TypeVar("T")
 Upgrade: TypeAlias = Callable[[socket.socket], "asyncio.Future[Stream]"]

@@ -11,9 +11,9 @@ import pytest
 import structlog
 
 from gateway.sansio import hello
-from gateway.session import opening, tls_handshake
-from gateway.session.listener import Listener, Port, listen
-from gateway.session.opening import Handshakes, first_message, source_of
+from gateway.transport import handshake, opening
+from gateway.transport.listener import Listener, Port, listen
+from gateway.transport.opening import Handshakes, first_message, source_of
 from tests.sansio.test_hello import first_bytes
 from tests.servers.certificates import Authority
 
@@ -68,7 +68,7 @@ async def _dialled(port: int, said: bytes) -> socket.socket:
 @pytest.fixture
 def context(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ssl.SSLContext:
     """A server's; and whoever stalls may do so for as long as the test takes."""
-    monkeypatch.setattr(tls_handshake, "HANDSHAKE_SECONDS", 10 * PATIENCE)
+    monkeypatch.setattr(handshake, "HANDSHAKE_SECONDS", 10 * PATIENCE)
     files = Authority(tmp_path).server()
     made = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     made.load_cert_chain(files.certificate, files.key)

@@ -17,11 +17,11 @@ from structlog.typing import FilteringBoundLogger
 from gateway.errors import ConfigError
 from gateway.sansio import hello
 from gateway.sansio.protocol import Hello, Protocol
-from gateway.session import quiet, tls_handshake
-from gateway.session.line import Line, server_upgrade
-from gateway.session.opening import Handshakes, first_byte, first_message
-from gateway.session.reach import keep_alive
-from gateway.session.stream import Stream
+from gateway.transport import handshake, quiet
+from gateway.transport.line import Line, server_upgrade
+from gateway.transport.opening import Handshakes, first_byte, first_message
+from gateway.transport.reach import keep_alive
+from gateway.transport.stream import Stream
 
 BACKLOG = 1024
 FIRST_BYTE_SECONDS = 10.0
@@ -133,7 +133,7 @@ class Listener:
 
     async def _offered(self, sock: socket.socket) -> tuple[str, ...] | None:
         """What a TLS client wants to speak; None where its first message says nothing that can be read."""
-        async with asyncio.timeout(tls_handshake.HANDSHAKE_SECONDS):
+        async with asyncio.timeout(handshake.HANDSHAKE_SECONDS):
             return hello.alpn(await first_message(sock))
 
     async def _handshake(
@@ -143,7 +143,7 @@ class Listener:
         sock, line.sock = line.sock, None  # the transport closes it
         assert sock is not None
         first = _First(self._port, passed_from)
-        await tls_handshake.shake_hands(sock, self._context(offered), lambda: first)
+        await handshake.shake_hands(sock, self._context(offered), lambda: first)
         line.stream = first.stream
         return first.protocol
 

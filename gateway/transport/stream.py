@@ -12,7 +12,7 @@ from typing import Any, cast
 
 from gateway.errors import ProtocolError
 from gateway.sansio.flow import PeerClosedError
-from gateway.session.tls_transport import PEER
+from gateway.transport.tls import PEER
 
 HIGH_WATER = 64 * 1024  # bytes kept for a reader, or written and not yet sent, before the peer is paused
 
