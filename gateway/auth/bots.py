@@ -17,13 +17,12 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from gateway.auth import limits, tokens, users
 from gateway.auth.desk import Desk
-from gateway.auth.login import Login
+from gateway.auth.login import Login, lifetime, login_of
 from gateway.auth.store import Change, Line, Resource
 from gateway.auth.tokens import TokenView, Wish
 from gateway.ca import issue
 from gateway.ca.identity import verify_trust, verify_use
 from gateway.ca.profile import BOT_MAX, PublicKey, public_key_from_csr
-from gateway.ca.profile import Kind as Ca
 from gateway.clock import new_id
 from gateway.errors import AccessError, ConfigError, PolicyError
 from gateway.model.decision import Allowed, Denied
@@ -232,11 +231,7 @@ async def _lifetime(desk: Desk, name: str, wanted: timedelta | None) -> timedelt
             raise AccessError(denial.sentence, code=denial.code)
         case other:
             assert_never(other)
-    longest = BOT_MAX if seconds is None else min(BOT_MAX, timedelta(seconds=seconds))
-    lifetime = min(wanted or longest, longest)
-    if lifetime <= timedelta(0):
-        raise AccessError(f"a certificate of {lifetime} was asked for", code="ttl_invalid")
-    return lifetime
+    return lifetime(wanted, seconds, default=BOT_MAX, most=BOT_MAX)
 
 
 async def _issue(desk: Desk, change: Change, bot: Resource, line: Line, wanted: _Wanted) -> Login:
@@ -259,16 +254,7 @@ async def _issue(desk: Desk, change: Change, bot: Resource, line: Line, wanted: 
     who = {"user": bot.name, "roles": list(roles), "client_address": wanted.source}
     about = {"use": Use.USER.value, "serial": certificate.serial, "expires": end}
     await desk.hooks.record(Kind.CERT_CREATE, {**who, **about, "generation": line.generation})
-    return Login(
-        certificate_pem=certificate.pem,
-        host_ca_pem=desk.authorities.trusted_pem(Ca.HOST),
-        cluster=desk.authorities.cluster,
-        user=bot.name,
-        roles=roles,
-        traits=traits,
-        expires=certificate.expires,
-        serial=certificate.serial,
-    )
+    return login_of(desk, certificate, bot.name, roles, traits)
 
 
 def _view(user: Resource, line: Line | None) -> BotView:

@@ -133,7 +133,7 @@ async def _issue(desk: Desk, request: LoginRequest, verified: _Verified, key: Pu
             roles=roles,
             traits=traits,
             public_key=key,
-            ttl=_lifetime(request.ttl, verified.max_seconds),
+            ttl=lifetime(request.ttl, verified.max_seconds),
             now=desk.steady.now(),
             address=request.source,
         )
@@ -142,24 +142,46 @@ async def _issue(desk: Desk, request: LoginRequest, verified: _Verified, key: Pu
         await limits.forgive(change, limits.LOGIN_FAILURES, request.user)
         await desk.issued(change, certificate, Use.USER, request.user)
         await _record_success(desk, request, roles, certificate)
+    return login_of(desk, certificate, request.user, roles, traits)
+
+
+def lifetime(
+    wanted: timedelta | None,
+    max_seconds: int | None,
+    *,
+    default: timedelta = LOGIN_DEFAULT,
+    most: timedelta = LOGIN_MAX,
+) -> timedelta:
+    """How long a certificate may be good: what was *wanted*, within *most* and what the policy leaves.
+
+    Raises:
+        AccessError: ``ttl_invalid``, where that is no time at all.
+    """
+    longest = most if max_seconds is None else min(most, timedelta(seconds=max_seconds))
+    granted = min(default if wanted is None else wanted, longest)
+    if granted <= timedelta(0):
+        raise AccessError(f"a certificate of {granted} was asked for", code="ttl_invalid")
+    return granted
+
+
+def login_of(
+    desk: Desk,
+    certificate: sign.Issued,
+    user: str,
+    roles: tuple[str, ...],
+    traits: Mapping[str, tuple[str, ...]],
+) -> Login:
+    """What somebody is told who was given *certificate*."""
     return Login(
         certificate_pem=certificate.pem,
         host_ca_pem=desk.authorities.trusted_pem(Ca.HOST),
         cluster=desk.authorities.cluster,
-        user=request.user,
+        user=user,
         roles=roles,
         traits=traits,
         expires=certificate.expires,
         serial=certificate.serial,
     )
-
-
-def _lifetime(wanted: timedelta | None, max_seconds: int | None) -> timedelta:
-    longest = LOGIN_MAX if max_seconds is None else min(LOGIN_MAX, timedelta(seconds=max_seconds))
-    lifetime = min(LOGIN_DEFAULT if wanted is None else wanted, longest)
-    if lifetime <= timedelta(0):
-        raise AccessError(f"a login of {lifetime} was asked for", code="ttl_invalid")
-    return lifetime
 
 
 async def _rehash(desk: Desk, request: LoginRequest, verified: _Verified) -> str:
