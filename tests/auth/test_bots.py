@@ -198,6 +198,15 @@ async def test_a_certificate_is_good_for_an_hour_at_most(
     assert login.expires == rig.clock.moment + timedelta(seconds=given)
 
 
+@pytest.mark.parametrize("seconds", [0, -1])
+async def test_a_life_of_nothing_is_refused_and_leaves_the_token_good(rig: Rig, seconds: int) -> None:
+    secret = await made(rig)
+    with pytest.raises(AccessError) as caught:
+        await rig.auth.join_bot(secret, Asked(request_for(), timedelta(seconds=seconds)))
+    assert caught.value.code == "ttl_invalid"
+    await joined(rig, secret)
+
+
 async def test_a_persons_login_is_not_renewed(rig: Rig) -> None:
     await rig.add("ada")
     login = await rig.login("ada")
