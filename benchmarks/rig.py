@@ -30,7 +30,6 @@ class Plan:
     clients: tuple[int, ...]
     connects: int
     copies: int
-    sessions: int
     scale: int
     is_full: bool
 
@@ -41,7 +40,6 @@ QUICK = Plan(
     clients=(1, 32),
     connects=20,
     copies=2,
-    sessions=40,
     scale=1,
     is_full=False,
 )
@@ -51,7 +49,6 @@ FULL = Plan(
     clients=(1, 8, 32),
     connects=200,
     copies=5,
-    sessions=100,
     scale=10,
     is_full=True,
 )
