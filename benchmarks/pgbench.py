@@ -44,6 +44,8 @@ class Results:
 def run(bench: Bench, say: Callable[[str], None]) -> Results:
     """Measure everything; legs take turns, so that a busy minute of the machine hits all of them."""
     plan, results = bench.plan, Results()
+    # First: memory that load has left to the allocator would hide what a session takes.
+    results.idle_session_kb = measure.idle_session_kb(bench.leg("regate"), bench.cluster.pid, IDLE_SESSIONS)
     for mode in plan.modes:
         for clients in plan.clients:
             rates = {
@@ -54,7 +56,6 @@ def run(bench: Bench, say: Callable[[str], None]) -> Results:
             results.rates[mode, clients] = rates
             say(_rate_line(mode, clients, rates))
     _copies_and_connects(bench, results)
-    results.idle_session_kb = measure.idle_session_kb(bench.leg("regate"), bench.cluster.pid, IDLE_SESSIONS)
     results.audit_served, results.audit_lost = audit_at_saturation(bench)
     if plan.is_full:
         results.by_roles = {count: _with_roles(bench, count) for count in ROLES}
